@@ -1,0 +1,180 @@
+/**
+ * Every event that a session ledger can hold: the Managed Agents contract's own (types from the official SDK) and the
+ * local `longhaul.*` ones, which the timeline and the local API see but SDK clients do not (DESIGN.md L7).
+ */
+import type {
+  BetaManagedAgentsSession,
+  BetaManagedAgentsSessionAgent,
+} from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import type { BetaManagedAgentsSessionEvent } from "@anthropic-ai/sdk/resources/beta/sessions/events";
+import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
+import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
+
+export type ContractEvent = BetaManagedAgentsSessionEvent;
+export type ContractEventType = ContractEvent["type"];
+export type SessionStatus = BetaManagedAgentsSession["status"];
+export type SessionAgent = BetaManagedAgentsSessionAgent;
+
+/** One contract event by its type name. */
+export type EventOf<T extends ContractEventType> = Extract<ContractEvent, { type: T }>;
+
+export type IdleStopReason = EventOf<"session.status_idle">["stop_reason"];
+export type SessionErrorBody = EventOf<"session.error">["error"];
+
+/** A repository on this disk that enters the sandbox as a copy (our addition to the contract's resources). */
+export interface LocalRepositoryResource {
+  id: string;
+  type: "local_repository";
+  /** Absolute path of the work tree on this machine. */
+  path: string;
+  mount_path: string;
+  checkout: { type: "branch"; name: string } | { type: "commit"; sha: string } | null;
+  include_uncommitted: boolean;
+  created_at: string;
+  updated_at: string;
+}
+
+export type SessionResource = BetaManagedAgentsSession["resources"][number] | LocalRepositoryResource;
+
+/** What a session was created with; the first event of every ledger. */
+export interface SessionSnapshot {
+  agent: SessionAgent;
+  environment: Pick<BetaEnvironment, "id" | "name" | "config">;
+  primary_thread_id: string;
+  title: string | null;
+  metadata: Record<string, string>;
+  resources: SessionResource[];
+  vault_ids: string[];
+  budget: BetaManagedAgentsSession["budget"];
+  deployment_id: string | null;
+}
+
+export interface Usage {
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_input_tokens: number;
+  cache_creation_input_tokens: number;
+}
+
+/** Why a session was woken. */
+export type WakeReason = "client_event" | "engine_start" | "retry" | "user" | "power" | "network" | "clock_jump";
+
+/** How a call in flight at a crash was settled (DESIGN.md §6). */
+export type Settlement = "collected" | "reattached" | "run_again" | "outcome_unknown" | "interrupted" | "denied";
+
+interface LonghaulPayloads {
+  "longhaul.session_created": { session: SessionSnapshot };
+  "longhaul.session_archived": Record<never, never>;
+  /** Client events that enter the transcript now, in this order; sets what the API reports as `processed_at`. */
+  "longhaul.inputs_consumed": { event_ids: string[] };
+  /** The person (or a program) asked for the session to go on: clears a turn that rests with work left. */
+  "longhaul.resume_requested": { by: "user" | "api" };
+  "longhaul.lease_acquired": {
+    holder: string;
+    token: number;
+    boot_id: string;
+    pid: number;
+    reason: WakeReason;
+    /** Holder whose lease was taken over because its process is gone or frozen. */
+    taken_over_from: string | null;
+  };
+  "longhaul.lease_released": { holder: string; token: number; outcome: "rested" | "rescheduled" | "shutdown" };
+  /** The process that ran the session ended without releasing it; everything before `last_event_at` is safe. */
+  "longhaul.cut_off": {
+    cause: "engine_died" | "engine_frozen" | "shutdown";
+    last_event_at: string;
+    noticed_at: string;
+    /** Ids of `agent.*tool_use` events that had started and have no result. */
+    calls_in_flight: string[];
+    model_request_in_flight: string | null;
+  };
+  "longhaul.sleep_gap": { from: string; to: string; seconds: number };
+  /** Facts of a model request, beside its `span.model_request_start`; the request itself is rebuilt from the events. */
+  "longhaul.model_request": {
+    model_request_start_id: string;
+    kind: "turn" | "compaction";
+    model: string;
+    /** SHA-256 of the request body's bytes: proves that a rebuilt request is the one that was sent. */
+    request_sha256: string;
+    request_bytes: number;
+    /** The request was built from events with seq ≤ this. */
+    through_seq: number;
+    message_count: number;
+    tool_count: number;
+  };
+  /** The raw assistant content, kept so that later requests are byte-identical (thinking signatures included). */
+  "longhaul.model_response": {
+    model_request_start_id: string;
+    message_id: string;
+    model: string;
+    content: ContentBlock[];
+    stop_reason: StopReason | null;
+    stop_details: { category: string | null; explanation: string | null } | null;
+    usage: Usage;
+    /** The model's `toolu_…` id → id of the `agent.*tool_use` event. */
+    tool_events: Record<string, string>;
+    /** Milliseconds from sending the request to its first content, and to its end. */
+    first_token_ms: number | null;
+    duration_ms: number;
+    /** True when the built-in offline demo model answered. */
+    demo: boolean;
+  };
+  "longhaul.model_request_abandoned": { model_request_start_id: string; cause: "cut_off" | "interrupted" | "failed" };
+  /** Text that the harness itself adds as a user turn, for example after `max_tokens`. */
+  "longhaul.continuation": { text: string; cause: "max_tokens" | "pause_turn" };
+  "longhaul.tool_started": { tool_use_id: string; attempt: number };
+  "longhaul.call_settled": { tool_use_id: string; how: Settlement };
+  /** Shown in the timeline and the resume sheet: nobody can know whether the call took effect. */
+  "longhaul.outcome_unknown": { tool_use_id: string; tool_name: string; message: string };
+  "longhaul.retry_scheduled": { attempt: number; at: string; error_type: string; waits_for_network: boolean };
+  "longhaul.compaction": {
+    model_request_start_id: string;
+    summary: string;
+    /** Everything with seq ≤ this is represented by the summary from now on. */
+    through_seq: number;
+    tokens_before: number;
+  };
+  "longhaul.sandbox_provisioning": { provider: string; cause: "first_tool_call" | "replaced" };
+  "longhaul.sandbox_step": { step: string; duration_ms: number; error: string | null };
+  "longhaul.sandbox_ready": { provider: string; duration_ms: number; adopted: boolean };
+  "longhaul.sandbox_lost": { provider: string; reason: string };
+}
+
+type LonghaulEventMap = {
+  [T in keyof LonghaulPayloads]: { id: string; type: T; processed_at: string } & LonghaulPayloads[T];
+};
+
+export type LonghaulEventType = keyof LonghaulEventMap;
+export type LonghaulEvent = LonghaulEventMap[LonghaulEventType];
+export type LonghaulEventOf<T extends LonghaulEventType> = LonghaulEventMap[T];
+
+export type LedgerEvent = ContractEvent | LonghaulEvent;
+export type LedgerEventType = LedgerEvent["type"];
+
+/** An event as the ledger keeps it. Unknown types of later versions are kept too and skipped by readers (L8). */
+export interface StoredEvent {
+  /** Position in the session: 1, 2, 3, … without gaps. */
+  seq: number;
+  session_id: string;
+  thread_id: string;
+  /** ISO 8601 with milliseconds; when the append was made. */
+  created_at: string;
+  event: LedgerEvent;
+}
+
+type DistributiveDraft<E> = E extends LedgerEvent ? Omit<E, "id" | "processed_at"> & { id?: string } : never;
+
+/** An event before its append: the ledger adds `id` (unless given) and, except for client events, `processed_at`. */
+export type EventDraft = DistributiveDraft<LedgerEvent>;
+
+const QUEUED_TYPES = new Set<string>(["user.message", "user.interrupt", "user.tool_confirmation", "system.message"]);
+
+/** True for client events that wait with `processed_at: null` until a `longhaul.inputs_consumed` names them (L6). */
+export function isQueuedType(type: string): boolean {
+  return QUEUED_TYPES.has(type);
+}
+
+/** True for events that SDK clients see. */
+export function isContractEvent(event: LedgerEvent): event is ContractEvent {
+  return !event.type.startsWith("longhaul.");
+}

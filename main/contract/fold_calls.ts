@@ -1,0 +1,127 @@
+/** The part of the fold that follows client inputs and tool calls. */
+import type { EventOf, LonghaulEventOf, StoredEvent } from "./events.ts";
+import type { SessionFold } from "./fold.ts";
+
+export interface PendingInput {
+  id: string;
+  type: "user.message" | "user.interrupt" | "user.tool_confirmation";
+  seq: number;
+}
+
+export interface OpenCall {
+  /** Id of the `agent.*tool_use` event. */
+  id: string;
+  kind: "builtin" | "custom" | "mcp";
+  name: string;
+  /** Position of the tool-use event: its input is read from there, so that the fold stays small. */
+  seq: number;
+  at: string;
+  permission: "allow" | "ask" | "deny";
+  confirmation: { result: "allow" | "deny"; deny_message: string | null; event_id: string } | null;
+  /** Number of dispatches; > 0 without a result means in flight or cut off. */
+  attempts: number;
+  started_at: string | null;
+}
+
+/** True when the call waits for a person or a client: an unconfirmed `ask`, or a custom tool's result. */
+export function waitsForClient(call: OpenCall): boolean {
+  return call.kind === "custom" || (call.permission === "ask" && call.confirmation === null);
+}
+
+type InputEvent =
+  | EventOf<"user.message">
+  | EventOf<"user.interrupt">
+  | EventOf<"user.tool_confirmation">
+  | LonghaulEventOf<"longhaul.inputs_consumed">;
+
+export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEvent): void {
+  if (event.type === "longhaul.inputs_consumed") {
+    const consumed = new Set(event.event_ids);
+    if (next.inputs.some((input) => input.type === "user.message" && consumed.has(input.id))) {
+      next.awaiting_model = true;
+      next.stopped = false;
+      next.failures = 0;
+      next.continuations = 0;
+      next.rounds = 0;
+      next.error = null;
+      next.turns += 1;
+    }
+    next.inputs = next.inputs.filter((input) => !consumed.has(input.id));
+    return;
+  }
+  next.inputs = [...next.inputs, { id: event.id, type: event.type, seq: stored.seq }];
+  if (event.type !== "user.tool_confirmation") return;
+  const confirmation = { result: event.result, deny_message: event.deny_message ?? null, event_id: event.id };
+  next.calls = next.calls.map((call) =>
+    call.id === event.tool_use_id && call.confirmation === null ? { ...call, confirmation } : call,
+  );
+}
+
+type CallEvent =
+  | EventOf<"agent.tool_use">
+  | EventOf<"agent.custom_tool_use">
+  | EventOf<"agent.mcp_tool_use">
+  | LonghaulEventOf<"longhaul.tool_started">;
+
+export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEvent): void {
+  if (event.type === "longhaul.tool_started") {
+    next.calls = next.calls.map((call) =>
+      call.id === event.tool_use_id ? { ...call, attempts: event.attempt, started_at: stored.created_at } : call,
+    );
+    return;
+  }
+  next.tool_calls += 1;
+  next.last_act = oneLine(`${event.name} ${describeInput(event.input)}`);
+  next.calls = [
+    ...next.calls,
+    {
+      id: event.id,
+      kind: event.type === "agent.tool_use" ? "builtin" : event.type === "agent.mcp_tool_use" ? "mcp" : "custom",
+      name: event.name,
+      seq: stored.seq,
+      at: stored.created_at,
+      permission: event.type === "agent.custom_tool_use" ? "allow" : (event.evaluated_permission ?? "allow"),
+      confirmation: null,
+      attempts: 0,
+      started_at: null,
+    },
+  ];
+}
+
+type ResultEvent =
+  | EventOf<"agent.tool_result">
+  | EventOf<"agent.mcp_tool_result">
+  | EventOf<"user.custom_tool_result">
+  | EventOf<"user.tool_result">;
+
+/** Id of the tool-use event that a result answers. */
+export function answeredCall(event: ResultEvent): string {
+  if (event.type === "agent.mcp_tool_result") return event.mcp_tool_use_id;
+  if (event.type === "user.custom_tool_result") return event.custom_tool_use_id;
+  return event.tool_use_id;
+}
+
+export function foldResult(next: SessionFold, event: ResultEvent): void {
+  const id = answeredCall(event);
+  // A second result for the same call changes nothing: the model sees the first one only.
+  if (!next.calls.some((call) => call.id === id)) return;
+  next.calls = next.calls.filter((call) => call.id !== id);
+  if (event.is_error === true) next.tool_errors += 1;
+  next.cut_offs = 0;
+  if (next.calls.length === 0) next.awaiting_model = true;
+}
+
+/** The one value of a tool input that tells most: a command, a path, a pattern, a query. */
+export function describeInput(input: Record<string, unknown>): string {
+  for (const key of ["command", "file_path", "pattern", "path", "query", "url"]) {
+    const value = input[key];
+    if (typeof value === "string" && value !== "") return value;
+  }
+  return "";
+}
+
+/** The first 140 characters on one line. */
+export function oneLine(text: string): string {
+  const line = text.slice(0, 400).replace(/\s+/g, " ").trim();
+  return line.length > 140 ? `${line.slice(0, 139)}…` : line;
+}

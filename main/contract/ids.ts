@@ -1,0 +1,61 @@
+/** Identifiers: a type prefix and a ULID, so that ids of one kind sort by creation time. */
+
+const PREFIXES = {
+  agent: "agent_",
+  environment: "env_",
+  session: "sesn_",
+  event: "sevt_",
+  thread: "sthr_",
+  session_resource: "sesrsc_",
+  file: "file_",
+  request: "req_",
+  lease_holder: "lhh_",
+} as const;
+
+export type IdKind = keyof typeof PREFIXES;
+
+const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+let lastTime = 0;
+let lastRandom = new Uint8Array(16);
+
+/** 16 random values of 5 bits; within one millisecond the previous value plus one, so order is kept. */
+function randomPart(time: number): Uint8Array {
+  if (time === lastTime) {
+    const next = Uint8Array.from(lastRandom);
+    for (let i = 15; i >= 0; i--) {
+      const digit = ((next[i] ?? 0) + 1) & 31;
+      next[i] = digit;
+      if (digit !== 0) break;
+    }
+    lastRandom = next;
+    return next;
+  }
+  const fresh = crypto.getRandomValues(new Uint8Array(16)).map((byte) => byte & 31);
+  lastTime = time;
+  lastRandom = fresh;
+  return fresh;
+}
+
+/**
+ * A new id such as `sevt_01KAJ0…`: prefix, 10 characters of time in ms, 16 of randomness (Crockford base 32).
+ * Ids made later in one process compare greater, also when the clock is set back.
+ */
+export function newId(kind: IdKind, now: number = Date.now()): string {
+  const time = Math.max(now, lastTime);
+  const random = randomPart(time);
+  let head = "";
+  let rest = time;
+  for (let i = 0; i < 10; i++) {
+    head = ALPHABET[rest % 32] + head;
+    rest = Math.floor(rest / 32);
+  }
+  let tail = "";
+  for (const digit of random) tail += ALPHABET[digit];
+  return PREFIXES[kind] + head + tail;
+}
+
+/** True when `id` carries the prefix of `kind` and a plausible body. */
+export function isId(kind: IdKind, id: string): boolean {
+  return id.startsWith(PREFIXES[kind]) && /^[A-Za-z0-9]{1,64}$/.test(id.slice(PREFIXES[kind].length));
+}
