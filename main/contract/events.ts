@@ -67,8 +67,8 @@ interface LonghaulPayloads {
   "longhaul.session_archived": Record<never, never>;
   /** Client events that enter the transcript now, in this order; sets what the API reports as `processed_at`. */
   "longhaul.inputs_consumed": { event_ids: string[] };
-  /** The person (or a program) asked for the session to go on: clears a turn that rests with work left. */
-  "longhaul.resume_requested": { by: "user" | "api" };
+  /** The person, a program or the returning network asks for the session to go on now: no stopped turn or planned retry holds it. */
+  "longhaul.resume_requested": { by: "user" | "api" | "network" };
   "longhaul.lease_acquired": {
     holder: string;
     token: number;
@@ -93,6 +93,8 @@ interface LonghaulPayloads {
   "longhaul.model_request": {
     model_request_start_id: string;
     kind: "turn" | "compaction";
+    /** Long tool results were shortened in this compaction request, because the full history no longer fits. */
+    shortened: boolean;
     model: string;
     /** SHA-256 of the request body's bytes: proves that a rebuilt request is the one that was sent. */
     request_sha256: string;
@@ -127,6 +129,8 @@ interface LonghaulPayloads {
   /** Shown in the timeline and the resume sheet: nobody can know whether the call took effect. */
   "longhaul.outcome_unknown": { tool_use_id: string; tool_name: string; message: string };
   "longhaul.retry_scheduled": { attempt: number; at: string; error_type: string; waits_for_network: boolean };
+  /** The endpoint said that the request no longer fits: a compaction comes next, with long results shortened. */
+  "longhaul.context_full": { model_request_start_id: string };
   "longhaul.compaction": {
     model_request_start_id: string;
     summary: string;

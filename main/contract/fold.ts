@@ -52,12 +52,16 @@ export interface SessionFold extends SessionSnapshot {
   continuations: number;
   /** Tool rounds since the turn began. */
   rounds: number;
+  /** Set when the model declined to answer; cleared by the next message. */
+  refusal: { category: string | null; explanation: string | null } | null;
   /** Times in a row that a process died while it ran this session, with no model response or tool result in between. */
   cut_offs: number;
   /** Everything with seq ≤ this is represented by the last compaction's summary; 0 when there was none. */
   compacted_through: number;
   /** Tokens of the last request and its answer: what the next request will at least hold. */
   context_tokens: number;
+  /** The endpoint refused the last request for its size. */
+  context_full: boolean;
   usage: Usage;
   turns: number;
   model_requests: number;
@@ -96,9 +100,11 @@ function start(stored: StoredEvent, session: SessionSnapshot): SessionFold {
     failures: 0,
     continuations: 0,
     rounds: 0,
+    refusal: null,
     cut_offs: 0,
     compacted_through: 0,
     context_tokens: 0,
+    context_full: false,
     usage: EMPTY_USAGE,
     turns: 0,
     model_requests: 0,
@@ -201,6 +207,7 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       return;
     case "longhaul.resume_requested":
       next.stopped = false;
+      next.retry = null;
       next.failures = 0;
       next.cut_offs = 0;
       return;
@@ -220,14 +227,20 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.demo = next.demo || event.demo;
       next.continuations = event.stop_reason === "max_tokens" ? next.continuations + 1 : 0;
       if (event.stop_reason === "tool_use") next.rounds += 1;
+      if (event.stop_reason === "pause_turn") next.awaiting_model = true;
+      if (event.stop_reason === "refusal") next.refusal = event.stop_details ?? { category: null, explanation: null };
       return;
     }
     case "longhaul.continuation":
       next.awaiting_model = true;
       return;
+    case "longhaul.context_full":
+      next.context_full = true;
+      return;
     case "longhaul.compaction":
       next.compacted_through = event.through_seq;
       next.context_tokens = 0;
+      next.context_full = false;
       next.failures = 0;
       return;
     case "longhaul.retry_scheduled":

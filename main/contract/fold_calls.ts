@@ -40,11 +40,19 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
     if (next.inputs.some((input) => input.type === "user.message" && consumed.has(input.id))) {
       next.awaiting_model = true;
       next.stopped = false;
+      next.retry = null;
       next.failures = 0;
       next.continuations = 0;
       next.rounds = 0;
       next.error = null;
+      next.refusal = null;
       next.turns += 1;
+    }
+    if (next.inputs.some((input) => input.type === "user.interrupt" && consumed.has(input.id))) {
+      // The turn ends here without sampling; a later message starts the next one.
+      next.awaiting_model = false;
+      next.stopped = false;
+      next.retry = null;
     }
     next.inputs = next.inputs.filter((input) => !consumed.has(input.id));
     return;

@@ -1,0 +1,92 @@
+/** The exact bytes of a Messages request: a pure function of the session's fold and transcript. */
+import { createHash } from "node:crypto";
+import type { SessionFold } from "../../contract/fold.ts";
+import { offeredTools } from "../permissions.ts";
+import type { Transcript } from "./transcript.ts";
+
+export interface BuiltRequest {
+  /** JSON body, `stream: true` included. */
+  body: string;
+  sha256: string;
+  message_count: number;
+  tool_count: number;
+}
+
+export interface RequestOptions {
+  kind: "turn" | "compaction";
+  /** Shorten long tool results: only for a compaction request of a history that no longer fits. */
+  shortened: boolean;
+}
+
+/** Output limit of one answer. Longer ones are continued (`longhaul.continuation`). */
+const MAX_TOKENS = 32_000;
+const SHORTENED_RESULT_CHARS = 2_000;
+
+const COMPACTION_INSTRUCTION =
+  "The context is nearly full. Write a summary that lets you go on with this task without the conversation above: the " +
+  "task and every instruction of the user word for word where it matters, decisions and their reasons, what was done, " +
+  "the state of files and commands (with paths), what failed and why, what is left and the very next step. Call no " +
+  "tool. Answer with the summary only.";
+
+/**
+ * Builds the request in the order in which prompts are cached: tools, system, messages. Keys are in a fixed order and
+ * nothing depends on time or on this process, so a rebuilt request has the bytes of the one that was sent.
+ */
+export function buildRequest(fold: SessionFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
+  const tools = offeredTools(fold);
+  const compaction = options.kind === "compaction";
+  const parts = [`{"model":${JSON.stringify(fold.agent.model.id)}`, `"max_tokens":${MAX_TOKENS}`, `"stream":true`];
+  // Top-level cache control marks the last block of each request without changing the bytes of any block.
+  parts.push(`"cache_control":{"type":"ephemeral"}`);
+  const { effort } = fold.agent.model;
+  if (effort !== undefined) parts.push(`"output_config":${JSON.stringify({ effort: effort.type })}`);
+  if (tools.length > 0) parts.push(`"tools":${JSON.stringify(tools)}`);
+  if (tools.length > 0 && compaction) parts.push(`"tool_choice":{"type":"none"}`);
+  parts.push(`"system":${JSON.stringify(systemBlocks(fold))}`);
+  let messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined);
+  if (options.shortened) messages = messages.map(shorten);
+  parts.push(`"messages":[${messages.join(",")}]`);
+  const body = `${parts.join(",")}}`;
+  return {
+    body,
+    sha256: createHash("sha256").update(body).digest("hex"),
+    message_count: messages.length,
+    tool_count: tools.length,
+  };
+}
+
+/** The agent's own prompt, then what the harness knows about the place; the fixed cache breakpoint is at the end. */
+function systemBlocks(fold: SessionFold): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
+  const place = [
+    "You work in a sandbox. Your working directory is /workspace; files you want to hand over go to /mnt/session/outputs.",
+  ];
+  for (const resource of fold.resources) {
+    if (resource.type === "file") place.push(`An uploaded file is at ${resource.mount_path} (read-only).`);
+    if (resource.type === "local_repository") place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
+  }
+  const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
+  const { system } = fold.agent;
+  return system === null || system.trim() === "" ? [text] : [{ type: "text", text: system }, text];
+}
+
+interface ParsedMessage {
+  role: string;
+  content: { type: string; content?: string | { type: string; text?: string }[] }[];
+}
+
+function shorten(json: string): string {
+  if (json.length <= SHORTENED_RESULT_CHARS) return json;
+  const message = JSON.parse(json) as ParsedMessage;
+  for (const part of message.content) {
+    if (part.type !== "tool_result") continue;
+    if (typeof part.content === "string") part.content = cut(part.content);
+    else for (const inner of part.content ?? []) if (inner.text !== undefined) inner.text = cut(inner.text);
+  }
+  return JSON.stringify(message);
+}
+
+function cut(text: string): string {
+  if (text.length <= SHORTENED_RESULT_CHARS) return text;
+  const half = SHORTENED_RESULT_CHARS / 2;
+  return `${text.slice(0, half)}\n[… ${text.length - 2 * half} characters left out …]\n${text.slice(-half)}`.toWellFormed();
+}

@@ -1,0 +1,63 @@
+/** The one place that decides what a session does next: a pure function of its fold. */
+import type { IdleStopReason } from "../contract/events.ts";
+import type { OpenCall } from "../contract/fold_calls.ts";
+import type { SessionFold } from "../contract/fold.ts";
+import { blockedCalls, runnableCalls, unfinishedWork } from "../contract/work.ts";
+
+export type Action =
+  | { kind: "interrupt"; event_ids: string[] }
+  /** A request was in flight when its process ended: it is closed in the ledger and made again. */
+  | { kind: "abandon_request"; model_request_start_id: string }
+  | { kind: "calls"; calls: OpenCall[] }
+  | { kind: "consume"; event_ids: string[] }
+  | { kind: "compact" }
+  | { kind: "tool_limit" }
+  | { kind: "request" }
+  | { kind: "idle"; stop_reason: IdleStopReason; consumes: string[] }
+  | { kind: "rest" };
+
+export interface Limits {
+  /** Context size in tokens above which the next request is preceded by a compaction. */
+  compact_at_tokens: number;
+  /** Tool rounds in one turn (one response that calls tools is one round). */
+  max_rounds: number;
+}
+
+export function decide(fold: SessionFold, limits: Limits, now: number): Action {
+  if (fold.archived_at !== null || fold.phase === "terminated") return { kind: "rest" };
+  const interrupts = fold.inputs.filter((input) => input.type === "user.interrupt");
+  if (interrupts.length > 0) return { kind: "interrupt", event_ids: interrupts.map((input) => input.id) };
+  if (fold.model_request !== null) {
+    return { kind: "abandon_request", model_request_start_id: fold.model_request.id };
+  }
+  const calls = runnableCalls(fold);
+  if (calls.length > 0) return { kind: "calls", calls };
+  if (fold.calls.length > 0) return decideBlocked(fold, now);
+  if (fold.inputs.length > 0) return { kind: "consume", event_ids: fold.inputs.map((input) => input.id) };
+  if (fold.awaiting_model) return decideRequest(fold, limits, now);
+  if (fold.phase === "idle") return { kind: "rest" };
+  const stop_reason: IdleStopReason = { type: fold.refusal === null ? "end_turn" : "refusal" };
+  return { kind: "idle", stop_reason, consumes: [] };
+}
+
+/** Only clients can move it on: say so once for each change of what is missing, then rest. */
+function decideBlocked(fold: SessionFold, now: number): Action {
+  if (unfinishedWork(fold, now) === "client") return { kind: "rest" };
+  const confirmations = fold.inputs.filter((input) => input.type === "user.tool_confirmation");
+  return {
+    kind: "idle",
+    stop_reason: { type: "requires_action", event_ids: blockedCalls(fold) },
+    consumes: confirmations.map((input) => input.id),
+  };
+}
+
+function decideRequest(fold: SessionFold, limits: Limits, now: number): Action {
+  if (fold.stopped) {
+    if (fold.phase === "idle") return { kind: "rest" };
+    return { kind: "idle", stop_reason: { type: "retries_exhausted" }, consumes: [] };
+  }
+  if (fold.retry !== null && Date.parse(fold.retry.at) > now) return { kind: "rest" };
+  if (fold.rounds >= limits.max_rounds) return { kind: "tool_limit" };
+  if (fold.context_full || fold.context_tokens >= limits.compact_at_tokens) return { kind: "compact" };
+  return { kind: "request" };
+}

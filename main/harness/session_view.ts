@@ -1,0 +1,104 @@
+/**
+ * What a harness knows of its session while it runs: fold, transcript and the inputs of open calls. All of it is
+ * rebuilt from the ledger at every wake; nothing here needs to survive a crash.
+ */
+import type { EventDraft, StoredEvent } from "../contract/events.ts";
+import { foldEvent, type SessionFold } from "../contract/fold.ts";
+import { UnknownSessionError, type Lease, type Ledger } from "../session/ledger.ts";
+import { Transcript } from "./context/transcript.ts";
+
+export class SessionView {
+  readonly sessionId: string;
+  readonly transcript = new Transcript();
+  readonly #ledger: Ledger;
+  #fold: SessionFold;
+  #unsubscribe: (() => void) | null = null;
+  /** Events that arrived before one with a lower seq was applied. */
+  readonly #early = new Map<number, StoredEvent>();
+  readonly #callInputs = new Map<string, unknown>();
+  #onInterrupt: (() => void) | null = null;
+
+  private constructor(ledger: Ledger, sessionId: string, fold: SessionFold) {
+    this.#ledger = ledger;
+    this.sessionId = sessionId;
+    this.#fold = fold;
+  }
+
+  /** Reads the session and follows it from then on. Rejects with UnknownSessionError. Call {@link close} when done. */
+  static async open(ledger: Ledger, sessionId: string): Promise<SessionView> {
+    const record = await ledger.getSession(sessionId);
+    if (record === null) throw new UnknownSessionError(sessionId);
+    const view = new SessionView(ledger, sessionId, record.fold);
+    const since = record.fold.compacted_through;
+    if (since > 0) {
+      // A message that arrived before the compaction may be consumed after it: its body is needed then.
+      const early = ledger.getEvents(sessionId, { before_seq: since + 1, types: ["user.message"] });
+      for await (const stored of early) view.transcript.apply(stored);
+    }
+    const live: StoredEvent[] = [];
+    let loading = true;
+    view.#unsubscribe = ledger.subscribe((events) => {
+      const mine = events.filter((stored) => stored.session_id === sessionId);
+      if (loading) live.push(...mine);
+      else for (const stored of mine) view.apply(stored);
+    });
+    let last = since;
+    for await (const stored of ledger.getEvents(sessionId, { after_seq: since })) {
+      // The projection's fold already holds these; events appended while we read are folded as they come.
+      view.#take(stored, stored.seq > view.#fold.last_seq);
+      last = stored.seq;
+    }
+    loading = false;
+    for (const stored of live) if (stored.seq > last) view.apply(stored);
+    return view;
+  }
+
+  get fold(): SessionFold {
+    return this.#fold;
+  }
+
+  /** Input of an open call, as the model gave it. */
+  callInput(eventId: string): unknown {
+    return this.#callInputs.get(eventId);
+  }
+
+  /** Calls `listener` once for every `user.interrupt` that arrives from now on; null stops that. */
+  onInterrupt(listener: (() => void) | null): void {
+    this.#onInterrupt = listener;
+  }
+
+  /** Appends for this harness; when it resolves, fold and transcript hold the events. A stale lease rejects. */
+  async emit(events: readonly EventDraft[], lease: Pick<Lease, "token">): Promise<StoredEvent[]> {
+    const stored = await this.#ledger.emitEvents(this.sessionId, events, lease);
+    for (const event of stored) this.apply(event);
+    return stored;
+  }
+
+  /** Takes an event in ledger order; early ones wait for those before them, known ones change nothing. */
+  apply(stored: StoredEvent): void {
+    if (stored.seq <= this.#fold.last_seq) return;
+    this.#early.set(stored.seq, stored);
+    for (;;) {
+      const next = this.#early.get(this.#fold.last_seq + 1);
+      if (next === undefined) return;
+      this.#early.delete(next.seq);
+      this.#take(next, true);
+      if (next.event.type === "user.interrupt") this.#onInterrupt?.();
+    }
+  }
+
+  close(): void {
+    this.#unsubscribe?.();
+    this.#unsubscribe = null;
+  }
+
+  #take(stored: StoredEvent, folds: boolean): void {
+    if (folds) this.#fold = foldEvent(this.#fold, stored) ?? this.#fold;
+    this.transcript.apply(stored);
+    const { event } = stored;
+    if (event.type === "agent.tool_use" || event.type === "agent.mcp_tool_use") this.#callInputs.set(event.id, event.input);
+    else if (event.type === "agent.tool_result") this.#callInputs.delete(event.tool_use_id);
+    else if (event.type === "agent.mcp_tool_result") this.#callInputs.delete(event.mcp_tool_use_id);
+  }
+}
+

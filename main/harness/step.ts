@@ -1,0 +1,88 @@
+/**
+ * One step of a session: (view, ports, signals) → events. It must not throw: failures are events. The one exception is
+ * a refused append (stale lease, unknown session, ledger not writable): then there is nobody to write for.
+ */
+import type { EventDraft } from "../contract/events.ts";
+import { crashPoint } from "../crash_points.ts";
+import { decide, type Action } from "./decide.ts";
+import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
+import type { SessionView } from "./session_view.ts";
+import { idleEvents, runningEvents } from "./statuses.ts";
+import { callsStep, result } from "./steps/calls.ts";
+import { compactStep } from "./steps/compact.ts";
+import { closeRequest } from "./steps/failure.ts";
+import { requestStep } from "./steps/request.ts";
+
+const INTERRUPTED_TEXT = "Tool execution was interrupted before completion. Please retry.";
+
+/** Does the next thing there is to do. `rest` means: nothing now; look again when something new arrives. */
+export async function step(
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+): Promise<"continue" | "rest"> {
+  const action = decide(view.fold, ports.limits, ports.now());
+  if (action.kind === "rest") return "rest";
+  await perform(action, view, ports, emit, signals);
+  return "continue";
+}
+
+async function perform(
+  action: Exclude<Action, { kind: "rest" }>,
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+): Promise<void> {
+  switch (action.kind) {
+    case "interrupt":
+      return void (await emit(interruptEvents(view, action.event_ids, ports.now())));
+    case "abandon_request":
+      return void (await emit(closeRequest(action.model_request_start_id, "cut_off")));
+    case "calls":
+      return callsStep({ view, ports, emit, signals }, action.calls);
+    case "consume":
+      await emit([...runningEvents(view.fold), { type: "longhaul.inputs_consumed", event_ids: action.event_ids }]);
+      return crashPoint("inputs.after_consumed");
+    case "compact":
+      return compactStep(view, ports, emit, signals);
+    case "request":
+      return requestStep(view, ports, emit, signals);
+    case "tool_limit":
+      return void (await emit(toolLimitEvents(view, ports)));
+    case "idle": {
+      crashPoint("turn.before_idle");
+      const consumed: EventDraft[] =
+        action.consumes.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: action.consumes }] : [];
+      await emit([...consumed, ...idleEvents(view.fold, action.stop_reason, ports.now())]);
+      return crashPoint("turn.after_idle");
+    }
+  }
+}
+
+/** Ends the turn: open calls get an error result, an open request is closed, and nothing is sampled (contract.md §3.4). */
+function interruptEvents(view: SessionView, interruptIds: string[], now: number): EventDraft[] {
+  const { fold } = view;
+  const events: EventDraft[] = [];
+  if (fold.model_request !== null) events.push(...closeRequest(fold.model_request.id, "interrupted"));
+  for (const call of fold.calls) {
+    events.push(result(call, INTERRUPTED_TEXT, true));
+    events.push({ type: "longhaul.call_settled", tool_use_id: call.id, how: "interrupted" });
+  }
+  const confirmations = fold.inputs.filter((input) => input.type === "user.tool_confirmation").map((input) => input.id);
+  events.push({ type: "longhaul.inputs_consumed", event_ids: [...confirmations, ...interruptIds] });
+  const blocked = fold.stop_reason?.type === "requires_action";
+  if (fold.phase !== "idle" || blocked) events.push(...idleEvents(fold, { type: "end_turn" }, now));
+  return events;
+}
+
+function toolLimitEvents(view: SessionView, ports: HarnessPorts): EventDraft[] {
+  const message =
+    `The turn was stopped after ${ports.limits.max_rounds} tool rounds. Everything done so far is kept. ` +
+    "Send a message to go on.";
+  return [
+    { type: "session.error", error: { type: "tool_use_limit_reached_error", message, retry_status: { type: "exhausted" } } },
+    ...idleEvents(view.fold, { type: "retries_exhausted" }, ports.now()),
+  ];
+}

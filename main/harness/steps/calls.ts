@@ -1,0 +1,153 @@
+/**
+ * The step that runs tool calls, and the recovery of calls that were in flight when a process died (DESIGN.md §6):
+ * every intent gets exactly one result, and where nobody can know what happened the model and the person are told so.
+ */
+import type { EventDraft, Settlement } from "../../contract/events.ts";
+import type { OpenCall } from "../../contract/fold_calls.ts";
+import { crashPoint } from "../../crash_points.ts";
+import { CallInterrupted, OutcomeUnknown, SandboxLost, ToolFailure, type CallState } from "../../sandbox/port.ts";
+import { clean } from "../context/transcript.ts";
+import { toolKind } from "../permissions.ts";
+import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
+import { readSessionEvents } from "../session_events.ts";
+import type { SessionView } from "../session_view.ts";
+import { runningEvents } from "../statuses.ts";
+
+export const UNKNOWN_OUTCOME_TEXT =
+  "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
+const MAX_RESULT_CHARS = 110_000;
+
+interface CallContext {
+  view: SessionView;
+  ports: HarnessPorts;
+  emit: Emit;
+  signals: StepSignals;
+}
+
+/** Runs all calls concurrently; each result is committed as it comes. Only a stale lease rejects. */
+export async function callsStep(context: CallContext, calls: readonly OpenCall[]): Promise<void> {
+  const { view, emit } = context;
+  const confirmations = calls.flatMap((call) => (call.confirmation === null ? [] : [call.confirmation.event_id]));
+  const waiting = new Set(view.fold.inputs.map((input) => input.id));
+  const consumed = confirmations.filter((id) => waiting.has(id));
+  const started = calls.filter((call) => !isDenied(call));
+  await emit([
+    ...runningEvents(view.fold),
+    ...(consumed.length > 0 ? [{ type: "longhaul.inputs_consumed" as const, event_ids: consumed }] : []),
+    ...started.map((call) => ({
+      type: "longhaul.tool_started" as const,
+      tool_use_id: call.id,
+      attempt: call.attempts + 1,
+    })),
+  ]);
+  const outcomes = await Promise.allSettled(calls.map((call) => settle(context, call)));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+}
+
+function isDenied(call: OpenCall): boolean {
+  return call.permission === "deny" || call.confirmation?.result === "deny";
+}
+
+async function settle(context: CallContext, call: OpenCall): Promise<void> {
+  const { emit, signals } = context;
+  if (isDenied(call)) return void (await emit(deniedEvents(context, call)));
+  const events = await perform(context, call);
+  // On shutdown the call goes on in its sandbox: the next process collects its result.
+  if (events === null || signals.shutdown.aborted) return;
+  crashPoint("tool.before_result");
+  await emit(events);
+  crashPoint("tool.after_result");
+}
+
+function deniedEvents(context: CallContext, call: OpenCall): EventDraft[] {
+  if (call.permission === "deny") {
+    const text =
+      toolKind(context.view.fold, call.name) === "unknown"
+        ? `There is no tool named ${call.name} in this session. Use one of the tools you were given.`
+        : `The permission policy of this session does not allow ${call.name}.`;
+    return [result(call, text, true), settled(call, "denied")];
+  }
+  const reason = call.confirmation?.deny_message;
+  const text = `The user rejected this call of ${call.name}; it did not run.${reason ? ` Reason: ${reason}` : ""}`;
+  return [result(call, text, true), settled(call, "denied")];
+}
+
+/** Events that settle a call; null when it was stopped by an interrupt, which settles it in a step of its own. */
+async function perform(context: CallContext, call: OpenCall): Promise<EventDraft[] | null> {
+  const { view, ports, signals } = context;
+  if (toolKind(view.fold, call.name) === "session_events") {
+    return [result(call, await readSessionEvents(ports.ledger, view.sessionId, view.callInput(call.id)), false)];
+  }
+  const again = call.attempts > 0;
+  const before: CallState = again ? await ports.hands.provider.callState(view.sessionId, call.id) : "unknown";
+  const note = again ? [settled(call, HOW[before])] : [];
+  try {
+    const text = await execute(context, call);
+    return [result(call, text, false), ...note];
+  } catch (error) {
+    if (error instanceof CallInterrupted || signals.interrupt.aborted) return null;
+    if (error instanceof ToolFailure) return [result(call, error.message, true), ...note];
+    if (error instanceof OutcomeUnknown) return unknownEvents(call);
+    ports.hands.drop(view.sessionId);
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof SandboxLost ? message : `The sandbox failed unexpectedly: ${message}`;
+    const lost: EventDraft[] =
+      view.fold.sandbox?.state === "lost"
+        ? []
+        : [{ type: "longhaul.sandbox_lost", provider: ports.hands.provider.kind, reason }];
+    return [...lost, result(call, reason, true), ...note];
+  }
+}
+
+const HOW: Record<CallState, Settlement> = {
+  done: "collected",
+  running: "reattached",
+  unknown: "run_again",
+  lost: "run_again",
+};
+
+async function execute(context: CallContext, call: OpenCall): Promise<string> {
+  const { view, ports, emit, signals } = context;
+  crashPoint("tool.before_dispatch");
+  const hand = await ports.hands.get(view, emit);
+  const execution = hand.execute(call.name, view.callInput(call.id), {
+    tool_use_id: call.id,
+    signal: signals.interrupt,
+    onOutput: (chunk) => ports.live.publish(view.sessionId, { type: "tool_output", tool_use_id: call.id, chunk }),
+  });
+  crashPoint("tool.after_dispatch");
+  return untilShutdown(execution, signals.shutdown);
+}
+
+/** Lets go of an execution when this process goes away, without stopping it. */
+function untilShutdown(execution: Promise<string>, shutdown: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => resolve("");
+    if (shutdown.aborted) leave();
+    shutdown.addEventListener("abort", leave, { once: true });
+    execution.then(resolve, reject).finally(() => shutdown.removeEventListener("abort", leave));
+  });
+}
+
+function unknownEvents(call: OpenCall): EventDraft[] {
+  return [
+    result(call, UNKNOWN_OUTCOME_TEXT, true),
+    settled(call, "outcome_unknown"),
+    { type: "longhaul.outcome_unknown", tool_use_id: call.id, tool_name: call.name, message: UNKNOWN_OUTCOME_TEXT },
+  ];
+}
+
+function settled(call: OpenCall, how: Settlement): EventDraft {
+  return { type: "longhaul.call_settled", tool_use_id: call.id, how };
+}
+
+/** The result event of a call; text is made safe for every later request and bounded. */
+export function result(call: OpenCall, text: string, isError: boolean): EventDraft {
+  let safe = clean(text);
+  if (safe.length > MAX_RESULT_CHARS) {
+    safe = `${safe.slice(0, MAX_RESULT_CHARS).toWellFormed()}\n[output cut at ${MAX_RESULT_CHARS} characters]`;
+  }
+  const content = [{ type: "text" as const, text: safe === "" ? "(no output)" : safe }];
+  if (call.kind === "mcp") return { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error: isError };
+  return { type: "agent.tool_result", tool_use_id: call.id, content, is_error: isError };
+}

@@ -1,0 +1,41 @@
+/** Compaction: a summary takes the place of the history in the context; the ledger keeps everything. */
+import type { EventDraft } from "../../contract/events.ts";
+import { crashPoint } from "../../crash_points.ts";
+import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
+import type { SessionView } from "../session_view.ts";
+import { idleEvents } from "../statuses.ts";
+import { ask, startRequest } from "./request.ts";
+
+/** Asks for a summary and commits it. Failures become events like those of any request. */
+export async function compactStep(view: SessionView, ports: HarnessPorts, emit: Emit, signals: StepSignals): Promise<void> {
+  const tokens_before = view.fold.context_tokens;
+  const through_seq = view.fold.last_seq;
+  const shortened = view.fold.context_full;
+  const sent = await startRequest(view, emit, { kind: "compaction", shortened });
+  const answer = await ask(view, ports, emit, signals, sent);
+  if (answer === null || !answer.complete || signals.shutdown.aborted) return;
+  const summary = answer.content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n").trim();
+  const end: EventDraft = {
+    type: "span.model_request_end",
+    model_request_start_id: sent.id,
+    is_error: summary === "",
+    model_usage: { ...answer.usage, speed: null },
+  };
+  if (summary === "") return void (await emit([end, ...noSummary(view, ports.now())]));
+  crashPoint("compaction.before_commit");
+  await emit([
+    { type: "longhaul.compaction", model_request_start_id: sent.id, summary, through_seq, tokens_before },
+    { type: "agent.thread_context_compacted" },
+    end,
+  ]);
+}
+
+function noSummary(view: SessionView, now: number): EventDraft[] {
+  const message =
+    "The context is full and the model gave no summary of it. Everything is kept in the session. " +
+    "Resume to try again, or continue in a new session.";
+  return [
+    { type: "session.error", error: { type: "compaction_limit_reached_error", message, retry_status: { type: "exhausted" } } },
+    ...idleEvents(view.fold, { type: "retries_exhausted" }, now),
+  ];
+}

@@ -1,0 +1,100 @@
+/** What a failed model request means for the session: a planned retry, or the end of the turn. */
+import type { EventDraft, SessionErrorBody } from "../../contract/events.ts";
+import type { SessionFold } from "../../contract/fold.ts";
+import type { ModelError, ModelErrorKind } from "../model.ts";
+import type { HarnessPorts } from "../ports.ts";
+import { idleEvents, rescheduledEvents } from "../statuses.ts";
+
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 60_000;
+const OFFLINE_RETRY_MS = 15_000;
+
+type PlainError = Extract<
+  SessionErrorBody["type"],
+  | "unknown_error"
+  | "compaction_limit_reached_error"
+  | "model_overloaded_error" | "model_rate_limited_error" | "model_request_failed_error" | "billing_error"
+>;
+
+const ERROR_TYPES: Record<ModelErrorKind, PlainError> = {
+  offline: "model_request_failed_error",
+  overloaded: "model_overloaded_error",
+  rate_limited: "model_rate_limited_error",
+  failed: "model_request_failed_error",
+  authentication: "model_request_failed_error",
+  billing: "billing_error",
+  rejected: "model_request_failed_error",
+  context_too_long: "model_request_failed_error",
+};
+
+const TRANSIENT = new Set<ModelErrorKind>(["offline", "overloaded", "rate_limited", "failed"]);
+
+type Ports = Pick<HarnessPorts, "limits" | "now" | "random">;
+
+/** Closes the span and either plans the retry (session `rescheduling`) or ends the turn (`retries_exhausted`). */
+export function failureEvents(fold: SessionFold, requestId: string, failure: ModelError, ports: Ports): EventDraft[] {
+  const closed = closeRequest(requestId, "failed");
+  if (failure.kind === "context_too_long") {
+    // Once only: a request that is refused after everything long was shortened cannot be made to fit.
+    if (!fold.context_full) return [...closed, { type: "longhaul.context_full", model_request_start_id: requestId }];
+    return [
+      ...closed,
+      error("compaction_limit_reached_error", `The session no longer fits the model's context. ${failure.message}`, "exhausted"),
+      ...idleEvents(fold, { type: "retries_exhausted" }, ports.now()),
+    ];
+  }
+  const type = ERROR_TYPES[failure.kind];
+  const offline = failure.kind === "offline";
+  const attempt = offline ? Math.max(1, fold.failures) : fold.failures + 1;
+  if (TRANSIENT.has(failure.kind) && attempt <= ports.limits.max_failures) {
+    const delay = retryDelayMs(failure, attempt, ports.random());
+    return [
+      ...closed,
+      error(type, failure.message, "retrying"),
+      {
+        type: "longhaul.retry_scheduled",
+        attempt,
+        at: new Date(ports.now() + delay).toISOString(),
+        error_type: type,
+        waits_for_network: offline,
+      },
+      ...rescheduledEvents(fold),
+    ];
+  }
+  return [
+    ...closed,
+    error(type, failure.message, "exhausted"),
+    ...idleEvents(fold, { type: "retries_exhausted" }, ports.now()),
+  ];
+}
+
+/** Exponential with jitter; at least what the endpoint asked for. */
+export function retryDelayMs(failure: Pick<ModelError, "kind" | "retryAfterMs">, attempt: number, random: number): number {
+  if (failure.kind === "offline") return OFFLINE_RETRY_MS;
+  const ceiling = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempt - 1));
+  const jittered = Math.round(ceiling * (0.5 + random / 2));
+  return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, 3_600_000));
+}
+
+/** Ends the span of a request that has no answer. */
+export function closeRequest(requestId: string, cause: "cut_off" | "interrupted" | "failed"): EventDraft[] {
+  return [
+    { type: "longhaul.model_request_abandoned", model_request_start_id: requestId, cause },
+    {
+      type: "span.model_request_end",
+      model_request_start_id: requestId,
+      is_error: true,
+      model_usage: {
+        input_tokens: 0,
+        output_tokens: 0,
+        cache_read_input_tokens: 0,
+        cache_creation_input_tokens: 0,
+        speed: null,
+      },
+    },
+  ];
+}
+
+function error(type: PlainError, message: string, retry: "retrying" | "exhausted"): EventDraft {
+  return { type: "session.error", error: { type, message, retry_status: { type: retry } } };
+}

@@ -1,0 +1,137 @@
+/** The step that asks the model: one request, its answer committed as a whole before any of its tools runs. */
+import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
+import { newId } from "../../contract/ids.ts";
+import { crashPoint } from "../../crash_points.ts";
+import { buildRequest, type BuiltRequest, type RequestOptions } from "../context/request.ts";
+import { ModelError } from "../model.ts";
+import { evaluate, toolKind } from "../permissions.ts";
+import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
+import type { SessionView } from "../session_view.ts";
+import { runningEvents } from "../statuses.ts";
+import { failureEvents } from "./failure.ts";
+import { readAnswer, type Answer } from "./respond.ts";
+
+const CUT_OFF_TEXT = "Your answer was cut off at the output limit. Go on exactly where it stopped.";
+const MAX_CONTINUATIONS = 5;
+
+/** Makes one turn request. Failures become events; only a stale lease rejects. */
+export async function requestStep(view: SessionView, ports: HarnessPorts, emit: Emit, signals: StepSignals): Promise<void> {
+  const sent = await startRequest(view, emit, { kind: "turn", shortened: false });
+  const answer = await ask(view, ports, emit, signals, sent);
+  if (answer === null || signals.shutdown.aborted) return;
+  crashPoint("model.before_commit");
+  await emit(answerEvents(view, sent.id, answer));
+  crashPoint("model.after_commit");
+}
+
+export interface SentRequest {
+  id: string;
+  built: BuiltRequest;
+}
+
+/** Commits the span's start with the request's hash; then the request may be sent. */
+export async function startRequest(view: SessionView, emit: Emit, options: RequestOptions): Promise<SentRequest> {
+  const { fold } = view;
+  const built = buildRequest(fold, view.transcript, options);
+  const id = newId("event");
+  await emit([
+    ...runningEvents(fold),
+    { type: "span.model_request_start", id },
+    {
+      type: "longhaul.model_request",
+      model_request_start_id: id,
+      kind: options.kind,
+      shortened: options.shortened,
+      model: fold.agent.model.id,
+      request_sha256: built.sha256,
+      request_bytes: Buffer.byteLength(built.body),
+      through_seq: fold.last_seq,
+      message_count: built.message_count,
+      tool_count: built.tool_count,
+    },
+  ]);
+  crashPoint("model.before_request");
+  return { id, built };
+}
+
+/** Sends a started request. Returns null when it failed (the failure is in the ledger) or this process goes away. */
+export async function ask(
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+  sent: SentRequest,
+): Promise<Answer | null> {
+  const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
+  try {
+    const stream = ports.model.stream(view.sessionId, sent.built.body, signal);
+    return await readAnswer(stream, {
+      session_id: view.sessionId,
+      live: ports.live,
+      onToolStart: (name) => {
+        if (toolKind(view.fold, name) === "sandbox") ports.hands.warm(view, emit);
+      },
+    });
+  } catch (error) {
+    if (signals.shutdown.aborted) return null;
+    const failure = error instanceof ModelError ? error : new ModelError("failed", `The model request failed: ${String(error)}`);
+    await emit(failureEvents(view.fold, sent.id, failure, ports));
+    return null;
+  }
+}
+
+function answerEvents(view: SessionView, requestId: string, answer: Answer): EventDraft[] {
+  const events: EventDraft[] = [];
+  const toolEvents: Record<string, string> = {};
+  answer.content.forEach((block, index) => {
+    const id = answer.event_ids[index];
+    if (block.type === "text" && block.text !== "" && id) {
+      events.push({ type: "agent.message", id, content: [{ type: "text", text: block.text }] });
+    } else if (block.type === "thinking" && id) {
+      events.push({ type: "agent.thinking", id });
+    } else if (block.type === "tool_use") {
+      const eventId = newId("event");
+      toolEvents[block.id] = eventId;
+      events.push(toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>));
+    }
+  });
+  const called = Object.keys(toolEvents).length > 0;
+  const response: Omit<LonghaulEventOf<"longhaul.model_response">, "id" | "processed_at"> = {
+    type: "longhaul.model_response",
+    model_request_start_id: requestId,
+    message_id: answer.message_id,
+    model: answer.model,
+    content: answer.content,
+    stop_reason: answer.stop_reason,
+    stop_details: answer.stop_details,
+    usage: answer.usage,
+    tool_events: toolEvents,
+    first_token_ms: answer.first_token_ms,
+    duration_ms: answer.duration_ms,
+    demo: answer.model === "longhaul-demo",
+  };
+  events.push(response);
+  events.push({
+    type: "span.model_request_end",
+    model_request_start_id: requestId,
+    is_error: !answer.complete,
+    model_usage: { ...answer.usage, speed: null },
+  });
+  if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
+  return events;
+}
+
+function toolUseEvent(view: SessionView, id: string, name: string, input: Record<string, unknown>): EventDraft {
+  if (toolKind(view.fold, name) === "custom") return { type: "agent.custom_tool_use", id, name, input };
+  return { type: "agent.tool_use", id, name, input, ...evaluate(view.fold, name) };
+}
+
+function continuation(view: SessionView): EventDraft[] {
+  if (view.fold.continuations < MAX_CONTINUATIONS) {
+    return [{ type: "longhaul.continuation", text: CUT_OFF_TEXT, cause: "max_tokens" }];
+  }
+  const message =
+    `The answer reached the output limit ${MAX_CONTINUATIONS + 1} times in a row. What it wrote is kept. ` +
+    "Send a message to go on, for example asking for smaller steps.";
+  return [{ type: "session.error", error: { type: "unknown_error", message, retry_status: { type: "exhausted" } } }];
+}
