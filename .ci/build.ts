@@ -1,0 +1,130 @@
+/**
+ * Builds the product into `out/`: `main/` (engine, broker, sandbox host, command line), `renderer/` and `electron/`.
+ * Run by `main/launch.mjs` with the stamp to leave behind; everything that runs as the product runs from here.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
+import { dirname, join } from "node:path";
+import tailwind from "@tailwindcss/vite";
+import { build, type InlineConfig } from "vite";
+
+const root = join(import.meta.dirname, "..");
+
+/** Entry name → source. The names are fixed: built code finds its siblings by them. */
+const MAIN_ENTRIES = {
+  cli: "main/cli.ts",
+  serve: "main/serve.ts",
+  broker: "main/vault/serve.ts",
+  sandbox_host: "main/sandbox/embedded/host.ts",
+};
+
+/** Loaded from `node_modules` at run time: native code, or packages that find their own wasm and worker files by path. */
+const EXTERNAL = ["better-sqlite3", "just-bash", "electron"];
+
+const DAY_MS = 86_400_000;
+
+function nodeBuild(outDir: string, entries: Record<string, string>, format: "es" | "cjs"): InlineConfig {
+  return {
+    configFile: false,
+    root,
+    logLevel: "warn",
+    publicDir: false,
+    // `production` lets bundled packages drop their development branches.
+    define: { "process.env.NODE_ENV": JSON.stringify("production") },
+    ssr: { noExternal: true, external: EXTERNAL },
+    build: {
+      ssr: true,
+      outDir,
+      target: "node22",
+      minify: false,
+      reportCompressedSize: false,
+      rolldownOptions: {
+        input: entries,
+        external: (id) => isBuiltin(id) || EXTERNAL.includes(id),
+        output: {
+          format,
+          entryFileNames: format === "es" ? "[name].js" : "[name].cjs",
+          // Beside the entries, so that `import.meta.url` of shared code names the folder where the entries are.
+          chunkFileNames: "chunk-[name]-[hash].js",
+        },
+      },
+    },
+  };
+}
+
+function rendererBuild(outDir: string): InlineConfig {
+  return {
+    configFile: false,
+    root: join(root, "renderer"),
+    base: "./",
+    logLevel: "warn",
+    plugins: [tailwind()],
+    build: {
+      outDir,
+      emptyOutDir: true,
+      target: "chrome140",
+      reportCompressedSize: false,
+      chunkSizeWarningLimit: 4096,
+    },
+  };
+}
+
+/** Every file under `folder`, as paths relative to it. */
+function filesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+/**
+ * Moves a finished build over the former one, file by file, entries last: a process that runs from the former build
+ * still finds its chunks, and nobody ever sees a half-written file. Files of older builds go after a day.
+ */
+function publish(fresh: string, out: string): void {
+  const files = filesIn(fresh).sort((a, b) => Number(isEntry(a)) - Number(isEntry(b)));
+  for (const file of files) {
+    mkdirSync(dirname(join(out, file)), { recursive: true });
+    renameSync(join(fresh, file), join(out, file));
+  }
+  const current = new Set(files);
+  for (const folder of ["main", "renderer", "electron"]) {
+    for (const name of filesIn(join(out, folder))) {
+      const file = join(folder, name);
+      const age = Date.now() - statSync(join(out, file)).mtimeMs;
+      if (!current.has(file) && age > DAY_MS) rmSync(join(out, file), { force: true });
+    }
+  }
+}
+
+function isEntry(file: string): boolean {
+  return !/chunk-|assets/.test(file);
+}
+
+/** Builds everything that exists into a folder of its own, then moves it to `out/` and writes the stamp. Throws when the sources do not build. */
+async function buildAll(stamp: string): Promise<void> {
+  const out = join(root, "out");
+  mkdirSync(out, { recursive: true });
+  const fresh = join(out, `.build-${process.pid}`);
+  const main = Object.fromEntries(Object.entries(MAIN_ENTRIES).filter(([, file]) => existsSync(join(root, file))));
+  try {
+    const builds: InlineConfig[] = [
+      ...(Object.keys(main).length > 0 ? [nodeBuild(join(fresh, "main"), main, "es")] : []),
+      nodeBuild(join(fresh, "electron"), { app: "electron/app.ts" }, "es"),
+      // A sandboxed preload is loaded as one CommonJS file.
+      nodeBuild(join(fresh, "electron"), { preload: "electron/preload.ts" }, "cjs"),
+      rendererBuild(join(fresh, "renderer")),
+    ];
+    for (const config of builds) {
+      const input = config.build?.rolldownOptions?.input ?? { page: "renderer/index.html" };
+      if (Object.values(input).every((file) => existsSync(join(root, file)))) await build(config);
+    }
+    rmSync(join(out, "stamp"), { force: true });
+    publish(fresh, out);
+    writeFileSync(join(out, "stamp"), stamp);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+await buildAll(process.argv[2] ?? "");
