@@ -34,7 +34,7 @@ const DIRECTIONS: Record<string, readonly string[]> = {
   orchestration: ["contract", "crash_points", "session:port", "harness", "sandbox:port", "tools:port"],
   api: ["contract", "session:port", "orchestration:port", "sandbox:port"],
   renderer: ["contract"],
-  electron: ["contract"],
+  electron: ["contract", "config"],
 };
 
 /** Packages that an area may use; areas not named here may use any but `electron`. */

@@ -1,0 +1,11 @@
+/** Runs in the page's sandbox before it: hands it the few things that only a desktop shell can do. */
+import { contextBridge } from "electron";
+import type { ShellBridge } from "../main/contract/shell.ts";
+import { call } from "./channels_preload.ts";
+
+const bridge: ShellBridge = {
+  platform: process.platform,
+  pickFolder: () => call("shell:pick_folder"),
+};
+
+contextBridge.exposeInMainWorld("longhaul", bridge);
