@@ -1,0 +1,77 @@
+/** A sandbox that records what it is asked and keeps what a real one would keep across an engine's death. */
+import type { RepositoryChanges } from "../../contract/local_api.ts";
+import {
+  CallInterrupted,
+  type CallState,
+  type ExecuteCall,
+  type Hand,
+  OutcomeUnknown,
+  type ProvisionResult,
+  type SandboxProvider,
+} from "../../sandbox/port.ts";
+
+type Behaviour = (name: string, input: unknown, call: ExecuteCall) => Promise<string>;
+
+export class FakeSandbox implements SandboxProvider {
+  readonly kind = "embedded";
+  provisions = 0;
+  /** Every execution that really began, by tool-use id: more than one entry per id is work done twice. */
+  readonly executions: string[] = [];
+  readonly #running = new Map<string, Promise<string>>();
+  readonly #done = new Map<string, string>();
+  readonly #lost = new Set<string>();
+  /** What a call does; tests replace it. */
+  behaviour: Behaviour = async (name, input) => `${name} ${JSON.stringify(input)}`;
+  /** Set to make provisioning fail. */
+  broken: Error | null = null;
+
+  async provision(): Promise<ProvisionResult> {
+    this.provisions += 1;
+    if (this.broken !== null) throw this.broken;
+    const hand: Hand = { execute: (name, input, call) => this.#execute(name, input, call) };
+    return { hand, adopted: this.provisions > 1 };
+  }
+
+  async callState(_session: string, id: string): Promise<CallState> {
+    if (this.#done.has(id)) return "done";
+    if (this.#lost.has(id)) return "lost";
+    return this.#running.has(id) ? "running" : "unknown";
+  }
+
+  /** The sandbox dies with everything that runs in it. */
+  die(): void {
+    for (const id of this.#running.keys()) this.#lost.add(id);
+    this.#running.clear();
+  }
+
+  async changes(): Promise<RepositoryChanges[]> {
+    return [];
+  }
+
+  async destroy(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  #execute(name: string, input: unknown, call: ExecuteCall): Promise<string> {
+    const id = call.tool_use_id;
+    const done = this.#done.get(id);
+    if (done !== undefined) return Promise.resolve(done);
+    if (this.#lost.has(id)) return Promise.reject(new OutcomeUnknown("lost"));
+    let running = this.#running.get(id);
+    if (running === undefined) {
+      this.executions.push(id);
+      running = this.behaviour(name, input, call);
+      this.#running.set(id, running);
+      running.then(
+        (text) => {
+          if (this.#running.delete(id)) this.#done.set(id, text);
+        },
+        () => this.#running.delete(id),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      call.signal.addEventListener("abort", () => reject(new CallInterrupted("stopped")), { once: true });
+      running.then(resolve, reject);
+    });
+  }
+}
