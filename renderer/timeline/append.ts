@@ -1,0 +1,154 @@
+/** Applies events to a timeline: one switch over every type that has a meaning for the view. */
+import type { LedgerEvent, StoredEvent } from "../../main/contract/events.ts";
+import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse } from "./on_call.ts";
+import {
+  addNotice,
+  onCutOff,
+  onError,
+  onIdle,
+  onLease,
+  onLeaseReleased,
+  onRescheduled,
+  onRetry,
+  onRunning,
+  onSleep,
+  onTerminated,
+} from "./on_fact.ts";
+import { onConfirmation, onConsumed, onInterrupt, onMessage } from "./on_input.ts";
+import {
+  onAbandoned,
+  onAnswer,
+  onCompaction,
+  onContinuation,
+  onRequestEnd,
+  onRequestFacts,
+  onRequestStart,
+  onResponse,
+} from "./on_request.ts";
+import { onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./on_sandbox.ts";
+import { emptyTimeline, openTurn, recordEvent, replaceTurn, type Timeline, timeOf } from "./timeline.ts";
+
+/** Appends events in order; those seen before are ignored. Never throws on well-formed stored events. */
+export function appendEvents(timeline: Timeline, events: Iterable<StoredEvent>): void {
+  for (const stored of events) {
+    if (!recordEvent(timeline, stored)) continue;
+    apply(timeline, stored.event, stored);
+    timeline.lastAt = timeOf(timeline, stored);
+  }
+}
+
+/** A timeline of these events. */
+export function buildTimeline(events: Iterable<StoredEvent>): Timeline {
+  const timeline = emptyTimeline();
+  appendEvents(timeline, events);
+  return timeline;
+}
+
+function apply(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {
+  switch (event.type) {
+    case "user.message":
+    case "system.message":
+      return onMessage(timeline, event, stored);
+    case "user.interrupt":
+      return onInterrupt(timeline, stored);
+    case "user.tool_confirmation":
+      return onConfirmation(timeline, event, stored);
+    case "longhaul.inputs_consumed":
+      return onConsumed(timeline, event, stored);
+    case "span.model_request_start":
+      return onRequestStart(timeline, stored);
+    case "span.model_request_end":
+      return onRequestEnd(timeline, event, stored);
+    case "longhaul.model_request":
+      return onRequestFacts(timeline, event, stored);
+    case "longhaul.model_response":
+      return onResponse(timeline, event, stored);
+    case "longhaul.model_request_abandoned":
+      return onAbandoned(timeline, event, stored);
+    case "agent.message":
+    case "agent.thinking":
+      return onAnswer(timeline, event, stored);
+    case "agent.tool_use":
+    case "agent.custom_tool_use":
+    case "agent.mcp_tool_use":
+      return onToolUse(timeline, event, stored);
+    case "agent.tool_result":
+    case "agent.mcp_tool_result":
+    case "user.custom_tool_result":
+    case "user.tool_result":
+      return onToolResult(timeline, event, stored);
+    case "longhaul.tool_started":
+      return onToolStarted(timeline, event, stored);
+    case "longhaul.call_settled":
+      return onSettled(timeline, event, stored);
+    case "longhaul.outcome_unknown":
+      return onOutcomeUnknown(timeline, event, stored);
+    default:
+      return applyFact(timeline, event, stored);
+  }
+}
+
+function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {
+  switch (event.type) {
+    case "session.status_running":
+      return onRunning(timeline, stored);
+    case "session.status_idle":
+      return onIdle(timeline, event, stored);
+    case "session.status_rescheduled":
+      return onRescheduled(timeline, stored);
+    case "session.status_terminated":
+      return onTerminated(timeline, stored);
+    case "session.error":
+      return onError(timeline, event, stored);
+    case "longhaul.lease_acquired":
+      return onLease(timeline, event, stored);
+    case "longhaul.lease_released":
+      return onLeaseReleased(timeline, stored);
+    case "longhaul.cut_off":
+      return onCutOff(timeline, event, stored);
+    case "longhaul.sleep_gap":
+      return onSleep(timeline, event, stored);
+    case "longhaul.retry_scheduled":
+      return onRetry(timeline, event, stored);
+    case "longhaul.compaction":
+      return onCompaction(timeline, event, stored);
+    case "longhaul.continuation":
+      return onContinuation(timeline, event, stored);
+    case "longhaul.sandbox_provisioning":
+      return onProvisioning(timeline, event, stored);
+    case "longhaul.sandbox_step":
+      return onSandboxStep(timeline, event, stored);
+    case "longhaul.sandbox_ready":
+      return onSandboxReady(timeline, event, stored);
+    case "longhaul.sandbox_lost":
+      return onSandboxLost(timeline, event, stored);
+    default:
+      return applyChange(timeline, event, stored);
+  }
+}
+
+function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {
+  switch (event.type) {
+    case "longhaul.session_created": {
+      const { agent, environment } = event.session;
+      const what = `Session created for ${agent.name}`;
+      addNotice(timeline, stored, { code: "created", tone: "quiet", what, detail: environment.name });
+      const first = openTurn(timeline);
+      if (first !== null) replaceTurn(timeline, { ...first, state: "done", end: first.at, runningSince: null });
+      return;
+    }
+    case "longhaul.session_archived":
+      return addNotice(timeline, stored, { code: "archived", tone: "note", what: "Archived: read-only from here on" });
+    case "longhaul.resume_requested": {
+      const what = event.by === "user" ? "You asked it to go on" : "A program asked it to go on";
+      return addNotice(timeline, stored, { code: "resume", tone: "note", what });
+    }
+    case "session.updated": {
+      const title = typeof event.title === "string" ? `Renamed to “${event.title}”` : "Session settings changed";
+      return addNotice(timeline, stored, { code: "updated", tone: "quiet", what: title });
+    }
+    // Facts that other rows already tell, and types of later versions: kept as events, shown in raw form only.
+    default:
+      timeline.skipped += 1;
+  }
+}

@@ -1,0 +1,159 @@
+/** Model requests: their spans, answers, and compaction. */
+import type { EventOf, LonghaulEventOf, StoredEvent } from "../../main/contract/events.ts";
+import { tokens } from "../format/numbers.ts";
+import { firstLine, plainText } from "./content.ts";
+import type { RequestRow } from "./row.ts";
+import {
+  addRow,
+  NO_USAGE,
+  replaceTurn,
+  resumeTurn,
+  rowBase,
+  rowOfKind,
+  type Timeline,
+  timeOf,
+  updateRow,
+} from "./timeline.ts";
+
+export function onRequestStart(timeline: Timeline, stored: StoredEvent): void {
+  const base = rowBase(timeline, stored, "model", "");
+  const turn = resumeTurn(timeline, base.at, stored.seq);
+  replaceTurn(timeline, { ...turn, requests: turn.requests + 1 });
+  addRow(timeline, {
+    ...base,
+    end: null,
+    kind: "request",
+    purpose: "turn",
+    state: "open",
+    model: null,
+    firstTokenMs: null,
+    durationMs: null,
+    usage: null,
+    stopReason: null,
+    calls: [],
+    messageCount: null,
+    bytes: null,
+    demo: false,
+  });
+  timeline.latest.request = base.id;
+}
+
+export function onRequestFacts(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.model_request">,
+  stored: StoredEvent,
+): void {
+  updateRow(
+    timeline,
+    event.model_request_start_id,
+    {
+      purpose: event.kind,
+      model: event.model,
+      messageCount: event.message_count,
+      bytes: event.request_bytes,
+      ...(event.kind === "compaction" ? { what: "Summarising the earlier part" } : {}),
+    },
+    stored,
+  );
+}
+
+/** Text and thinking of the answer: they belong to the request that is open. */
+export function onAnswer(
+  timeline: Timeline,
+  event: EventOf<"agent.message"> | EventOf<"agent.thinking">,
+  stored: StoredEvent,
+): void {
+  const row = rowOfKind(timeline, timeline.latest.request, "request");
+  if (row === undefined) return;
+  const said = event.type === "agent.message" ? firstLine(plainText(event.content)) : "";
+  updateRow(timeline, row.id, row.what === "" && said !== "" ? { what: said } : {}, stored);
+}
+
+export function onResponse(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.model_response">,
+  stored: StoredEvent,
+): void {
+  const row = rowOfKind(timeline, event.model_request_start_id, "request");
+  if (row === undefined) return;
+  updateRow(
+    timeline,
+    row.id,
+    {
+      state: "done",
+      end: row.end ?? timeOf(timeline, stored),
+      model: event.model,
+      firstTokenMs: event.first_token_ms,
+      durationMs: event.duration_ms,
+      stopReason: event.stop_reason,
+      usage: event.usage,
+      demo: event.demo,
+    },
+    stored,
+  );
+}
+
+export function onRequestEnd(timeline: Timeline, event: EventOf<"span.model_request_end">, stored: StoredEvent): void {
+  const row = rowOfKind(timeline, event.model_request_start_id, "request");
+  if (row === undefined) return;
+  const at = timeOf(timeline, stored);
+  const failed = event.is_error === true && row.state === "open";
+  const patch: Partial<RequestRow> = {
+    end: row.end ?? at,
+    durationMs: row.durationMs ?? at - row.at,
+    state: failed ? "failed" : row.state === "open" ? "done" : row.state,
+    usage: event.is_error === true ? row.usage : event.model_usage,
+  };
+  updateRow(timeline, row.id, patch, stored);
+  addUsage(timeline, row.turn, event.model_usage);
+}
+
+function addUsage(timeline: Timeline, index: number, usage: EventOf<"span.model_request_end">["model_usage"]): void {
+  const turn = timeline.turns[index];
+  if (turn === undefined) return;
+  const sum = { ...NO_USAGE };
+  for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] = turn.usage[key] + (usage?.[key] ?? 0);
+  timeline.turns[index] = { ...turn, usage: sum };
+}
+
+export function onAbandoned(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.model_request_abandoned">,
+  stored: StoredEvent,
+): void {
+  const row = rowOfKind(timeline, event.model_request_start_id, "request");
+  if (row === undefined) return;
+  const end = row.end ?? timeOf(timeline, stored);
+  updateRow(timeline, row.id, { state: event.cause, end, durationMs: row.durationMs ?? end - row.at }, stored);
+}
+
+export function onCompaction(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.compaction">,
+  stored: StoredEvent,
+): void {
+  addRow(timeline, {
+    ...rowBase(timeline, stored, "model", `Compacted: ${tokens(event.tokens_before)} tokens are now a summary`),
+    kind: "notice",
+    code: "compacted",
+    tone: "note",
+    detail: "the log keeps everything",
+    about: event.model_request_start_id,
+  });
+}
+
+export function onContinuation(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.continuation">,
+  stored: StoredEvent,
+): void {
+  const why = event.cause === "max_tokens" ? "The answer reached its length limit" : "The model paused";
+  addRow(timeline, {
+    ...rowBase(timeline, stored, "model", `${why}; Longhaul asked it to go on`),
+    kind: "notice",
+    code: "continuation",
+    tone: "quiet",
+    detail: "",
+    about: timeline.latest.request,
+  });
+}
