@@ -32,7 +32,9 @@ export function armCrashPoint(value: string | undefined): void {
   if (value === undefined || value === "") return;
   const [point = "", count = "1"] = value.split(":");
   if (!(point in CRASH_POINTS) || !/^[1-9]\d*$/.test(count)) {
-    throw new Error(`LONGHAUL_CRASH_AT=${value}: unknown point or count. \`longhaul doctor --list-crash-points\` names them.`);
+    throw new Error(
+      `LONGHAUL_CRASH_AT=${value}: unknown point or count. \`longhaul doctor --list-crash-points\` names them.`,
+    );
   }
   wanted = point;
   remaining = Number(count);

@@ -2,12 +2,13 @@
  * Every event that a session ledger can hold: the Managed Agents contract's own (types from the official SDK) and the
  * local `longhaul.*` ones, which the timeline and the local API see but SDK clients do not (DESIGN.md L7).
  */
+
+import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
+import type { BetaManagedAgentsSessionEvent } from "@anthropic-ai/sdk/resources/beta/sessions/events";
 import type {
   BetaManagedAgentsSession,
   BetaManagedAgentsSessionAgent,
 } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
-import type { BetaManagedAgentsSessionEvent } from "@anthropic-ai/sdk/resources/beta/sessions/events";
-import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
 
 export type ContractEvent = BetaManagedAgentsSessionEvent;

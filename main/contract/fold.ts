@@ -2,8 +2,9 @@
  * The pure fold from events to session state: one function used by the ledger's projection, the harness and the
  * renderer. Its state is small (no transcript): it is stored as JSON and rebuilt from the events at will (L10).
  */
-import { foldCall, foldInput, foldResult, oneLine, type OpenCall, type PendingInput } from "./fold_calls.ts";
+
 import type { IdleStopReason, LedgerEvent, SessionErrorBody, SessionSnapshot, StoredEvent, Usage } from "./events.ts";
+import { foldCall, foldInput, foldResult, type OpenCall, oneLine, type PendingInput } from "./fold_calls.ts";
 
 export interface OpenModelRequest {
   /** Id of the `span.model_request_start` event. */
@@ -78,7 +79,12 @@ export interface SessionFold extends SessionSnapshot {
   demo: boolean;
 }
 
-const EMPTY_USAGE: Usage = { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 };
+const EMPTY_USAGE: Usage = {
+  input_tokens: 0,
+  output_tokens: 0,
+  cache_read_input_tokens: 0,
+  cache_creation_input_tokens: 0,
+};
 
 function start(stored: StoredEvent, session: SessionSnapshot): SessionFold {
   return {

@@ -1,6 +1,7 @@
 /** Shapes of the local API under `/longhaul/v1`, shared by the engine, the renderer and the command line. */
-import type { SessionFold } from "./fold.ts";
+
 import type { StoredEvent } from "./events.ts";
+import type { SessionFold } from "./fold.ts";
 import type { Work } from "./work.ts";
 
 /** What runs a session right now. Derived from live leases and the orchestrator's queue, never stored. */

@@ -1,6 +1,7 @@
 /** What is left to do in a session, derived from its fold: shared by triggers, the harness and the Resume button. */
-import { waitsForClient, type OpenCall } from "./fold_calls.ts";
+
 import type { SessionFold } from "./fold.ts";
+import { type OpenCall, waitsForClient } from "./fold_calls.ts";
 
 export type Work =
   /** Something can be done at once. */

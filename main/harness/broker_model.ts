@@ -1,8 +1,8 @@
 /** The model port over the broker's model route. The engine holds a capability token, never a credential. */
-import { Agent, request, type IncomingMessage } from "node:http";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { ReadableStream } from "node:stream/web";
-import { Stream } from "@anthropic-ai/sdk/core/streaming";
 import { APIError } from "@anthropic-ai/sdk/core/error";
+import { Stream } from "@anthropic-ai/sdk/core/streaming";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { BrokerAddress } from "../contract/process.ts";
 import { ModelError, type ModelErrorKind, type ModelPort } from "./model.ts";
@@ -64,7 +64,9 @@ export class BrokerModel implements ModelPort {
     const known = this.#capabilities.get(sessionId);
     // A restarted broker has forgotten its capabilities: fail closed there, ask anew here.
     if (known?.launch === launch_secret) return known.token;
-    const answer = (await this.#control("POST", "/control/capabilities", { session_id: sessionId })) as { token: string };
+    const answer = (await this.#control("POST", "/control/capabilities", { session_id: sessionId })) as {
+      token: string;
+    };
     this.#capabilities.set(sessionId, { launch: launch_secret, token: answer.token });
     return answer.token;
   }
@@ -93,7 +95,12 @@ export class BrokerModel implements ModelPort {
   async #control(method: string, path: string, body?: unknown): Promise<unknown> {
     const { url, launch_secret } = this.#options.broker();
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const response = await this.#roundTrip(new URL(path, url), method, { authorization: `Bearer ${launch_secret}` }, bytes);
+    const response = await this.#roundTrip(
+      new URL(path, url),
+      method,
+      { authorization: `Bearer ${launch_secret}` },
+      bytes,
+    );
     const text = await readText(response);
     if ((response.statusCode ?? 500) >= 300) {
       throw new ModelError("failed", `The broker refused ${method} ${path} (status ${response.statusCode}).`);
@@ -109,7 +116,8 @@ export class BrokerModel implements ModelPort {
     signal?: AbortSignal,
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const length = body === undefined ? {} : { "content-type": "application/json", "content-length": body.byteLength };
+      const length =
+        body === undefined ? {} : { "content-type": "application/json", "content-length": body.byteLength };
       const outgoing = request(url, {
         method,
         agent: this.#agent,
@@ -120,7 +128,10 @@ export class BrokerModel implements ModelPort {
       outgoing.on("error", (error) => {
         if (signal?.aborted) reject(aborted());
         // The broker is on this machine: when it is away it is being restarted, which a short retry outlives.
-        else reject(new ModelError("failed", `The credential broker did not answer (${error.message}). It is being restarted.`));
+        else
+          reject(
+            new ModelError("failed", `The credential broker did not answer (${error.message}). It is being restarted.`),
+          );
       });
       outgoing.end(body);
     });
@@ -194,7 +205,10 @@ function kindOf(status: number, message: string): ModelErrorKind {
   if (status === 429) return "rate_limited";
   if (status === 529) return "overloaded";
   if (status === 408 || status === 409 || status >= 500) return "failed";
-  if ((status === 400 || status === 413) && /prompt is too long|context (window|length)|too many tokens/i.test(message)) {
+  if (
+    (status === 400 || status === 413) &&
+    /prompt is too long|context (window|length)|too many tokens/i.test(message)
+  ) {
     return "context_too_long";
   }
   return "rejected";

@@ -1,7 +1,7 @@
 /** The one place that decides what a session does next: a pure function of its fold. */
 import type { IdleStopReason } from "../contract/events.ts";
-import type { OpenCall } from "../contract/fold_calls.ts";
 import type { SessionFold } from "../contract/fold.ts";
+import type { OpenCall } from "../contract/fold_calls.ts";
 import { blockedCalls, runnableCalls, unfinishedWork } from "../contract/work.ts";
 
 export type Action =

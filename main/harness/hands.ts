@@ -1,7 +1,7 @@
 /** The hands of running sessions: provisioned when the model first needs them, then kept until the provider loses them. */
 import type { EventDraft } from "../contract/events.ts";
+import { type Hand, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
-import { SandboxLost, type Hand, type SandboxProvider } from "../sandbox/port.ts";
 import type { Emit } from "./ports.ts";
 import type { SessionView } from "./session_view.ts";
 

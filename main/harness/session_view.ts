@@ -4,7 +4,7 @@
  */
 import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
-import { UnknownSessionError, type Lease, type Ledger } from "../session/ledger.ts";
+import { type Lease, type Ledger, UnknownSessionError } from "../session/ledger.ts";
 import { Transcript } from "./context/transcript.ts";
 
 export class SessionView {
@@ -96,9 +96,9 @@ export class SessionView {
     if (folds) this.#fold = foldEvent(this.#fold, stored) ?? this.#fold;
     this.transcript.apply(stored);
     const { event } = stored;
-    if (event.type === "agent.tool_use" || event.type === "agent.mcp_tool_use") this.#callInputs.set(event.id, event.input);
+    if (event.type === "agent.tool_use" || event.type === "agent.mcp_tool_use")
+      this.#callInputs.set(event.id, event.input);
     else if (event.type === "agent.tool_result") this.#callInputs.delete(event.tool_use_id);
     else if (event.type === "agent.mcp_tool_result") this.#callInputs.delete(event.mcp_tool_use_id);
   }
 }
-

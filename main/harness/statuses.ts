@@ -12,7 +12,11 @@ export function runningEvents(fold: SessionFold): EventDraft[] {
 export function idleEvents(fold: SessionFold, stop_reason: IdleStopReason, now: number): EventDraft[] {
   const stop_details =
     stop_reason.type === "refusal" && fold.refusal !== null
-      ? { type: "refusal" as const, category: refusalCategory(fold.refusal.category), explanation: fold.refusal.explanation }
+      ? {
+          type: "refusal" as const,
+          category: refusalCategory(fold.refusal.category),
+          explanation: fold.refusal.explanation,
+        }
       : null;
   const running = fold.running_since === null ? 0 : Math.max(0, now - Date.parse(fold.running_since));
   return [
@@ -24,7 +28,10 @@ export function idleEvents(fold: SessionFold, stop_reason: IdleStopReason, now: 
         input_tokens: fold.usage.input_tokens,
         output_tokens: fold.usage.output_tokens,
         cache_read_input_tokens: fold.usage.cache_read_input_tokens,
-        cache_creation: { ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens, ephemeral_1h_input_tokens: 0 },
+        cache_creation: {
+          ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens,
+          ephemeral_1h_input_tokens: 0,
+        },
       },
       budget: fold.budget,
     },

@@ -4,7 +4,7 @@
  */
 import type { EventDraft } from "../contract/events.ts";
 import { crashPoint } from "../crash_points.ts";
-import { decide, type Action } from "./decide.ts";
+import { type Action, decide } from "./decide.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
 import type { SessionView } from "./session_view.ts";
 import { idleEvents, runningEvents } from "./statuses.ts";
@@ -82,7 +82,10 @@ function toolLimitEvents(view: SessionView, ports: HarnessPorts): EventDraft[] {
     `The turn was stopped after ${ports.limits.max_rounds} tool rounds. Everything done so far is kept. ` +
     "Send a message to go on.";
   return [
-    { type: "session.error", error: { type: "tool_use_limit_reached_error", message, retry_status: { type: "exhausted" } } },
+    {
+      type: "session.error",
+      error: { type: "tool_use_limit_reached_error", message, retry_status: { type: "exhausted" } },
+    },
     ...idleEvents(view.fold, { type: "retries_exhausted" }, ports.now()),
   ];
 }

@@ -12,7 +12,9 @@ const say = (text: string): ScriptTurn => ({ content: [{ type: "text", text }] }
 const overloaded: ScriptTurn = { status: 529, error: { type: "overloaded_error", message: "Overloaded" } };
 
 function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
-  return events.flatMap(({ event }) => (event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : []));
+  return events.flatMap(({ event }) =>
+    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
+  );
 }
 
 async function untilIdle(id: string): Promise<void> {
@@ -38,8 +40,20 @@ describe("a model endpoint that fails", () => {
   test.each([
     ["a cut stream", { content: [{ type: "text", text: "half" }], fault: { after: 3, kind: "end" } }],
     ["a reset in mid-stream", { content: [{ type: "text", text: "half" }], fault: { after: 3, kind: "reset" } }],
-    ["garbage in the stream", { content: [{ type: "text", text: "x" }], fault: { after: 2, kind: "garbage", text: "event: content_block_delta\ndata: {oops\n\n" } }],
-    ["an error event", { content: [{ type: "text", text: "x" }], fault: { after: 2, kind: "error", error: { type: "api_error", message: "internal" } } }],
+    [
+      "garbage in the stream",
+      {
+        content: [{ type: "text", text: "x" }],
+        fault: { after: 2, kind: "garbage", text: "event: content_block_delta\ndata: {oops\n\n" },
+      },
+    ],
+    [
+      "an error event",
+      {
+        content: [{ type: "text", text: "x" }],
+        fault: { after: 2, kind: "error", error: { type: "api_error", message: "internal" } },
+      },
+    ],
     ["an HTML answer", { status: 502, body: "<html>bad gateway</html>" }],
     ["a dropped connection", { kind: "reset" }],
   ] as [string, ScriptTurn][])("recovers from %s without keeping half an answer", async (_name, fault) => {
@@ -141,7 +155,9 @@ describe("compaction", () => {
   const long = (request: ScriptRequest): ScriptTurn => {
     if (request.lastText.includes("Write a summary")) return say("SUMMARY: the file is half done.");
     if (request.results.size > 0 && request.body.messages.length > 2) {
-      return request.turn < 4 ? { content: [{ type: "tool_use", name: "bash", input: { command: "more" } }] } : say("end");
+      return request.turn < 4
+        ? { content: [{ type: "tool_use", name: "bash", input: { command: "more" } }] }
+        : say("end");
     }
     if (request.lastText.includes("SUMMARY")) return say("Finished.");
     return { content: [{ type: "tool_use", name: "bash", input: { command: "start" } }] };
@@ -167,9 +183,13 @@ describe("compaction", () => {
     rig = await startRig((request) => {
       if (request.lastText.includes("Write a summary")) return say("SUMMARY");
       if (request.lastText.includes("SUMMARY")) return say("Finished.");
-      if (request.results.size === 0) return { content: [{ type: "tool_use", name: "bash", input: { command: "cat" } }] };
+      if (request.results.size === 0)
+        return { content: [{ type: "tool_use", name: "bash", input: { command: "cat" } }] };
       refused += 1;
-      return { status: 400, error: { type: "invalid_request_error", message: "prompt is too long: 9 tokens > 5 maximum" } };
+      return {
+        status: 400,
+        error: { type: "invalid_request_error", message: "prompt is too long: 9 tokens > 5 maximum" },
+      };
     });
     rig.sandbox.behaviour = async () => "y".repeat(50_000);
     const id = await rig.create("Read it all.");
@@ -184,7 +204,9 @@ describe("compaction", () => {
 describe("hands that fail", () => {
   test("a sandbox that cannot be provisioned is a tool error, and the session goes on", async () => {
     rig = await startRig((request) =>
-      request.results.size > 0 ? say("I see.") : { content: [{ type: "tool_use", name: "bash", input: { command: "ls" } }] },
+      request.results.size > 0
+        ? say("I see.")
+        : { content: [{ type: "tool_use", name: "bash", input: { command: "ls" } }] },
     );
     rig.sandbox.broken = new Error("no space left");
     const id = await rig.create("Look.");
@@ -223,7 +245,10 @@ describe("sleep", () => {
 
   test("sessions that wait for the network go on when it is back, without waiting out their plan", async () => {
     rig = await startRig([
-      { status: 502, error: { type: "api_error", message: "no route", details: { error_code: "endpoint_unreachable" } } },
+      {
+        status: 502,
+        error: { type: "api_error", message: "no route", details: { error_code: "endpoint_unreachable" } },
+      },
       say("Online."),
     ]);
     const id = await rig.create("Hello.");

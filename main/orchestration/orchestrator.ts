@@ -3,9 +3,9 @@ import type { EventDraft, WakeReason } from "../contract/events.ts";
 import type { Activity } from "../contract/local_api.ts";
 import { unfinishedWork } from "../contract/work.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
-import { StaleLeaseError, type Holder, type Lease } from "../session/ledger.ts";
+import { type Holder, type Lease, StaleLeaseError } from "../session/ledger.ts";
 import type { Orchestrator } from "./port.ts";
-import { noteCutOff, runSession, type RunEnd } from "./runner.ts";
+import { noteCutOff, type RunEnd, runSession } from "./runner.ts";
 
 export interface OrchestratorOptions {
   ports: HarnessPorts;
@@ -82,7 +82,11 @@ export class LeaseOrchestrator implements Orchestrator {
     for (const { id, fold } of await ports.ledger.unfinishedSessions()) {
       const work = unfinishedWork(fold, ports.now());
       if (work === "later" && fold.retry !== null) {
-        this.#plan(id, { kind: "rescheduled", at: Date.parse(fold.retry.at), waits_for_network: fold.retry.waits_for_network });
+        this.#plan(id, {
+          kind: "rescheduled",
+          at: Date.parse(fold.retry.at),
+          waits_for_network: fold.retry.waits_for_network,
+        });
       } else if (autoResume && fold.cut_offs < MAX_CUT_OFFS) {
         await this.wake(id, "engine_start");
       } else {

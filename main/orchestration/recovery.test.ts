@@ -4,7 +4,7 @@ import type { StoredEvent } from "../contract/events.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
 import { step } from "../harness/step.ts";
-import { StaleLeaseError, type Lease } from "../session/ledger.ts";
+import { type Lease, StaleLeaseError } from "../session/ledger.ts";
 import { message, type Rig, startRig } from "./testing/rig.ts";
 
 let rig: Rig;
@@ -34,7 +34,9 @@ async function runAndDie(id: string, steps: number, ports: Partial<HarnessPorts>
 }
 
 function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
-  return events.flatMap(({ event }) => (event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : []));
+  return events.flatMap(({ event }) =>
+    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
+  );
 }
 
 describe("after a process died", () => {

@@ -5,7 +5,7 @@ import { crashPoint } from "../crash_points.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
 import { step } from "../harness/step.ts";
-import { StaleLeaseError, UnknownSessionError, type Holder, type Lease } from "../session/ledger.ts";
+import { type Holder, type Lease, StaleLeaseError, UnknownSessionError } from "../session/ledger.ts";
 
 /** How a run ended. */
 export type RunEnd =
@@ -79,7 +79,10 @@ async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promi
 /** An orderly shutdown: what is in flight is written down, so that the next start can say what was cut off. */
 async function leave(view: SessionView, lease: Lease, options: RunOptions): Promise<RunEnd> {
   const { ports } = options;
-  const events = unfinishedWork(view.fold, ports.now()) === "now" ? [cutOff(view, "shutdown", view.fold.updated_at, ports.now())] : [];
+  const events =
+    unfinishedWork(view.fold, ports.now()) === "now"
+      ? [cutOff(view, "shutdown", view.fold.updated_at, ports.now())]
+      : [];
   await ports.ledger.releaseLease(lease, "shutdown", events);
   return { kind: "shutdown" };
 }

@@ -9,7 +9,11 @@ import { Transcript } from "./transcript.ts";
 type Sent = LonghaulEventOf<"longhaul.model_request">;
 
 /** The request of a `span.model_request_start`; null when the session has no such span. */
-export async function rebuildRequest(ledger: Ledger, sessionId: string, spanId: string): Promise<RequestContext | null> {
+export async function rebuildRequest(
+  ledger: Ledger,
+  sessionId: string,
+  spanId: string,
+): Promise<RequestContext | null> {
   const sent = await findSent(ledger, sessionId, spanId);
   if (sent === null) return null;
   const transcript = new Transcript();

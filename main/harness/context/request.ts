@@ -62,7 +62,8 @@ function systemBlocks(fold: SessionFold): { type: "text"; text: string; cache_co
   ];
   for (const resource of fold.resources) {
     if (resource.type === "file") place.push(`An uploaded file is at ${resource.mount_path} (read-only).`);
-    if (resource.type === "local_repository") place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
+    if (resource.type === "local_repository")
+      place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
   }
   const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
   const { system } = fold.agent;

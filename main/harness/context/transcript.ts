@@ -93,12 +93,13 @@ export class Transcript {
     const blocks: string[] = [];
     const uses: OpenRound["uses"] = [];
     for (const content of event.content) {
-      if (content.type === "text" && content.text === "") continue;
+      // The API refuses text of white space alone, though models send it, for example before a tool call.
+      if (content.type === "text" && content.text.trim() === "") continue;
       if (content.type === "tool_use") {
         const eventId = event.tool_events[content.id];
         if (eventId === undefined) continue;
         uses.push({ model_id: content.id, event_id: eventId });
-        blocks.push(block({ type: "tool_use", id: content.id, name: content.name, input: content.input }));
+        blocks.push(block({ type: "tool_use", id: content.id, name: content.name, input: cleanJson(content.input) }));
       } else if (content.type === "text") {
         blocks.push(block({ type: "text", text: clean(content.text) }));
       } else {
@@ -106,6 +107,7 @@ export class Transcript {
       }
     }
     if (blocks.length === 0) return;
+    this.#closeRound();
     if (this.#messages.at(-1)?.role === "assistant") {
       // After pause_turn the model goes on in the same message: two assistant messages in a row are not allowed.
       this.#messages.at(-1)?.blocks.push(...blocks);
@@ -122,7 +124,9 @@ export class Transcript {
     // The first result counts; a second one for the same call was never shown to the model.
     if (round === null || use === undefined || round.results.has(eventId)) return;
     const content = (event.content ?? []).map((part) =>
-      part.type === "text" ? { type: "text" as const, text: clean(part.text) || "(no output)" } : part,
+      part.type === "text"
+        ? { type: "text" as const, text: part.text.trim() === "" ? "(no output)" : clean(part.text) }
+        : part,
     );
     const result: ToolResultBlockParam = {
       type: "tool_result",
@@ -133,8 +137,15 @@ export class Transcript {
     if (event.is_error === true) result.is_error = true;
     round.results.set(eventId, JSON.stringify(result));
     if (round.results.size < round.uses.length) return;
-    this.#messages.push({ role: "user", blocks: this.#resultBlocks(round) });
+    this.#closeRound();
+  }
+
+  /** Ends the round: whatever follows it, each of its calls has a result right after it. */
+  #closeRound(): void {
+    const round = this.#round;
+    if (round === null) return;
     this.#round = null;
+    this.#messages.push({ role: "user", blocks: this.#resultBlocks(round) });
   }
 
   /** Results in the order of the model's calls, not of their completion: the bytes must not depend on a race. */
@@ -147,6 +158,7 @@ export class Transcript {
   }
 
   #addUser(blocks: string[]): void {
+    this.#closeRound();
     const last = this.#messages.at(-1);
     if (last?.role === "user") last.blocks = [...last.blocks, ...blocks];
     else this.#messages.push({ role: "user", blocks });
@@ -174,6 +186,13 @@ function block(content: ContentBlockParam): string {
 
 function textBlock(text: string): string {
   return block({ type: "text", text: clean(text) });
+}
+
+/** {@link clean} for every string in a tool input; untouched, and so cheap, where nothing needs it. */
+function cleanJson(value: unknown): unknown {
+  const json = JSON.stringify(value);
+  if (!json.includes("\\u0000") && !json.includes("\\ud")) return value;
+  return JSON.parse(json, (_key, part: unknown) => (typeof part === "string" ? clean(part) : part));
 }
 
 /** Well-formed Unicode without NUL: one bad character would make every later request a permanent 400. */

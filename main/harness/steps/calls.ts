@@ -5,7 +5,7 @@
 import type { EventDraft, Settlement } from "../../contract/events.ts";
 import type { OpenCall } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
-import { CallInterrupted, OutcomeUnknown, SandboxLost, ToolFailure, type CallState } from "../../sandbox/port.ts";
+import { CallInterrupted, type CallState, OutcomeUnknown, SandboxLost, ToolFailure } from "../../sandbox/port.ts";
 import { clean } from "../context/transcript.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
@@ -148,6 +148,7 @@ export function result(call: OpenCall, text: string, isError: boolean): EventDra
     safe = `${safe.slice(0, MAX_RESULT_CHARS).toWellFormed()}\n[output cut at ${MAX_RESULT_CHARS} characters]`;
   }
   const content = [{ type: "text" as const, text: safe === "" ? "(no output)" : safe }];
-  if (call.kind === "mcp") return { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error: isError };
+  if (call.kind === "mcp")
+    return { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error: isError };
   return { type: "agent.tool_result", tool_use_id: call.id, content, is_error: isError };
 }

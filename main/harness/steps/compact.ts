@@ -7,14 +7,22 @@ import { idleEvents } from "../statuses.ts";
 import { ask, startRequest } from "./request.ts";
 
 /** Asks for a summary and commits it. Failures become events like those of any request. */
-export async function compactStep(view: SessionView, ports: HarnessPorts, emit: Emit, signals: StepSignals): Promise<void> {
+export async function compactStep(
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+): Promise<void> {
   const tokens_before = view.fold.context_tokens;
   const through_seq = view.fold.last_seq;
   const shortened = view.fold.context_full;
   const sent = await startRequest(view, emit, { kind: "compaction", shortened });
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || !answer.complete || signals.shutdown.aborted) return;
-  const summary = answer.content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n").trim();
+  const summary = answer.content
+    .flatMap((block) => (block.type === "text" ? [block.text] : []))
+    .join("\n")
+    .trim();
   const end: EventDraft = {
     type: "span.model_request_end",
     model_request_start_id: sent.id,
@@ -35,7 +43,10 @@ function noSummary(view: SessionView, now: number): EventDraft[] {
     "The context is full and the model gave no summary of it. Everything is kept in the session. " +
     "Resume to try again, or continue in a new session.";
   return [
-    { type: "session.error", error: { type: "compaction_limit_reached_error", message, retry_status: { type: "exhausted" } } },
+    {
+      type: "session.error",
+      error: { type: "compaction_limit_reached_error", message, retry_status: { type: "exhausted" } },
+    },
     ...idleEvents(view.fold, { type: "retries_exhausted" }, now),
   ];
 }

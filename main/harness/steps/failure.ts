@@ -13,7 +13,10 @@ type PlainError = Extract<
   SessionErrorBody["type"],
   | "unknown_error"
   | "compaction_limit_reached_error"
-  | "model_overloaded_error" | "model_rate_limited_error" | "model_request_failed_error" | "billing_error"
+  | "model_overloaded_error"
+  | "model_rate_limited_error"
+  | "model_request_failed_error"
+  | "billing_error"
 >;
 
 const ERROR_TYPES: Record<ModelErrorKind, PlainError> = {
@@ -39,7 +42,11 @@ export function failureEvents(fold: SessionFold, requestId: string, failure: Mod
     if (!fold.context_full) return [...closed, { type: "longhaul.context_full", model_request_start_id: requestId }];
     return [
       ...closed,
-      error("compaction_limit_reached_error", `The session no longer fits the model's context. ${failure.message}`, "exhausted"),
+      error(
+        "compaction_limit_reached_error",
+        `The session no longer fits the model's context. ${failure.message}`,
+        "exhausted",
+      ),
       ...idleEvents(fold, { type: "retries_exhausted" }, ports.now()),
     ];
   }
@@ -69,7 +76,11 @@ export function failureEvents(fold: SessionFold, requestId: string, failure: Mod
 }
 
 /** Exponential with jitter; at least what the endpoint asked for. */
-export function retryDelayMs(failure: Pick<ModelError, "kind" | "retryAfterMs">, attempt: number, random: number): number {
+export function retryDelayMs(
+  failure: Pick<ModelError, "kind" | "retryAfterMs">,
+  attempt: number,
+  random: number,
+): number {
   if (failure.kind === "offline") return OFFLINE_RETRY_MS;
   const ceiling = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempt - 1));
   const jittered = Math.round(ceiling * (0.5 + random / 2));

@@ -2,20 +2,25 @@
 import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
 import { crashPoint } from "../../crash_points.ts";
-import { buildRequest, type BuiltRequest, type RequestOptions } from "../context/request.ts";
+import { type BuiltRequest, buildRequest, type RequestOptions } from "../context/request.ts";
 import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import type { SessionView } from "../session_view.ts";
 import { runningEvents } from "../statuses.ts";
 import { failureEvents } from "./failure.ts";
-import { readAnswer, type Answer } from "./respond.ts";
+import { type Answer, readAnswer } from "./respond.ts";
 
 const CUT_OFF_TEXT = "Your answer was cut off at the output limit. Go on exactly where it stopped.";
 const MAX_CONTINUATIONS = 5;
 
 /** Makes one turn request. Failures become events; only a stale lease rejects. */
-export async function requestStep(view: SessionView, ports: HarnessPorts, emit: Emit, signals: StepSignals): Promise<void> {
+export async function requestStep(
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+): Promise<void> {
   const sent = await startRequest(view, emit, { kind: "turn", shortened: false });
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
@@ -74,7 +79,8 @@ export async function ask(
     });
   } catch (error) {
     if (signals.shutdown.aborted) return null;
-    const failure = error instanceof ModelError ? error : new ModelError("failed", `The model request failed: ${String(error)}`);
+    const failure =
+      error instanceof ModelError ? error : new ModelError("failed", `The model request failed: ${String(error)}`);
     await emit(failureEvents(view.fold, sent.id, failure, ports));
     return null;
   }
@@ -85,7 +91,7 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
   const toolEvents: Record<string, string> = {};
   answer.content.forEach((block, index) => {
     const id = answer.event_ids[index];
-    if (block.type === "text" && block.text !== "" && id) {
+    if (block.type === "text" && block.text.trim() !== "" && id) {
       events.push({ type: "agent.message", id, content: [{ type: "text", text: block.text }] });
     } else if (block.type === "thinking" && id) {
       events.push({ type: "agent.thinking", id });

@@ -1,11 +1,7 @@
 /** Reads one streamed answer: previews go to watchers, the finished blocks are returned for one append. */
-import type {
-  ContentBlock,
-  RawMessageStreamEvent,
-  StopReason,
-} from "@anthropic-ai/sdk/resources/messages/messages";
-import { newId } from "../../contract/ids.ts";
+import type { ContentBlock, RawMessageStreamEvent, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { Usage } from "../../contract/events.ts";
+import { newId } from "../../contract/ids.ts";
 import type { PreviewFrame } from "../../contract/local_api.ts";
 import { crashPoint } from "../../crash_points.ts";
 import type { LiveDeltas } from "../../session/live.ts";

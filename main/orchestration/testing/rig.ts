@@ -1,8 +1,8 @@
 /** A whole engine's inside for tests: memory ledger, scripted strict model server, recording sandbox, real harness. */
 import { Stream } from "@anthropic-ai/sdk/core/streaming";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
-import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
 import type { Script } from "../../../e2e/model_server/script.ts";
+import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
 import type { EventDraft, SessionSnapshot, StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
 import { describeFailure } from "../../harness/broker_model.ts";
@@ -137,7 +137,7 @@ export function message(text: string): EventDraft {
   return { type: "user.message", content: [{ type: "text", text }] } as EventDraft;
 }
 
-function snapshot(agent: Partial<SessionSnapshot["agent"]> = {}): SessionSnapshot {
+export function snapshot(agent: Partial<SessionSnapshot["agent"]> = {}): SessionSnapshot {
   return {
     agent: {
       id: newId("agent"),

@@ -1,0 +1,62 @@
+/** Bodies of `POST /v1/agents` and `POST /v1/agents/{id}`. */
+import { z } from "zod";
+import { description, metadata, metadataPatch } from "./primitives.ts";
+import { mcpServers, tools } from "./tools.ts";
+
+const NOT_YET = "is not supported by this version of Longhaul yet: leave it out";
+
+const effortLevel = z.enum(["low", "medium", "high", "xhigh", "max"]);
+
+const modelConfig = z.strictObject({
+  id: z.string().min(1).max(256),
+  effort: z.union([effortLevel, z.strictObject({ type: effortLevel })]).nullish(),
+  inference_geo: z.null({ error: NOT_YET }).optional(),
+  speed: z.literal("standard", { error: `must be "standard": other speeds are not supported by this version of Longhaul yet` }).nullish(),
+});
+
+export const model = z.union([z.string().min(1).max(256), modelConfig]);
+
+const name = z.string().min(1).max(256);
+const system = z.string().max(100_000).nullish();
+const executionIdentity = z
+  .strictObject({
+    type: z.literal("service_account", {
+      error: `must be "service_account": other identities are not supported by this version of Longhaul yet`,
+    }),
+  })
+  .nullish();
+
+/** Skills and multiagent are read so that an empty value, which changes nothing, is not an error. */
+export const skills = z.array(z.unknown()).max(0, { error: NOT_YET }).nullish();
+const multiagent = z.null({ error: NOT_YET }).optional();
+
+export const agentCreate = z.strictObject({
+  model,
+  name,
+  description,
+  execution_identity: executionIdentity,
+  mcp_servers: mcpServers.optional(),
+  metadata: metadata.optional(),
+  multiagent,
+  skills,
+  system,
+  tools: tools.optional(),
+});
+
+export const agentUpdate = z.strictObject({
+  model: model.optional(),
+  name: name.optional(),
+  description,
+  execution_identity: executionIdentity,
+  mcp_servers: mcpServers.nullish(),
+  metadata: metadataPatch.nullish(),
+  multiagent,
+  skills,
+  system,
+  tools: tools.nullish(),
+  version: z.int().min(1).optional(),
+});
+
+export type AgentCreate = z.output<typeof agentCreate>;
+export type AgentUpdate = z.output<typeof agentUpdate>;
+export type ModelParams = z.output<typeof model>;

@@ -1,0 +1,52 @@
+/** Events that a client may send: `POST /v1/sessions/{id}/events` and a session's `initial_events`. */
+import { z } from "zod";
+import { messageContent, resultContent } from "./content.ts";
+
+const eventId = z.string().min(1).max(128);
+
+export const userMessage = z.strictObject({ type: z.literal("user.message"), content: messageContent });
+
+const userInterrupt = z.strictObject({
+  type: z.literal("user.interrupt"),
+  session_thread_id: z.string().max(128).nullish(),
+});
+
+const userToolConfirmation = z
+  .strictObject({
+    type: z.literal("user.tool_confirmation"),
+    tool_use_id: eventId,
+    result: z.enum(["allow", "deny"]),
+    deny_message: z
+      .string()
+      .max(10_000)
+      .refine((text) => !text.includes("\0"), "must not contain NUL characters")
+      .nullish(),
+  })
+  .refine((event) => event.result === "deny" || typeof event.deny_message !== "string", {
+    path: ["deny_message"],
+    message: 'is only allowed when `result` is "deny"',
+  });
+
+const userCustomToolResult = z.strictObject({
+  type: z.literal("user.custom_tool_result"),
+  custom_tool_use_id: eventId,
+  content: resultContent.optional(),
+  is_error: z.boolean().nullish(),
+});
+
+export const clientEvent = z.discriminatedUnion("type", [
+  userMessage,
+  userInterrupt,
+  userToolConfirmation,
+  userCustomToolResult,
+]);
+
+/** Events of the contract that a later version takes; named so that the refusal says so. */
+export const LATER_EVENTS = ["user.define_outcome", "user.tool_result", "system.message"] as const;
+
+export const MAX_EVENTS_PER_REQUEST = 100;
+export const MAX_INITIAL_EVENTS = 50;
+
+export const sendEvents = z.strictObject({ events: z.array(clientEvent).min(1).max(MAX_EVENTS_PER_REQUEST) });
+
+export type ClientEvent = z.output<typeof clientEvent>;

@@ -1,0 +1,7 @@
+/** Bodies of the local API under `/longhaul/v1`. */
+import { z } from "zod";
+
+export const wakeBody = z.strictObject({ reason: z.literal("user").optional() });
+
+/** The code is shown once to whoever started the engine; the answer holds the API key. */
+export const signInBody = z.strictObject({ code: z.string().min(1).max(256) });

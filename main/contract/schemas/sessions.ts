@@ -1,0 +1,56 @@
+/** Bodies of `POST /v1/sessions` and `POST /v1/sessions/{id}`. */
+import { z } from "zod";
+import { model, skills } from "./agents.ts";
+import { MAX_INITIAL_EVENTS, userMessage } from "./events.ts";
+import { metadata, metadataPatch } from "./primitives.ts";
+import { resources } from "./resources.ts";
+import { mcpServers, tools } from "./tools.ts";
+
+const agentId = z.string().min(1).max(128);
+const version = z.int().min(1).optional();
+
+const agentWithOverrides = z.strictObject({
+  type: z.literal("agent_with_overrides"),
+  id: agentId,
+  version,
+  mcp_servers: mcpServers.nullish(),
+  /** null is read here and refused with the contract's own error code. */
+  model: model.nullish(),
+  skills,
+  system: z.string().max(100_000).nullish(),
+  tools: tools.nullish(),
+});
+
+const agent = z.union([
+  agentId,
+  z.discriminatedUnion("type", [z.strictObject({ type: z.literal("agent"), id: agentId, version }), agentWithOverrides]),
+]);
+
+const title = z.string().max(1000).nullish();
+const noVaults = z
+  .array(z.string())
+  .max(0, { error: "is not supported by this version of Longhaul yet: send an empty list or leave it out" });
+
+export const sessionCreate = z.strictObject({
+  agent,
+  environment_id: z.string().min(1).max(128),
+  budget: z.null({ error: "is not supported by this version of Longhaul yet: leave it out" }).optional(),
+  initial_events: z.array(z.discriminatedUnion("type", [userMessage])).max(MAX_INITIAL_EVENTS).optional(),
+  metadata: metadata.optional(),
+  resources: resources.optional(),
+  title,
+  vault_ids: noVaults.optional(),
+});
+
+export const sessionUpdate = z.strictObject({
+  agent: z.strictObject({ mcp_servers: mcpServers.optional(), tools: tools.optional() }).optional(),
+  /** Sessions have no budget in this version: removing one changes nothing, setting one is `budget_create_only`. */
+  budget: z.unknown().optional(),
+  metadata: metadataPatch.nullish(),
+  title,
+  vault_ids: z.undefined({ error: "cannot be changed: vaults are chosen when the session is created" }).optional(),
+});
+
+export type SessionCreate = z.output<typeof sessionCreate>;
+export type SessionUpdate = z.output<typeof sessionUpdate>;
+export type AgentOverrides = z.output<typeof agentWithOverrides>;
