@@ -9,14 +9,14 @@ const FETCH_MS = 300_000;
 const EARLY_MS = 5000;
 
 /** Why Electron cannot open a window on this machine, whatever is installed; null when it can. */
-export function cannotRun(platform, env, uid) {
+function cannotRun({ platform, env, uid }) {
   if (platform === "linux" && !env.DISPLAY && !env.WAYLAND_DISPLAY) return "there is no display";
   if (platform === "linux" && uid === 0) return "Chromium's sandbox does not run as root";
   return null;
 }
 
 /** Path of the Electron program in `folder` (the installed package); null when its binary was never fetched. */
-export function binaryIn(folder) {
+function binaryIn(folder) {
   const pathFile = join(folder, "path.txt");
   if (!existsSync(pathFile)) return null;
   const binary = join(folder, "dist", readFileSync(pathFile, "utf8"));
@@ -24,7 +24,7 @@ export function binaryIn(folder) {
 }
 
 /** Where the binary of this version is downloaded from; the mirror variables are those of Electron's own installer. */
-export function downloadUrl(version, platform, arch, env) {
+function downloadUrl(version, { platform, arch, env }) {
   const mirror =
     env.npm_config_electron_mirror || env.ELECTRON_MIRROR || "https://github.com/electron/electron/releases/download/";
   return `${mirror}v${version}/electron-v${version}-${platform}-${arch}.zip`;
@@ -50,18 +50,23 @@ function fetchBinary(folder) {
 }
 
 /** The program to run, or the reason why there is none. */
-async function findElectron(folder) {
-  const reason = cannotRun(process.platform, process.env, process.getuid?.());
+async function findElectron(folder, machine) {
+  const reason = cannotRun(machine);
   if (reason !== null) return { reason };
   if (!existsSync(join(folder, "package.json"))) return { reason: "it is not installed" };
   const installed = binaryIn(folder);
   if (installed !== null) return { binary: installed };
   const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  if (!(await isReachable(downloadUrl(version, process.platform, process.arch, process.env)))) {
+  if (!(await isReachable(downloadUrl(version, machine)))) {
     return { reason: "its download cannot be reached" };
   }
   const fetched = (await fetchBinary(folder)) ? binaryIn(folder) : null;
   return fetched === null ? { reason: "its download failed" } : { binary: fetched };
+}
+
+/** What of this machine decides whether Electron runs. */
+function thisMachine() {
+  return { platform: process.platform, arch: process.arch, env: process.env, uid: process.getuid?.() };
 }
 
 /**
@@ -69,8 +74,8 @@ async function findElectron(folder) {
  * @param run runs a program with this terminal and resolves with its exit code
  * @returns the exit code, or null when Electron cannot run here and the browser must do
  */
-export async function openElectron(root, args, run) {
-  const found = await findElectron(join(root, "node_modules/electron"));
+export async function openElectron(root, args, run, machine = thisMachine()) {
+  const found = await findElectron(join(root, "node_modules/electron"), machine);
   let reason = found.reason;
   if (found.binary !== undefined) {
     const started = Date.now();
