@@ -1,4 +1,3 @@
-import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
 /** Two projects: `unit` stands beside its files, `e2e` drives the built product and runs one file after the other. */
@@ -8,7 +7,6 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
-        plugins: [react()],
         test: {
           name: "unit",
           include: ["{main,electron,renderer,bench,.ci}/**/*.test.{ts,tsx}"],

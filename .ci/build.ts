@@ -127,4 +127,10 @@ async function buildAll(stamp: string): Promise<void> {
   }
 }
 
-await buildAll(process.argv[2] ?? "");
+try {
+  await buildAll(process.argv[2] ?? "");
+} catch (error) {
+  // The builder's message names file and line; its stack names only the builder.
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
