@@ -34,6 +34,7 @@ function nodeBuild(outDir: string, entries: Record<string, string>, format: "es"
     ssr: { noExternal: true, external: EXTERNAL },
     build: {
       ssr: true,
+      emptyOutDir: false,
       outDir,
       target: "node22",
       minify: false,
@@ -61,7 +62,7 @@ function rendererBuild(outDir: string): InlineConfig {
     plugins: [tailwind()],
     build: {
       outDir,
-      emptyOutDir: true,
+      emptyOutDir: false,
       target: "chrome140",
       reportCompressedSize: false,
       chunkSizeWarningLimit: 4096,
