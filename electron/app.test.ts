@@ -86,6 +86,12 @@ describe("start", () => {
     expect(windows).toEqual([]);
   });
 
+  test("flags reach the engine; Chromium's own are left alone", async () => {
+    await launch("--no-auto-resume", "--sandbox", "embedded", "--ozone-platform=x11", "--inspect");
+    await up();
+    expect(lastOf("serve.js").sent[0]).toMatchObject({ auto_resume: false, sandbox: "embedded", port: 0 });
+  });
+
   test("a bad flag is shown and nothing is started", async () => {
     await launch("--port", "lots");
     expect(dialog.showErrorBox.mock.lastCall?.[1]).toContain("--port");

@@ -24,11 +24,21 @@ function settings(): Settings {
   const { values } = parseArgs({
     args: process.argv.slice(1),
     strict: false,
-    options: { "data-dir": { type: "string" }, port: { type: "string" }, sandbox: { type: "string" } },
+    allowNegative: true,
+    options: {
+      "auto-resume": { type: "boolean" },
+      "data-dir": { type: "string" },
+      port: { type: "string" },
+      sandbox: { type: "string" },
+    },
   });
-  const text = (value: string | boolean | undefined): string | undefined =>
-    typeof value === "string" ? value : undefined;
-  const flags = { "data-dir": text(values["data-dir"]), port: text(values["port"]), sandbox: text(values["sandbox"]) };
+  const text = (name: string): string | undefined => (typeof values[name] === "string" ? values[name] : undefined);
+  const flags = {
+    "data-dir": text("data-dir"),
+    port: text("port"),
+    sandbox: text("sandbox"),
+    "auto-resume": typeof values["auto-resume"] === "boolean" ? values["auto-resume"] : undefined,
+  };
   return readSettings(flags, process.env);
 }
 

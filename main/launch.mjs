@@ -16,6 +16,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const cli = join(root, "out/main/cli.js");
 const builder = join(root, ".ci/build.ts");
 
+/** `start` with one of these is for the command line; otherwise Electron is tried first. */
+const STAYS_WITH_CLI = ["--browser", "--no-browser", "--help", "-h"];
+
 /** What decides whether `out/` is current: path, size and time of every file that goes into it. */
 function sourceStamp() {
   const lines = [];
@@ -110,7 +113,7 @@ async function main() {
     process.stderr.write("Longhaul is not built: out/main/cli.js is missing. Run `npm run build`.\n");
     process.exit(1);
   }
-  if (args[0] === "start" && !args.includes("--browser")) {
+  if (args[0] === "start" && !args.some((arg) => STAYS_WITH_CLI.includes(arg))) {
     const { openElectron } = await import("./launch_electron.mjs");
     const code = await openElectron(root, args.slice(1), run);
     if (code !== null) process.exit(code);
