@@ -1,0 +1,151 @@
+/** Events in the contract's order (L6): their own places, merged with those of queued client events. */
+import type Database from "better-sqlite3";
+import { isQueuedType, type StoredEvent } from "../../../contract/events.ts";
+import type { PublicEventPage, PublicEventQuery } from "../../ledger.ts";
+import {
+  decodeCursor,
+  encodeCursor,
+  type Order,
+  PENDING,
+  type Place,
+  withProcessedAt,
+} from "../../record/public_order.ts";
+import { timeRange } from "../../record/time_range.ts";
+import { basePos, type EventColumns, type EventRows, endPos, seqOf } from "../event_rows.ts";
+import { SEQ_BITS } from "../file/schema.ts";
+
+type Columns = [place: number, place_index: number, processed_at: string | null, ...EventColumns];
+
+interface Bounds {
+  low: number;
+  high: number;
+}
+
+export class PublicEvents {
+  readonly #db: Database.Database;
+  readonly #rows: EventRows;
+  readonly #queue: Database.Statement<unknown[]>;
+  readonly #consume: Database.Statement<unknown[]>;
+  readonly #remove: Database.Statement<unknown[]>;
+  readonly #timeAt: Database.Statement<unknown[], string>;
+  readonly #pages = new Map<string, Database.Statement<unknown[], Columns>>();
+
+  constructor(db: Database.Database, rows: EventRows) {
+    this.#db = db;
+    this.#rows = rows;
+    this.#queue = db.prepare("INSERT INTO inputs VALUES (?, ?, ?, NULL)");
+    this.#consume = db.prepare(
+      `UPDATE inputs SET place = ?, place_index = ?, processed_at = ?
+       WHERE pos = (SELECT pos FROM events WHERE pos >> ${SEQ_BITS} = ? AND id = ?) AND processed_at IS NULL`,
+    );
+    this.#remove = db.prepare("DELETE FROM inputs WHERE pos > ? AND pos < ?");
+    this.#timeAt = db.prepare<unknown[], string>("SELECT created_at FROM events WHERE pos = ?").pluck();
+  }
+
+  /** Keeps the places of queued events: the first `longhaul.inputs_consumed` that names one decides. */
+  add(no: number, events: readonly StoredEvent[]): void {
+    for (const { seq, created_at, event } of events) {
+      const pos = basePos(no) + seq;
+      if (isQueuedType(event.type)) this.#queue.run(pos, pendingPlace(no), seq);
+      if (event.type !== "longhaul.inputs_consumed" || !Array.isArray(event.event_ids)) continue;
+      for (const [index, id] of event.event_ids.entries()) this.#consume.run(pos, index, created_at, no, id);
+    }
+  }
+
+  remove(no: number): void {
+    this.#remove.run(basePos(no), endPos(no));
+  }
+
+  page(no: number, sessionId: string, lastSeq: number, query: PublicEventQuery): PublicEventPage {
+    const order = query.order ?? "asc";
+    const after = query.after === undefined ? null : decodeCursor(query.after, order);
+    const { low, high } = this.#bounds(no, lastSeq, query);
+    const [place, index] = after === null ? start(order, no) : [placeOf(no, after), after.index];
+    const rows = this.#page(order, query).all({
+      low,
+      high,
+      place,
+      index,
+      thread: query.thread_id ?? null,
+      types: JSON.stringify(query.types ?? []),
+      limit: query.limit + 1,
+    });
+    const page = rows.slice(0, query.limit);
+    const last = page.at(-1);
+    return {
+      events: page.map(([, , processedAt, ...event]) =>
+        withProcessedAt(this.#rows.stored(sessionId, event, true), processedAt),
+      ),
+      next: last !== undefined && rows.length > page.length ? encodeCursor(order, cursorPlace(no, last)) : null,
+    };
+  }
+
+  /** First and last place inside the query's times. Unprocessed events have no time: a bounded query leaves them out. */
+  #bounds(no: number, lastSeq: number, query: PublicEventQuery): Bounds {
+    const { from, to, bounded } = timeRange(query);
+    if (!bounded) return { low: basePos(no) + 1, high: pendingPlace(no) };
+    const low = this.#firstSeq(no, lastSeq, (time) => time >= from);
+    const high = this.#firstSeq(no, lastSeq, (time) => time > to) - 1;
+    return { low: basePos(no) + low, high: basePos(no) + high };
+  }
+
+  /** Binary search: `created_at` never decreases within a session. Returns lastSeq + 1 when no event is far enough. */
+  #firstSeq(no: number, lastSeq: number, reached: (time: string) => boolean): number {
+    let low = 1;
+    let high = lastSeq + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (reached(this.#timeAt.get(basePos(no) + middle) ?? "~")) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** Both halves come out of an index in order and are merged: no page sorts anything. */
+  #page(order: Order, query: PublicEventQuery): Database.Statement<unknown[], Columns> {
+    const byType = query.types !== undefined;
+    const byThread = query.thread_id !== undefined;
+    const key = `${order} ${byType} ${byThread}`;
+    const known = this.#pages.get(key);
+    if (known !== undefined) return known;
+    const [beyond, direction] = order === "asc" ? [">", "ASC"] : ["<", "DESC"];
+    const filters =
+      (byType ? " AND type IN (SELECT value FROM json_each(@types))" : "") +
+      (byThread ? " AND thread_id = @thread" : "");
+    const event = "e.pos, thread_id, created_at, event, bodies";
+    const sql = `
+      SELECT e.pos AS place, 0 AS place_index, created_at AS processed_at, ${event} FROM events e
+      WHERE e.pos BETWEEN @low AND @high AND e.pos ${beyond} @place
+        AND type NOT GLOB 'longhaul.*' AND type NOT IN (${QUEUED})${filters}
+      UNION ALL
+      SELECT place, place_index, processed_at, ${event} FROM inputs i JOIN events e ON e.pos = i.pos
+      WHERE place BETWEEN @low AND @high AND (place, place_index) ${beyond} (@place, @index)${filters}
+      ORDER BY place ${direction}, place_index ${direction} LIMIT @limit`;
+    const statement = this.#db.prepare<unknown[], Columns>(sql).raw();
+    this.#pages.set(key, statement);
+    return statement;
+  }
+}
+
+const QUEUED = ["user.message", "user.interrupt", "user.tool_confirmation", "system.message"]
+  .filter(isQueuedType)
+  .map((type) => `'${type}'`)
+  .join(", ");
+
+/** Unprocessed events stand after every position of the session, in order of arrival. */
+function pendingPlace(no: number): number {
+  return endPos(no) - 1;
+}
+
+function placeOf(no: number, { at }: Place): number {
+  return at === PENDING ? pendingPlace(no) : basePos(no) + Math.min(at, seqOf(pendingPlace(no)));
+}
+
+function cursorPlace(no: number, [place, index]: Columns): Place {
+  return { at: place === pendingPlace(no) ? PENDING : seqOf(place), index };
+}
+
+/** Before everything in the given order. */
+function start(order: Order, no: number): [place: number, index: number] {
+  return order === "asc" ? [basePos(no), 0] : [endPos(no), 0];
+}
