@@ -11,7 +11,11 @@ const modelConfig = z.strictObject({
   id: z.string().min(1).max(256),
   effort: z.union([effortLevel, z.strictObject({ type: effortLevel })]).nullish(),
   inference_geo: z.null({ error: NOT_YET }).optional(),
-  speed: z.literal("standard", { error: `must be "standard": other speeds are not supported by this version of Longhaul yet` }).nullish(),
+  speed: z
+    .literal("standard", {
+      error: `must be "standard": other speeds are not supported by this version of Longhaul yet`,
+    })
+    .nullish(),
 });
 
 export const model = z.union([z.string().min(1).max(256), modelConfig]);

@@ -5,7 +5,10 @@ import { httpUrl, modelText } from "./primitives.ts";
 const base64 = z
   .string()
   .min(1)
-  .refine((data) => data.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(data), "must be standard base64 with padding");
+  .refine(
+    (data) => data.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(data),
+    "must be standard base64 with padding",
+  );
 
 const fileId = z.string().min(1).max(128);
 
@@ -43,7 +46,10 @@ const searchResult = z.strictObject({
 });
 
 /** Content of a user message. `redacted` blocks are the server's to write and are refused as an unknown type. */
-export const messageContent = z.array(z.discriminatedUnion("type", [text, image, document])).min(1).max(1000);
+export const messageContent = z
+  .array(z.discriminatedUnion("type", [text, image, document]))
+  .min(1)
+  .max(1000);
 
 /** Content of a tool result that a client computed. */
 export const resultContent = z.array(z.discriminatedUnion("type", [text, image, document, searchResult])).max(1000);

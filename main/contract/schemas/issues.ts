@@ -1,6 +1,7 @@
 /** Runs a request schema and turns what is wrong into one 400 that names each field and the fix. */
-import { invalid } from "../errors.ts";
+
 import type { z } from "zod";
+import { invalid } from "../errors.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -61,7 +62,9 @@ function describe(issue: Issue, input: unknown, prefix: readonly PropertyKey[], 
       return issue.keys.map((key) => `Unknown field \`${fieldName([...path, key])}\`: remove it.`).join(" ");
     case "invalid_key": {
       const inner = issue.issues[0];
-      return inner === undefined ? `${subject} has a key that is not allowed.` : `The key of ${describe(inner, String(path.at(-1)), [], subject)}`;
+      return inner === undefined
+        ? `${subject} has a key that is not allowed.`
+        : `The key of ${describe(inner, String(path.at(-1)), [], subject)}`;
     }
     case "invalid_union":
       return describeUnion(issue, input, path, what);
@@ -79,14 +82,18 @@ function describeUnion(
   const subject = path.length === 0 ? what : `\`${fieldName(path)}\``;
   if ("discriminator" in issue && issue.discriminator !== undefined) {
     const options = "options" in issue && Array.isArray(issue.options) ? oneOf(issue.options) : "a known type";
-    return valueAt(input, path) === undefined ? `${subject} is required: ${options}.` : `${subject} must be ${options}.`;
+    return valueAt(input, path) === undefined
+      ? `${subject} is required: ${options}.`
+      : `${subject} must be ${options}.`;
   }
   if (valueAt(input, path) === undefined) return `${subject} is required.`;
   // The branch that the sender meant is the one that does not fail at the value itself.
   const meant = issue.errors.find((errors) => errors.every((error) => !isTypeMismatch(error)));
   const first = meant?.[0];
   if (first !== undefined) return describe(first, input, path, what);
-  const kinds = issue.errors.flatMap((errors) => errors.map((error) => (isTypeMismatch(error) ? expected(error.expected) : "")));
+  const kinds = issue.errors.flatMap((errors) =>
+    errors.map((error) => (isTypeMismatch(error) ? expected(error.expected) : "")),
+  );
   return `${subject} must be ${[...new Set(kinds.filter((kind) => kind !== ""))].join(" or ")}.`;
 }
 

@@ -27,7 +27,10 @@ const localRepository = z.strictObject({
           // A name that begins with a hyphen would be read as an option by git.
           .regex(/^(?!-)[^\s~^:?*[\\\0-\x1f\x7f]+$/, "must be a valid branch name"),
       }),
-      z.strictObject({ type: z.literal("commit"), sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit SHA") }),
+      z.strictObject({
+        type: z.literal("commit"),
+        sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit SHA"),
+      }),
     ])
     .nullish(),
   mount_path: sandboxPath.nullish(),

@@ -23,7 +23,10 @@ const agentWithOverrides = z.strictObject({
 
 const agent = z.union([
   agentId,
-  z.discriminatedUnion("type", [z.strictObject({ type: z.literal("agent"), id: agentId, version }), agentWithOverrides]),
+  z.discriminatedUnion("type", [
+    z.strictObject({ type: z.literal("agent"), id: agentId, version }),
+    agentWithOverrides,
+  ]),
 ]);
 
 const title = z.string().max(1000).nullish();
@@ -35,7 +38,10 @@ export const sessionCreate = z.strictObject({
   agent,
   environment_id: z.string().min(1).max(128),
   budget: z.null({ error: "is not supported by this version of Longhaul yet: leave it out" }).optional(),
-  initial_events: z.array(z.discriminatedUnion("type", [userMessage])).max(MAX_INITIAL_EVENTS).optional(),
+  initial_events: z
+    .array(z.discriminatedUnion("type", [userMessage]))
+    .max(MAX_INITIAL_EVENTS)
+    .optional(),
   metadata: metadata.optional(),
   resources: resources.optional(),
   title,

@@ -21,7 +21,12 @@ function builtin<N extends string>(name: N) {
 const domains = z.array(hostPattern).min(1).max(64).optional();
 /** A search result's domain may carry a path. */
 const domainsWithPath = z
-  .array(z.string().max(2048).regex(/^[A-Za-z0-9.-]+(\/\S*)?$/, "must be a host name, optionally followed by a path"))
+  .array(
+    z
+      .string()
+      .max(2048)
+      .regex(/^[A-Za-z0-9.-]+(\/\S*)?$/, "must be a host name, optionally followed by a path"),
+  )
   .min(1)
   .max(64)
   .optional();

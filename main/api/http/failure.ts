@@ -1,0 +1,40 @@
+/** Every failure becomes the contract's error envelope (contract.md §2.2). */
+import { ApiError } from "../../contract/errors.ts";
+import { LedgerWriteError, UnknownSessionError } from "../../session/ledger.ts";
+import type { FailureReport } from "../ports.ts";
+
+/** The error that a client is told about; anything unexpected becomes a 500 that reveals nothing but its request id. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof UnknownSessionError) return new ApiError("not_found_error", error.message);
+  if (error instanceof LedgerWriteError) {
+    return new ApiError(
+      "api_error",
+      `The ledger could not be written: ${error.message} Nothing of this request was stored. Free disk space or fix the data folder's permissions, then send it again.`,
+    );
+  }
+  return new ApiError(
+    "api_error",
+    "The engine met an unexpected error. What was acknowledged before is safe. Try again; if it happens again, report the request id with the engine's log.",
+  );
+}
+
+/** The response for an error, with the envelope and the headers the official SDK looks at. */
+export function errorResponse(error: ApiError, requestId: string): Response {
+  const headers: Record<string, string> = { "content-type": "application/json", "request-id": requestId };
+  // The official SDK repeats a 409 by itself, but a version or name conflict stays one.
+  if (error.status === 409) headers["x-should-retry"] = "false";
+  return new Response(JSON.stringify(error.envelope(requestId)), { status: error.status, headers });
+}
+
+/** Failures of this program; refusals of bad requests are not logged. */
+export function isOurFault(error: unknown): boolean {
+  return !(error instanceof ApiError) && !(error instanceof UnknownSessionError);
+}
+
+/** Default of `ApiPorts.reportFailure`: one JSON line on standard error. */
+export function reportToStandardError(report: FailureReport): void {
+  const { error, ...facts } = report;
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`${JSON.stringify({ level: "error", msg: "request failed", ...facts, error: text })}\n`);
+}

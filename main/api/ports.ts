@@ -1,0 +1,45 @@
+/** Everything the HTTP API needs from the engine. Composed in `main/compose.ts`; tests pass memory adapters. */
+import type { Health, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
+import type { Orchestrator } from "../orchestration/port.ts";
+import type { BlobStore, Catalog } from "../session/catalog.ts";
+import type { Ledger } from "../session/ledger.ts";
+import type { LiveDeltas } from "../session/live.ts";
+
+/** An unexpected failure, for the log. Never holds a body, a header or a query: those may carry secrets. */
+export interface FailureReport {
+  request_id: string;
+  method: string;
+  path: string;
+  error: unknown;
+}
+
+export interface ApiPorts {
+  ledger: Ledger;
+  catalog: Catalog;
+  blobs: BlobStore;
+  live: LiveDeltas;
+  orchestrator: Orchestrator;
+  /** The API key: 256 bits. */
+  token: string;
+  /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */
+  allowedOrigins(): readonly string[];
+  /** Exact values of the `Host` header, for example `127.0.0.1:40123` and `localhost:40123`. */
+  allowedHosts(): readonly string[];
+  /** What the agent changed in each attached repository. */
+  changes(sessionId: string): Promise<RepositoryChanges[]>;
+  /** The exact request of one model call, rebuilt; null when the span is unknown. */
+  requestContext(sessionId: string, modelRequestStartId: string): Promise<RequestContext | null>;
+  health(): Promise<Health>;
+  /** Removes the session's sandbox for good. Idempotent. */
+  destroySandbox(sessionId: string): Promise<void>;
+  /** Takes from the session the right to use credentials. Idempotent. */
+  revokeCapability(sessionId: string): Promise<void>;
+  /** True once for a code that was handed out. */
+  redeemSignInCode(code: string): boolean;
+  /** Folder of the built user interface; null serves the API only. */
+  rendererDir: string | null;
+  /** Told about failures that are this program's fault. Default: one JSON line on standard error. */
+  reportFailure?(report: FailureReport): void;
+  /** Milliseconds since the epoch. Default: the clock. */
+  now?(): number;
+}

@@ -1,0 +1,130 @@
+/** Follows one session's ledger by position: each event once, in order, whatever the speed of the reader. */
+import type { StoredEvent } from "../../contract/events.ts";
+import type { Deps } from "../http/context.ts";
+import { asApiError, isOurFault } from "../http/failure.ts";
+import { existingSession } from "../v1/sessions/session.ts";
+import { Inbox, type InboxItem } from "./inbox.ts";
+import { SseWriter } from "./writer.ts";
+
+/** Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. */
+const BATCH = 200;
+
+export interface Follower {
+  /** Puts one stored event on the stream. */
+  event(stored: StoredEvent): void | Promise<void>;
+  /** Called once, after the history was sent. */
+  caughtUp?(seq: number): void | Promise<void>;
+  /** Puts a live frame or a change of activity on the stream; called in order with the events. */
+  item?(item: InboxItem): void | Promise<void>;
+  /** The session was deleted; the stream ends afterwards. `event` is its `session.deleted`, not sent before. */
+  deleted(event: StoredEvent): void;
+}
+
+export interface FollowOptions {
+  sessionId: string;
+  requestId: string;
+  /** Position after which to begin; null begins after the newest event. */
+  afterSeq: number | null;
+  /** false: large bodies stay markers. */
+  hydrate: boolean;
+  live: boolean;
+  activity: boolean;
+  follower: (writer: SseWriter, inbox: Inbox) => Follower;
+}
+
+/**
+ * Opens the stream. Subscribes before it looks at the ledger, so that nothing committed after the response began can
+ * be missed, and reads by position, so that nothing is sent twice.
+ * @throws ApiError 404 when the session does not exist
+ */
+export async function followSession(deps: Deps, options: FollowOptions): Promise<Response> {
+  const { sessionId } = options;
+  const inbox = new Inbox();
+  let deletion: StoredEvent | null = null;
+  const stops = [
+    deps.ledger.subscribe((events) => {
+      for (const stored of events) {
+        if (stored.session_id !== sessionId) continue;
+        if (stored.event.type === "session.deleted") deletion = stored;
+        inbox.announce("commit");
+      }
+    }),
+  ];
+  if (options.live) stops.push(deps.live.watch(sessionId, (frame) => inbox.live(frame)));
+  if (options.activity) {
+    stops.push(deps.orchestrator.onActivity((id) => (id === sessionId ? inbox.announce("activity") : undefined)));
+  }
+  const stop = () => {
+    for (const unsubscribe of stops) unsubscribe();
+    inbox.close();
+  };
+  let start: number;
+  try {
+    start = options.afterSeq ?? (await existingSession(deps, sessionId)).last_seq;
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  const writer = new SseWriter();
+  writer.onClose(stop);
+  const run = async () => {
+    try {
+      await pump(deps, options, writer, inbox, start, () => deletion);
+    } catch (error) {
+      // The status line is gone already: the error travels as the stream's own error event.
+      if (isOurFault(error)) {
+        deps.reportFailure?.({ request_id: options.requestId, method: "GET", path: "stream", error });
+      }
+      writer.frame("error", asApiError(error).envelope(options.requestId));
+    }
+    writer.end();
+  };
+  void run();
+  return writer.response;
+}
+
+async function pump(
+  deps: Deps,
+  options: FollowOptions,
+  writer: SseWriter,
+  inbox: Inbox,
+  start: number,
+  deletion: () => StoredEvent | null,
+): Promise<void> {
+  const follower = options.follower(writer, inbox);
+  let seq = await drain(deps, options, writer, follower, start);
+  if (!writer.closed) await follower.caughtUp?.(seq);
+  for (let item = await inbox.next(); item !== null && !writer.closed; item = await inbox.next()) {
+    if (item.type === "commit") seq = await drain(deps, options, writer, follower, seq);
+    const gone = deletion();
+    // The rows may be gone before they were read here: the announcement itself is enough to end with.
+    if (gone !== null && item.type === "commit") {
+      follower.deleted(gone);
+      return;
+    }
+    await follower.item?.(item);
+  }
+}
+
+/** Sends everything after `seq` and returns the new position; stops before `session.deleted`. */
+async function drain(
+  deps: Deps,
+  options: FollowOptions,
+  writer: SseWriter,
+  follower: Follower,
+  seq: number,
+): Promise<number> {
+  let position = seq;
+  for (;;) {
+    const batch: StoredEvent[] = [];
+    const range = { after_seq: position, limit: BATCH, hydrate: options.hydrate };
+    for await (const stored of deps.ledger.getEvents(options.sessionId, range)) batch.push(stored);
+    for (const stored of batch) {
+      await writer.drained();
+      if (writer.closed) return position;
+      if (stored.event.type !== "session.deleted") await follower.event(stored);
+      position = stored.seq;
+    }
+    if (batch.length < BATCH) return position;
+  }
+}

@@ -1,0 +1,89 @@
+/** What waits to be put on a stream, in order of arrival, with bounded memory. */
+import type { LiveFrame } from "../../session/live.ts";
+
+export type InboxItem =
+  /** Events were committed: read them from the ledger. */
+  { type: "commit" } | { type: "activity" } | { type: "live"; frame: LiveFrame };
+
+const MAX_LIVE_ITEMS = 512;
+const MAX_LIVE_CHARS = 1024 * 1024;
+const MAX_SHED = 1000;
+
+/**
+ * Committed events are only announced here and read by position, so a slow reader lags behind and loses none. Live
+ * frames exist nowhere else: beyond the bounds they are dropped, and with one frame all later ones of the same message
+ * or call, so that what was shown stays a prefix of the whole.
+ */
+export class Inbox {
+  #items: InboxItem[] = [];
+  #wake: (() => void) | null = null;
+  #closed = false;
+  #liveItems = 0;
+  #liveChars = 0;
+  readonly #shed = new Set<string>();
+
+  announce(type: "commit" | "activity"): void {
+    if (this.#items.at(-1)?.type !== type) this.#push({ type });
+  }
+
+  live(frame: LiveFrame): void {
+    const key = liveKey(frame);
+    if (this.#shed.has(key)) return;
+    if (this.#liveItems >= MAX_LIVE_ITEMS || this.#liveChars >= MAX_LIVE_CHARS) {
+      this.shed(key);
+      return;
+    }
+    this.#liveItems += 1;
+    this.#liveChars += liveChars(frame);
+    this.#push({ type: "live", frame });
+  }
+
+  /** Drops every later frame of this message or call. */
+  shed(key: string): void {
+    if (this.#shed.size >= MAX_SHED) this.#shed.clear();
+    this.#shed.add(key);
+  }
+
+  /** The next item; null once closed. */
+  async next(): Promise<InboxItem | null> {
+    for (;;) {
+      if (this.#closed) return null;
+      const item = this.#items.shift();
+      if (item !== undefined) {
+        if (item.type === "live") {
+          this.#liveItems -= 1;
+          this.#liveChars -= liveChars(item.frame);
+          if (this.#shed.has(liveKey(item.frame))) continue;
+        }
+        return item;
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#items = [];
+    this.#wake?.();
+  }
+
+  #push(item: InboxItem): void {
+    if (this.#closed) return;
+    this.#items.push(item);
+    this.#wake?.();
+    this.#wake = null;
+  }
+}
+
+/** Id of the message or call that a live frame belongs to. */
+export function liveKey(frame: LiveFrame): string {
+  if (frame.type === "tool_output") return frame.tool_use_id;
+  return frame.frame.type === "event_start" ? frame.frame.event.id : frame.frame.event_id;
+}
+
+function liveChars(frame: LiveFrame): number {
+  if (frame.type === "tool_output") return frame.chunk.length;
+  return frame.frame.type === "event_delta" ? frame.frame.delta.content.text.length : 0;
+}

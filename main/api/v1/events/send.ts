@@ -1,0 +1,126 @@
+/** `POST /v1/sessions/{id}/events`: checked against the session's state, appended all together, then the session is woken. */
+import { invalid } from "../../../contract/errors.ts";
+import type { LedgerEvent, StoredEvent } from "../../../contract/events.ts";
+import type { SessionFold } from "../../../contract/fold.ts";
+import { type ClientEvent, sendEvents } from "../../../contract/schemas/events.ts";
+import { parseWith } from "../../../contract/schemas/issues.ts";
+import { readJson } from "../../http/body.ts";
+import { type Api, type Deps, param } from "../../http/context.ts";
+import { existingSession, isOver } from "../sessions/session.ts";
+import { draftOf } from "./draft.ts";
+import { checkContentFiles } from "./files.ts";
+import { refuseLaterTypes } from "./later.ts";
+
+export function mountEventSend(api: Api, deps: Deps): void {
+  api.post("/v1/sessions/:id/events", async (c) => {
+    const id = param(c, "id");
+    await existingSession(deps, id);
+    const body = await readJson(c);
+    refuseLaterTypes(body, "events");
+    const { events } = parseWith(sendEvents, body, "The request body");
+    for (const [index, event] of events.entries()) {
+      if ("content" in event && event.content !== undefined) {
+        await checkContentFiles(deps, event.content, `events[${index}].content`);
+      }
+    }
+    const data = await deps.serial.run(id, async () => {
+      const { fold } = await existingSession(deps, id);
+      if (isOver(fold)) invalid(`Session ${id} has ended and takes no more events. Create a new session.`);
+      const answered = await checkEvents(deps, id, fold, events);
+      const fresh = events.filter((event) => !answered.has(event));
+      const stored = fresh.length === 0 ? [] : await deps.ledger.emitEvents(id, fresh.map(draftOf));
+      const byDraft = new Map(fresh.map((event, index) => [event, stored[index]?.event]));
+      return events.map((event) => answered.get(event) ?? byDraft.get(event));
+    });
+    await deps.orchestrator.wake(id, "client_event");
+    return c.json({ data });
+  });
+}
+
+/**
+ * Refuses events that answer nothing. A custom tool result that is already in the ledger is no error: a client whose
+ * connection broke sends it again, and is answered with the stored event.
+ * @returns the stored event of each client event that must not be appended again
+ */
+async function checkEvents(
+  deps: Deps,
+  id: string,
+  fold: SessionFold,
+  events: readonly ClientEvent[],
+): Promise<Map<ClientEvent, LedgerEvent>> {
+  const answered = new Map<ClientEvent, LedgerEvent>();
+  const named = new Set<string>();
+  for (const [index, event] of events.entries()) {
+    const field = `events[${index}]`;
+    switch (event.type) {
+      case "user.message":
+        break;
+      case "user.interrupt":
+        if (event.session_thread_id != null && event.session_thread_id !== fold.primary_thread_id) {
+          invalid(
+            `\`${field}.session_thread_id\`: the session has no thread ${JSON.stringify(event.session_thread_id)}. Leave it out to interrupt the session.`,
+          );
+        }
+        break;
+      case "user.tool_confirmation":
+        checkConfirmation(fold, event, `${field}.tool_use_id`, named);
+        break;
+      case "user.custom_tool_result": {
+        const earlier = await checkResult(deps, id, fold, event, `${field}.custom_tool_use_id`, named);
+        if (earlier !== null) answered.set(event, earlier.event);
+        break;
+      }
+    }
+  }
+  return answered;
+}
+
+function checkConfirmation(
+  fold: SessionFold,
+  event: Extract<ClientEvent, { type: "user.tool_confirmation" }>,
+  field: string,
+  named: Set<string>,
+): void {
+  const id = event.tool_use_id;
+  const call = fold.calls.find((open) => open.id === id);
+  if (call === undefined) {
+    invalid(
+      `\`${field}\`: no tool call ${JSON.stringify(id)} waits in this session. Use the id of the agent.tool_use event, as listed in the last session.status_idle's stop_reason.event_ids.`,
+    );
+  }
+  if (call.kind === "custom") {
+    invalid(`\`${field}\`: ${id} is a custom tool call. Answer it with user.custom_tool_result.`);
+  }
+  if (call.permission !== "ask") invalid(`\`${field}\`: ${id} does not need a confirmation.`);
+  if (call.confirmation !== null || named.has(id)) invalid(`\`${field}\`: ${id} was confirmed already.`);
+  named.add(id);
+}
+
+async function checkResult(
+  deps: Deps,
+  sessionId: string,
+  fold: SessionFold,
+  event: Extract<ClientEvent, { type: "user.custom_tool_result" }>,
+  field: string,
+  named: Set<string>,
+): Promise<StoredEvent | null> {
+  const id = event.custom_tool_use_id;
+  if (named.has(id)) invalid(`\`${field}\`: there are two results for ${id} in this request. Send one.`);
+  named.add(id);
+  const call = fold.calls.find((open) => open.id === id);
+  if (call !== undefined) {
+    if (call.kind !== "custom") invalid(`\`${field}\`: ${id} is a call of ${call.name}, which is not a custom tool.`);
+    return null;
+  }
+  const use = await deps.ledger.getEvent(sessionId, id);
+  if (use?.event.type !== "agent.custom_tool_use") {
+    invalid(
+      `\`${field}\`: there is no custom tool call ${JSON.stringify(id)} in this session. Use the id of the agent.custom_tool_use event.`,
+    );
+  }
+  const results = deps.ledger.getEvents(sessionId, { after_seq: use.seq, types: ["user.custom_tool_result"] });
+  for await (const stored of results) {
+    if (stored.event.type === "user.custom_tool_result" && stored.event.custom_tool_use_id === id) return stored;
+  }
+  return invalid(`\`${field}\`: ${id} was settled without a result, for example by an interrupt. Drop this result.`);
+}

@@ -1,0 +1,109 @@
+/** `/v1/sessions/{id}`: retrieve, update, archive, delete. */
+import { isDeepStrictEqual } from "node:util";
+import { invalid } from "../../../contract/errors.ts";
+import type { EventDraft } from "../../../contract/events.ts";
+import type { SessionFold } from "../../../contract/fold.ts";
+import { type SessionUpdate, sessionUpdate } from "../../../contract/schemas/sessions.ts";
+import { readBody } from "../../http/body.ts";
+import { type Api, type Deps, param } from "../../http/context.ts";
+import { patchedMetadata } from "../agents/agent.ts";
+import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
+import { apiSession, existingSession, isOver, statusOf } from "./session.ts";
+
+export function mountSessions(api: Api, deps: Deps): void {
+  const { ledger, serial } = deps;
+
+  api.get("/v1/sessions/:id", async (c) => c.json(apiSession(deps, await existingSession(deps, param(c, "id")))));
+
+  api.post("/v1/sessions/:id", async (c) => {
+    const id = param(c, "id");
+    const params = await readBody(c, sessionUpdate);
+    await serial.run(id, async () => {
+      const record = await existingSession(deps, id);
+      if (isOver(record.fold)) invalid(`Session ${id} is over and read-only. Create a new session.`);
+      if (params.agent !== undefined && statusOf(deps, record) === "running") {
+        invalid(
+          "`agent` can only be changed while the session is idle. Send an interrupt event or wait for the session to complete.",
+        );
+      }
+      const event = updateEvent(record.fold, params);
+      if (event !== null) await ledger.emitEvent(id, event);
+    });
+    return c.json(apiSession(deps, await existingSession(deps, id)));
+  });
+
+  api.post("/v1/sessions/:id/archive", async (c) => {
+    const id = param(c, "id");
+    await serial.run(id, async () => {
+      const record = await existingSession(deps, id);
+      if (record.fold.archived_at !== null) return;
+      refuseWhileRunning(deps, record, "archive");
+      const thread = { agent_name: record.fold.agent.name, session_thread_id: record.fold.primary_thread_id };
+      const over: EventDraft[] = [
+        { type: "session.thread_status_terminated", ...thread },
+        { type: "session.status_terminated" },
+      ];
+      const terminated = record.fold.phase === "terminated";
+      await ledger.emitEvents(id, [{ type: "longhaul.session_archived" }, ...(terminated ? [] : over)]);
+      await deps.revokeCapability(id);
+    });
+    return c.json(apiSession(deps, await existingSession(deps, id)));
+  });
+
+  api.delete("/v1/sessions/:id", async (c) => {
+    const id = param(c, "id");
+    await serial.run(id, async () => {
+      const record = await existingSession(deps, id);
+      refuseWhileRunning(deps, record, "delete");
+      // Streams end with this event; nothing of the session can be read after the rows are gone.
+      await ledger.emitEvent(id, { type: "session.deleted" });
+      await ledger.deleteSession(id);
+      await cleanUp(deps, id, c.get("requestId"));
+    });
+    return c.json({ id, type: "session_deleted" });
+  });
+}
+
+type Refusable = Parameters<typeof statusOf>[1];
+
+function refuseWhileRunning(deps: Deps, record: Refusable, verb: "archive" | "delete"): void {
+  if (statusOf(deps, record) !== "running") return;
+  invalid(`Cannot ${verb} session while it is running. Send an interrupt event or wait for the session to complete.`);
+}
+
+/** The session is gone already: what cannot be removed now is reported and left to the janitor, not to the caller. */
+async function cleanUp(deps: Deps, id: string, requestId: string): Promise<void> {
+  const removeFiles = async () => {
+    const files = await deps.catalog.listFiles({ scope_id: id, limit: 1000 });
+    for (const file of files) await deps.catalog.deleteFile(file.id);
+  };
+  const results = await Promise.allSettled([deps.revokeCapability(id), deps.destroySandbox(id), removeFiles()]);
+  for (const result of results) {
+    if (result.status === "fulfilled") continue;
+    deps.reportFailure?.({ request_id: requestId, method: "DELETE", path: "/v1/sessions/:id", error: result.reason });
+  }
+}
+
+/** The `session.updated` event with only what changes; null when nothing does. */
+function updateEvent(fold: SessionFold, params: SessionUpdate): EventDraft | null {
+  if (params.budget != null) {
+    invalid(
+      "`budget` can only be set when a session is created, and this version of Longhaul does not support budgets yet.",
+      "budget_create_only",
+    );
+  }
+  const changes: Partial<Pick<SessionFold, "title" | "metadata" | "agent">> = {};
+  if (params.title !== undefined && params.title !== fold.title) changes.title = params.title;
+  if (params.metadata != null) {
+    const merged = patchedMetadata(fold.metadata, params.metadata);
+    if (!isDeepStrictEqual(merged, fold.metadata)) changes.metadata = merged;
+  }
+  if (params.agent !== undefined) {
+    const agent = { ...fold.agent };
+    if (params.agent.tools !== undefined) agent.tools = materialiseTools(params.agent.tools);
+    if (params.agent.mcp_servers !== undefined) agent.mcp_servers = params.agent.mcp_servers;
+    checkMcpReferences(agent.tools, agent.mcp_servers);
+    if (!isDeepStrictEqual(agent, fold.agent)) changes.agent = agent;
+  }
+  return Object.keys(changes).length === 0 ? null : { type: "session.updated", ...changes };
+}

@@ -1,0 +1,82 @@
+/** Sessions as the contract's responses show them, made from the ledger's fold. */
+import type {
+  BetaManagedAgentsSession,
+  BetaManagedAgentsSessionUsage,
+} from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import { notFound } from "../../../contract/errors.ts";
+import type { SessionResource, SessionStatus } from "../../../contract/events.ts";
+import type { SessionFold } from "../../../contract/fold.ts";
+import type { SessionRecord } from "../../../session/ledger.ts";
+import type { Deps } from "../../http/context.ts";
+
+/** The contract's session; its resources may be our `local_repository` too. */
+export type ApiSession = Omit<BetaManagedAgentsSession, "resources"> & { resources: SessionResource[] };
+
+/** @throws ApiError 404 */
+export async function existingSession(deps: Pick<Deps, "ledger">, id: string): Promise<SessionRecord> {
+  return (await deps.ledger.getSession(id)) ?? notFound("Session", id);
+}
+
+/** Running is what a live process does now, never what an event once said: a spinner must not lie. */
+export function statusOf(deps: Pick<Deps, "orchestrator">, { id, fold, lease }: SessionRecord): SessionStatus {
+  if (fold.archived_at !== null || fold.phase === "terminated") return "terminated";
+  if (deps.orchestrator.activity(id) !== null || lease !== null) return "running";
+  return fold.phase === "rescheduling" ? "rescheduling" : "idle";
+}
+
+/** True when no event and no change is taken any more. */
+export function isOver(fold: SessionFold): boolean {
+  return fold.archived_at !== null || fold.phase === "terminated";
+}
+
+/** Seconds with a tenth's precision. */
+const seconds = (ms: number) => Math.round(Math.max(0, ms) / 100) / 10;
+
+/** Cumulative running time, up to now while it runs. */
+export function activeSeconds(fold: SessionFold, status: SessionStatus, now: number): number {
+  const open = status === "running" && fold.running_since !== null ? now - Date.parse(fold.running_since) : 0;
+  return seconds(fold.active_ms + Math.max(0, open));
+}
+
+/** Since creation; frozen once the session is over. */
+export function durationSeconds(fold: SessionFold, now: number): number {
+  const end = isOver(fold) ? Date.parse(fold.archived_at ?? fold.updated_at) : now;
+  return seconds(end - Date.parse(fold.created_at));
+}
+
+export function usageOf(fold: SessionFold, active_seconds: number): BetaManagedAgentsSessionUsage {
+  return {
+    input_tokens: fold.usage.input_tokens,
+    output_tokens: fold.usage.output_tokens,
+    cache_read_input_tokens: fold.usage.cache_read_input_tokens,
+    cache_creation: { ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens, ephemeral_1h_input_tokens: 0 },
+    active_seconds,
+  };
+}
+
+/** The response object of a session. */
+export function apiSession(deps: Deps, record: SessionRecord): ApiSession {
+  const { fold } = record;
+  const status = statusOf(deps, record);
+  const now = deps.now();
+  const active_seconds = activeSeconds(fold, status, now);
+  return {
+    id: record.id,
+    type: "session",
+    status,
+    title: fold.title,
+    agent: fold.agent,
+    environment_id: fold.environment.id,
+    metadata: fold.metadata,
+    resources: fold.resources,
+    vault_ids: fold.vault_ids,
+    budget: fold.budget,
+    outcome_evaluations: [],
+    deployment_id: fold.deployment_id,
+    stats: { active_seconds, duration_seconds: durationSeconds(fold, now) },
+    usage: usageOf(fold, active_seconds),
+    created_at: fold.created_at,
+    updated_at: fold.updated_at,
+    archived_at: fold.archived_at,
+  };
+}

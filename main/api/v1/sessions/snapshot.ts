@@ -1,0 +1,51 @@
+/** The agent snapshot of a new session: the agent at a version, with the request's overrides on top. */
+import { invalid } from "../../../contract/errors.ts";
+import type { SessionAgent } from "../../../contract/events.ts";
+import type { AgentOverrides, SessionCreate } from "../../../contract/schemas/sessions.ts";
+import type { Agent } from "../../../session/catalog.ts";
+import type { Deps } from "../../http/context.ts";
+import { materialiseModel, refuseArchivedAgent } from "../agents/agent.ts";
+import { existingAgent } from "../agents/routes.ts";
+import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
+
+/** @throws ApiError 404 for an unknown agent or version, 400 for an archived one or overrides that contradict */
+export async function resolveAgent(deps: Deps, params: SessionCreate["agent"]): Promise<SessionAgent> {
+  const reference = typeof params === "string" ? { id: params, version: undefined } : params;
+  const newest = await existingAgent(deps, reference.id);
+  refuseArchivedAgent(newest);
+  const wanted = reference.version;
+  const agent = wanted === undefined ? newest : await existingAgent(deps, reference.id, wanted);
+  const snapshot = snapshotOf(agent);
+  return typeof params === "object" && params.type === "agent_with_overrides" ? overridden(snapshot, params) : snapshot;
+}
+
+function snapshotOf(agent: Agent): SessionAgent {
+  return {
+    id: agent.id,
+    type: "agent",
+    version: agent.version,
+    name: agent.name,
+    description: agent.description,
+    model: agent.model,
+    system: agent.system,
+    tools: agent.tools,
+    mcp_servers: agent.mcp_servers,
+    skills: agent.skills,
+    // Agents with a roster cannot be created in this version.
+    multiagent: null,
+    execution_identity: agent.execution_identity,
+  };
+}
+
+/** Omitted fields inherit, null and [] clear, a value replaces whole; `id` and `version` still name the base agent. */
+function overridden(snapshot: SessionAgent, params: AgentOverrides): SessionAgent {
+  const next = { ...snapshot };
+  if (params.model === null)
+    invalid("`agent.model` cannot be cleared. Leave it out to use the agent's model.", "agent_model_required");
+  if (params.model !== undefined) next.model = materialiseModel(params.model);
+  if (params.system !== undefined) next.system = params.system || null;
+  if (params.tools !== undefined) next.tools = materialiseTools(params.tools ?? []);
+  if (params.mcp_servers !== undefined) next.mcp_servers = params.mcp_servers ?? [];
+  checkMcpReferences(next.tools, next.mcp_servers);
+  return next;
+}
