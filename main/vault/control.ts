@@ -1,0 +1,62 @@
+/** The control routes: for this launch's engine alone, which proves itself with the launch secret. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isId } from "../contract/ids.ts";
+import type { Capabilities } from "./capabilities.ts";
+import { Refusal, sendJson } from "./refusal.ts";
+import type { StatusReport } from "./status.ts";
+
+export interface ControlContext {
+  capabilities: Capabilities;
+  status: StatusReport;
+  dropConnections: () => void;
+}
+
+const MAX_BODY_BYTES = 4 * 1024;
+
+/** Answers one request under `/control/`, whose caller has been authenticated. Rejects with {@link Refusal}. */
+export async function answerControl(
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: ControlContext,
+): Promise<void> {
+  const route = `${request.method ?? ""} ${request.url ?? ""}`;
+  if (route === "POST /control/capabilities") {
+    const sessionId = sessionIdOf(await readSmallJson(request));
+    return sendJson(response, 200, { token: context.capabilities.grant(sessionId) });
+  }
+  if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
+  if (route === "POST /control/drop_connections") {
+    context.dropConnections();
+    return void response.writeHead(204).end();
+  }
+  const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
+  if (revoked !== undefined) {
+    context.capabilities.revoke(revoked);
+    return void response.writeHead(204).end();
+  }
+  throw new Refusal(404, "not_found_error", `${route} is not a control route of the broker.`);
+}
+
+function sessionIdOf(body: unknown): string {
+  const id = typeof body === "object" && body !== null && "session_id" in body ? body.session_id : undefined;
+  if (typeof id !== "string" || !isId("session", id)) {
+    throw new Refusal(400, "invalid_request_error", "session_id: must be the id of a session (sesn_…).");
+  }
+  return id;
+}
+
+async function readSmallJson(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size <= MAX_BODY_BYTES) parts.push(part);
+  }
+  if (size > MAX_BODY_BYTES)
+    throw new Refusal(413, "request_too_large", `The body has more than ${MAX_BODY_BYTES} bytes.`);
+  try {
+    return JSON.parse(Buffer.concat(parts).toString());
+  } catch {
+    throw new Refusal(400, "invalid_request_error", "The body is not JSON.");
+  }
+}

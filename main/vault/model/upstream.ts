@@ -1,0 +1,167 @@
+/** One HTTP exchange with the model endpoint over pooled connections. Nothing here follows redirects. */
+import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import https from "node:https";
+import { Refusal } from "../refusal.ts";
+
+export interface UpstreamTimeouts {
+  /** Until a connection stands, TLS included. */
+  connectMs: number;
+  /** Until the response begins; a large request that is not streamed takes minutes. */
+  headersMs: number;
+  /** Silence within a response. The API pings its streams, so a living one is never silent for long. */
+  idleMs: number;
+}
+
+export const DEFAULT_TIMEOUTS: UpstreamTimeouts = { connectMs: 15_000, headersMs: 600_000, idleMs: 300_000 };
+
+export interface UpstreamRequest {
+  method: string;
+  path: string;
+  headers: OutgoingHttpHeaders;
+  body: Buffer | null;
+  /** The caller went away. */
+  signal: AbortSignal;
+}
+
+const MAX_HEADER_BYTES = 64 * 1024;
+const POOL = { keepAlive: true, maxFreeSockets: 32, scheduling: "lifo" } as const;
+
+/** Failures to reach the endpoint at all, as against failures of the endpoint. */
+const UNREACHABLE: Record<string, string> = {
+  ECONNREFUSED: "nothing listens there (connection refused)",
+  ENOTFOUND: "its name could not be resolved",
+  EAI_AGAIN: "its name could not be resolved; the network or DNS seems to be away",
+  ENETUNREACH: "the network is unreachable",
+  ENETDOWN: "the network is down",
+  EHOSTUNREACH: "the host is unreachable",
+  EHOSTDOWN: "the host is down",
+  EADDRNOTAVAIL: "this machine has no network address to reach it from",
+  ETIMEDOUT: "the connection timed out",
+};
+
+export class Upstream {
+  readonly #origin: URL;
+  readonly #timeouts: UpstreamTimeouts;
+  readonly #agent: http.Agent;
+  readonly #request: typeof http.request;
+
+  constructor(origin: URL, timeouts: UpstreamTimeouts) {
+    this.#origin = origin;
+    this.#timeouts = timeouts;
+    const secure = origin.protocol === "https:";
+    this.#agent = secure ? new https.Agent(POOL) : new http.Agent(POOL);
+    this.#request = secure ? https.request : http.request;
+  }
+
+  /** Closes pooled connections; those in use are not touched and may be reused, since they just proved to be alive. */
+  dropConnections(): void {
+    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** Resolves when the response begins. Rejects with {@link Refusal}, which names the host and never a secret. */
+  async send(request: UpstreamRequest): Promise<IncomingMessage> {
+    try {
+      return await this.#once(request);
+    } catch (error) {
+      // The endpoint closed a pooled connection just as it was used: nothing was processed, a fresh one is tried once.
+      if (error instanceof StaleConnection) return this.#once(request);
+      throw error;
+    }
+  }
+
+  #once(request: UpstreamRequest): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const outgoing = this.#request({
+        agent: this.#agent,
+        protocol: this.#origin.protocol,
+        hostname: this.#origin.hostname.replace(/^\[|\]$/g, ""),
+        port: this.#origin.port,
+        method: request.method,
+        path: request.path,
+        headers: request.headers,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        signal: request.signal,
+      });
+      const stopTimers = this.#watch(outgoing);
+      outgoing.on("response", (response) => {
+        stopTimers();
+        outgoing.on("timeout", () => response.destroy(new Error("the endpoint went silent in mid-response")));
+        resolve(response);
+      });
+      // Socket silence, not total time: a long answer that keeps coming is healthy.
+      outgoing.setTimeout(this.#timeouts.idleMs);
+      outgoing.on("error", (error) => {
+        stopTimers();
+        reject(this.#describe(error, outgoing.reusedSocket));
+      });
+      outgoing.end(request.body ?? undefined);
+    });
+  }
+
+  /** Ends the request when the connection or the response takes too long. Returns the function that stops watching. */
+  #watch(outgoing: ClientRequest): () => void {
+    const { connectMs, headersMs } = this.#timeouts;
+    const headers = setTimeout(
+      () => outgoing.destroy(new Refusal(504, "timeout_error", this.#silent(), "endpoint_timeout")),
+      headersMs,
+    );
+    let connect: NodeJS.Timeout | undefined;
+    outgoing.on("socket", (socket) => {
+      if (!socket.connecting) return;
+      connect = setTimeout(
+        () => outgoing.destroy(Object.assign(new Error("connect"), { code: "ETIMEDOUT" })),
+        connectMs,
+      );
+      const connected = this.#origin.protocol === "https:" ? "secureConnect" : "connect";
+      socket.once(connected, () => clearTimeout(connect));
+    });
+    return () => {
+      clearTimeout(headers);
+      clearTimeout(connect);
+    };
+  }
+
+  #silent(): string {
+    const seconds = Math.round(this.#timeouts.headersMs / 1000);
+    return `${this.#origin.host} took the request but did not begin to answer within ${seconds} s. The session keeps everything; the request can be repeated.`;
+  }
+
+  #describe(error: Error, reused: boolean): Error {
+    if (error instanceof Refusal) return error;
+    const code = codeOf(error);
+    if (reused && (code === "ECONNRESET" || code === "EPIPE")) return new StaleConnection();
+    const { host } = this.#origin;
+    const reason = UNREACHABLE[code];
+    if (reason !== undefined) {
+      const check = this.#isLocal() ? "Start the model server there" : "Check the network";
+      return new Refusal(
+        502,
+        "api_error",
+        `The model endpoint ${host} cannot be reached: ${reason}. Nothing is lost. ${check}, or correct ANTHROPIC_BASE_URL.`,
+        "endpoint_unreachable",
+      );
+    }
+    if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS/.test(code)) {
+      const text = `The certificate of ${host} is not trusted (${code}), so no key was sent. Check the address; for a private authority set NODE_EXTRA_CA_CERTS.`;
+      return new Refusal(502, "api_error", text, "endpoint_failed");
+    }
+    const text = `The connection to ${host} broke before it answered (${code || "no reason given"}). The request can be repeated.`;
+    return new Refusal(502, "api_error", text, "endpoint_failed");
+  }
+
+  #isLocal(): boolean {
+    return /^(localhost|127\.|\[::1\])/.test(this.#origin.hostname);
+  }
+}
+
+class StaleConnection extends Error {}
+
+/** The error's code; an attempt on several addresses at once reports its codes one level down. */
+function codeOf(error: Error): string {
+  const { code, errors } = error as { code?: unknown; errors?: { code?: unknown }[] };
+  return String(code ?? errors?.[0]?.code ?? "");
+}

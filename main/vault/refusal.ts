@@ -1,0 +1,54 @@
+/** Answers of the broker itself, in the error envelope of the API. None of them can hold a secret. */
+import type { ServerResponse } from "node:http";
+import { ApiError, type ApiErrorType } from "../contract/errors.ts";
+import { newId } from "../contract/ids.ts";
+
+/** Error codes in `error.details.error_code` by which the engine tells what happened. */
+export type RefusalCode =
+  /** No connection could be made: the network or the endpoint is away. Repeating later can help. */
+  | "endpoint_unreachable"
+  /** The endpoint took the request and did not begin to answer in time. */
+  | "endpoint_timeout"
+  /** The endpoint broke the connection or answered with something that is not HTTP. */
+  | "endpoint_failed"
+  /** The endpoint redirected; following would carry the key to another address. */
+  | "endpoint_redirected"
+  /** The configured address or key cannot be used: a person must fix it. */
+  | "endpoint_misconfigured"
+  | "capability_refused"
+  | "broker_draining";
+
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly status: number;
+  readonly type: ApiErrorType;
+  readonly code: RefusalCode | undefined;
+
+  /** @param message what happened, what is safe, and what to do next; never a secret */
+  constructor(status: number, type: ApiErrorType, message: string, code?: RefusalCode) {
+    super(message);
+    this.status = status;
+    this.type = type;
+    this.code = code;
+  }
+}
+
+/** Sends the refusal, or, when a response has already begun, breaks it off so that nobody takes it for complete. */
+export function refuse(response: ServerResponse, refusal: Refusal): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const id = newId("request");
+  const headers: Record<string, string> = { "content-type": "application/json", "request-id": id };
+  // Lets the engine tell the broker's own 401 (ask for a new capability) from the endpoint's (the key is wrong).
+  if (refusal.code === "capability_refused") headers["longhaul-refused"] = "capability";
+  const body = new ApiError(refusal.type, refusal.message, refusal.code).envelope(id);
+  response.writeHead(refusal.status, headers);
+  response.end(JSON.stringify(body));
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+  response.end(JSON.stringify(body));
+}
