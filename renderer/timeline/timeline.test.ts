@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { buildTimeline } from "./append.ts";
-import { LogBuilder } from "./testing/log_builder.ts";
 import type { NoticeRow, RequestRow, Row, ToolRow } from "./row.ts";
+import { LogBuilder } from "./testing/log_builder.ts";
 import type { Timeline } from "./timeline.ts";
 
 const START = Date.parse("2026-11-22T14:00:00.000Z");

@@ -80,7 +80,9 @@ export function recordEvent(timeline: Timeline, stored: StoredEvent): boolean {
 /** The event at a position, if it was received. */
 export function eventAt(timeline: Timeline, seq: number): StoredEvent | undefined {
   const first = timeline.events[0];
-  return first === undefined ? undefined : timeline.events[seq - first.seq];
+  const stored = first === undefined ? undefined : timeline.events[seq - first.seq];
+  // A log with a hole in it is a bug elsewhere; showing the wrong event would hide it.
+  return stored?.seq === seq ? stored : timeline.events.find((candidate) => candidate.seq === seq);
 }
 
 export function timeOf(timeline: Timeline, stored: StoredEvent): number {

@@ -1,0 +1,85 @@
+/** Sorts sessions by what they need. "Running" is what the engine says it does now, never what a log once said. */
+
+import { type OpenCall, waitsForClient } from "../../main/contract/fold_calls.ts";
+import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { millis } from "../format/times.ts";
+
+export type Group = "needs_you" | "running" | "waiting" | "idle" | "archived";
+
+export const GROUPS: readonly { id: Group; label: string }[] = [
+  { id: "needs_you", label: "Needs you" },
+  { id: "running", label: "Running" },
+  { id: "waiting", label: "Waiting" },
+  { id: "idle", label: "Idle" },
+  { id: "archived", label: "Archived" },
+];
+
+/** Calls that wait for a person's yes or no. */
+export function approvals(summary: SessionSummary): OpenCall[] {
+  return summary.fold.calls.filter((call) => call.kind !== "custom" && waitsForClient(call));
+}
+
+/** True when work is left that goes on only if a person says so (or sooner if a person says so). */
+export function canResume(summary: SessionSummary): boolean {
+  const { work, activity } = summary;
+  return work === "stopped" || work === "later" || (work === "now" && activity === null);
+}
+
+/** True when nothing but a person's Resume makes it go on. */
+export function needsResume(summary: SessionSummary): boolean {
+  return canResume(summary) && summary.work !== "later";
+}
+
+export function groupOf(summary: SessionSummary): Group {
+  if (summary.fold.archived_at !== null) return "archived";
+  if (approvals(summary).length > 0 || needsResume(summary)) return "needs_you";
+  if (summary.activity === "running") return "running";
+  if (summary.activity === "queued" || summary.work === "later" || summary.work === "client") return "waiting";
+  return "idle";
+}
+
+/** One short phrase: why it stands where it stands. */
+export function reasonOf(summary: SessionSummary): string {
+  const { fold, activity, work } = summary;
+  if (fold.archived_at !== null) return "archived";
+  const asked = approvals(summary);
+  if (asked.length > 0)
+    return asked.length === 1 ? `approve ${asked[0]?.name ?? "a call"}` : `approve ${asked.length} calls`;
+  if (work === "stopped") return fold.stop_reason?.type === "budget_reached" ? "budget reached" : "stopped";
+  if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
+  if (activity === "running") return fold.last_act;
+  if (activity === "queued") return "waits for a free slot";
+  if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : "retry planned";
+  if (work === "client") return "waits for a program's result";
+  if (fold.phase === "terminated") return "ended";
+  return fold.last_act;
+}
+
+/** What a session is called: its title, or what it last did, or its id. */
+export function titleOf(summary: SessionSummary): string {
+  return summary.fold.title || summary.fold.last_act || summary.id;
+}
+
+function matches(summary: SessionSummary, words: readonly string[]): boolean {
+  const { fold } = summary;
+  const text = `${fold.title ?? ""} ${fold.last_act} ${fold.agent.name} ${summary.id}`.toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+/** Sessions of each group, newest change first; `filter` keeps those that contain all its words. */
+export function groupSessions(
+  summaries: Iterable<SessionSummary>,
+  filter = "",
+): { id: Group; label: string; sessions: SessionSummary[] }[] {
+  const words = filter
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
+  const groups = new Map<Group, SessionSummary[]>(GROUPS.map(({ id }) => [id, []]));
+  for (const summary of summaries) if (matches(summary, words)) groups.get(groupOf(summary))?.push(summary);
+  return GROUPS.map(({ id, label }) => ({
+    id,
+    label,
+    sessions: (groups.get(id) ?? []).toSorted((a, b) => millis(b.fold.updated_at) - millis(a.fold.updated_at)),
+  }));
+}

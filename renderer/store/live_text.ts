@@ -1,0 +1,72 @@
+/** What streams before it is stored: the text of an answer, and the output of tools that run. Bounded, never kept. */
+import type { LedgerEvent } from "../../main/contract/events.ts";
+import { answeredCall } from "../../main/contract/fold_calls.ts";
+import type { PreviewFrame } from "../../main/contract/local_api.ts";
+
+/** Characters kept per stream: the end is what is being watched. */
+const MAX_CHARS = 64_000;
+
+export interface Preview {
+  id: string;
+  kind: "message" | "thinking";
+  text: string;
+}
+
+export class LiveText {
+  /** Parts of the answer that streams now, in order. */
+  previews: readonly Preview[] = [];
+  /** Tool-use event id → the end of its output so far. */
+  outputs: ReadonlyMap<string, string> = new Map();
+
+  preview(frame: PreviewFrame): void {
+    if (frame.type === "event_start") {
+      const kind = frame.event.type === "agent.thinking" ? "thinking" : "message";
+      this.previews = [...this.previews, { id: frame.event.id, kind, text: "" }];
+      return;
+    }
+    const { text } = frame.delta.content;
+    this.previews = this.previews.map((preview) =>
+      preview.id === frame.event_id ? { ...preview, text: tail(preview.text + text) } : preview,
+    );
+  }
+
+  output(call: string, chunk: string): void {
+    this.outputs = new Map(this.outputs).set(call, tail((this.outputs.get(call) ?? "") + chunk));
+  }
+
+  /** Forgets what a stored event makes final. */
+  settle(event: LedgerEvent): void {
+    switch (event.type) {
+      case "agent.message":
+      case "agent.thinking":
+        this.previews = this.previews.filter((preview) => preview.id !== event.id);
+        return;
+      case "span.model_request_start":
+      case "span.model_request_end":
+      case "longhaul.model_request_abandoned":
+        if (this.previews.length > 0) this.previews = [];
+        return;
+      case "agent.tool_result":
+      case "agent.mcp_tool_result":
+      case "user.custom_tool_result":
+      case "user.tool_result":
+        this.#drop(answeredCall(event));
+    }
+  }
+
+  #drop(call: string): void {
+    if (!this.outputs.has(call)) return;
+    const outputs = new Map(this.outputs);
+    outputs.delete(call);
+    this.outputs = outputs;
+  }
+
+  clear(): void {
+    this.previews = [];
+    this.outputs = new Map();
+  }
+}
+
+function tail(text: string): string {
+  return text.length <= MAX_CHARS ? text : text.slice(-MAX_CHARS / 2).replace(/^[^\n]*\n/, "");
+}
