@@ -109,13 +109,12 @@ function renderTable(table: Extract<Block, { kind: "table" }>, key: number): Rea
 function Code({ language, text }: { language: string; text: string }) {
   return (
     <div className="group relative">
-      <pre
-        tabIndex={0}
-        aria-label={language === "" ? "code" : `${language} code`}
-        className="overflow-x-auto rounded border border-line bg-panel px-3 py-2 font-mono text-small"
+      <Scroll
+        label={language === "" ? "code" : `${language} code`}
+        className="rounded border border-line bg-panel px-3 py-2 font-mono text-small whitespace-pre"
       >
         {text}
-      </pre>
+      </Scroll>
       <CopyButton
         text={text}
         className="absolute top-1 right-1 bg-panel opacity-0 group-focus-within:opacity-100 group-hover:opacity-100"
