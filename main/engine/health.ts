@@ -43,7 +43,12 @@ function ledgerHealth({ store, data_dir }: HealthSources): Health["ledger"] {
   const facts = { sqlite: store.sqliteVersion, sessions: store.countSessions() };
   try {
     accessSync(data_dir, constants.W_OK);
-    return { ...facts, state: "ok", summary: `SQLite ${facts.sqlite}, every event durable before it is shown.`, advice: null };
+    return {
+      ...facts,
+      state: "ok",
+      summary: `SQLite ${facts.sqlite}, every event durable before it is shown.`,
+      advice: null,
+    };
   } catch {
     const advice = "Nothing new can be recorded. Make the data directory writable, then resume your sessions.";
     return { ...facts, state: "missing", summary: `The data directory ${data_dir} is not writable.`, advice };
@@ -55,7 +60,11 @@ async function brokerStatus(model: HealthSources["model"]): Promise<BrokerStatus
     return (await model.status()) as BrokerStatus;
   } catch {
     const summary = "The credential broker is not answering; it is being restarted.";
-    const down: HealthCheck = { state: "missing", summary, advice: "Sessions wait and go on by themselves when it is back." };
+    const down: HealthCheck = {
+      state: "missing",
+      summary,
+      advice: "Sessions wait and go on by themselves when it is back.",
+    };
     return { model: { ...down, source: "environment", endpoint: "unknown" }, keychain: down };
   }
 }

@@ -6,7 +6,16 @@ export const log = pino(
     name: "longhaul-engine",
     level: process.env["LONGHAUL_LOG_LEVEL"] ?? "info",
     redact: {
-      paths: ["token", "api_key", "auth_token", "authorization", "launch_secret", "*.token", "*.api_key", "*.auth_token"],
+      paths: [
+        "token",
+        "api_key",
+        "auth_token",
+        "authorization",
+        "launch_secret",
+        "*.token",
+        "*.api_key",
+        "*.auth_token",
+      ],
       censor: "[redacted]",
     },
   },

@@ -22,5 +22,8 @@ export function describeStartFailure(error: unknown, boot: EngineBoot): Omit<Chi
     return { code: "data_dir_unwritable", message };
   }
   const reason = error instanceof Error ? error.message : String(error);
-  return { code: "other", message: `The engine could not start: ${reason}. Your sessions are safe in ${boot.data_dir}.` };
+  return {
+    code: "other",
+    message: `The engine could not start: ${reason}. Your sessions are safe in ${boot.data_dir}.`,
+  };
 }

@@ -139,7 +139,7 @@ describe("context", () => {
         const log = logOf(ops);
         for (let length = 1; length <= log.length; length++) {
           const { body } = requestOf(log.slice(0, length));
-          checkRequest(JSON.parse(body), "create", DEFAULT_MODELS, new ThinkingLedger());
+          checkRequest(JSON.parse(body), "create", DEFAULT_MODELS, new ThinkingLedger("key"));
         }
       }),
       { numRuns: 150 },

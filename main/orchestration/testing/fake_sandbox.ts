@@ -48,9 +48,13 @@ export class FakeSandbox implements SandboxProvider {
     return [];
   }
 
-  async destroy(): Promise<void> {}
+  async destroy(): Promise<void> {
+    this.die();
+  }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 
   #execute(name: string, input: unknown, call: ExecuteCall): Promise<string> {
     const id = call.tool_use_id;

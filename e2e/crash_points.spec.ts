@@ -1,0 +1,158 @@
+/**
+ * Crash-point enumeration: the engine is killed with SIGKILL at every pass of every named pause point of a scripted
+ * task. After a restart the end must equal the uninterrupted run: files, final message, one result per call, no effect
+ * twice, no acknowledged event lost, and every request after the crash continues the bytes of those before it.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CRASH_POINTS, type CrashPoint } from "../main/crash_points.ts";
+import { type ModelServer, startModelServer } from "./model_server/server.ts";
+import { type Product, removeDir, serve, tempDir, until } from "./product/serve.ts";
+import {
+  createSession,
+  eventsOf,
+  finalMessage,
+  problemsIn,
+  summaryOf,
+  untilRests,
+  workspaceFiles,
+} from "./product/sessions.ts";
+import { TASK_FILES, taskScript } from "./product/task.ts";
+
+/** Points that only some setting reaches, with that setting. */
+const SETTINGS: Partial<Record<CrashPoint, Record<string, string>>> = {
+  "compaction.before_commit": { LONGHAUL_COMPACT_AT_TOKENS: "400" },
+};
+
+interface End {
+  files: Record<string, string>;
+  final: string;
+}
+
+let model: ModelServer;
+beforeAll(async () => {
+  model = await startModelServer({ script: taskScript });
+});
+afterAll(() => model.close());
+
+/** The session of this data directory, made unless an earlier process got as far as making it. */
+async function theSession(product: Product): Promise<string> {
+  for await (const session of product.client.beta.sessions.list()) return session.id;
+  return createSession(product, { text: "Write the log." });
+}
+
+/** Follows the session's public stream and remembers every event that was shown to a client. */
+async function follow(product: Product, sessionId: string, seen: Set<string>): Promise<void> {
+  try {
+    const stream = await product.client.beta.sessions.events.stream(sessionId);
+    for await (const event of stream) if ("id" in event) seen.add(event.id);
+  } catch {
+    // The engine was killed: what was seen until then is what counts.
+  }
+}
+
+async function endOf(product: Product, sessionId: string): Promise<End> {
+  return {
+    files: workspaceFiles(product.data_dir, sessionId),
+    final: finalMessage(await eventsOf(product, sessionId)),
+  };
+}
+
+/** One run with one crash. Returns false when the point was passed fewer than `pass` times. */
+async function crashAt(point: CrashPoint, pass: number, wanted: End): Promise<boolean> {
+  const data_dir = tempDir();
+  const settings = SETTINGS[point] ?? {};
+  const seen = new Set<string>();
+  const from = model.requests.length;
+  try {
+    const first = await serve({ data_dir, model, env: { ...settings, LONGHAUL_CRASH_AT: `${point}:${pass}` } });
+    const rested = (async () => {
+      const id = await theSession(first);
+      void follow(first, id, seen);
+      await untilRests(first, id);
+      return true;
+    })().catch(() => false);
+    const survived = await Promise.race([rested, first.ended.then(() => false)]);
+    if (survived) {
+      await first.stop();
+      return false;
+    }
+    expect(await first.ended).toBe(137);
+    const sentBefore = model.requests.length;
+
+    const second = await serve({ data_dir, model, env: settings });
+    const id = await theSession(second);
+    await untilRests(second, id);
+    const events = await eventsOf(second, id);
+    const where = `${point}:${pass}`;
+    expect(problemsIn(events), where).toEqual([]);
+    expect(await endOf(second, id), where).toEqual(wanted);
+    expect((await summaryOf(second, id)).fold.stop_reason, where).toEqual({ type: "end_turn" });
+    const kept = new Set(events.map(({ event }) => event.id));
+    expect(
+      [...seen].filter((eventId) => !kept.has(eventId)),
+      `${where}: acknowledged and lost`,
+    ).toEqual([]);
+    expectPrefix(from, sentBefore, where);
+    await second.stop();
+    return true;
+  } finally {
+    removeDir(data_dir);
+  }
+}
+
+/** No request was refused, and the first one after the crash begins with the bytes of the last one before it. */
+function expectPrefix(from: number, sentBefore: number, where: string): void {
+  const requests = model.requests.slice(from);
+  expect(
+    requests.map((request) => request.rejected),
+    where,
+  ).toEqual(requests.map(() => null));
+  const before = model.requests[sentBefore - 1];
+  const after = model.requests[sentBefore];
+  if (sentBefore === from || before === undefined || after === undefined) return;
+  const isCompaction = (raw: Buffer): boolean => raw.includes("Write a summary") || raw.includes("<summary>");
+  if (isCompaction(before.raw) || isCompaction(after.raw)) return;
+  const head = before.raw.subarray(0, before.raw.length - "]}".length);
+  expect(after.raw.subarray(0, head.length).equals(head), `${where}: prefix`).toBe(true);
+}
+
+describe("crash-point enumeration", () => {
+  const ends = new Map<string, End>();
+
+  beforeAll(async () => {
+    for (const settings of [{}, SETTINGS["compaction.before_commit"] ?? {}]) {
+      const product = await serve({ model, env: settings });
+      const id = await theSession(product);
+      await untilRests(product, id);
+      ends.set(JSON.stringify(settings), await endOf(product, id));
+      await product.stop();
+      removeDir(product.data_dir);
+    }
+    expect(ends.get("{}")?.files).toEqual(TASK_FILES);
+  });
+
+  test.each(Object.keys(CRASH_POINTS) as CrashPoint[])(
+    "%s",
+    async (point) => {
+      const wanted = ends.get(JSON.stringify(SETTINGS[point] ?? {}));
+      if (wanted === undefined) throw new Error("no uninterrupted run");
+      let runs = 0;
+      for (let pass = 1; await crashAt(point, pass, wanted); pass++) runs += 1;
+      expect(runs, `${point} was never reached`).toBeGreaterThan(0);
+    },
+    600_000,
+  );
+
+  test("the supervised engine is restarted at its old address and the session goes on by itself", async () => {
+    const product = await serve({ model });
+    const id = await theSession(product);
+    await until("the first tool call", async () => (await summaryOf(product, id)).fold.tool_calls > 0);
+    process.kill(product.pid, "SIGKILL");
+    await until("the engine to be back", async () => (await summaryOf(product, id).catch(() => null)) !== null);
+    await untilRests(product, id);
+    expect(problemsIn(await eventsOf(product, id))).toEqual([]);
+    expect(workspaceFiles(product.data_dir, id)).toEqual(TASK_FILES);
+    await product.stop();
+    removeDir(product.data_dir);
+  });
+});

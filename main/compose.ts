@@ -1,0 +1,166 @@
+/** The only wiring: names the adapters behind every port and hands back a running engine. */
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createApi } from "./api/app.ts";
+import { listen } from "./api/listen.ts";
+import { newId } from "./contract/ids.ts";
+import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { engineHealth } from "./engine/health.ts";
+import { thisBoot } from "./engine/machine.ts";
+import { SignInCodes } from "./engine/sign_in.ts";
+import { BrokerModel } from "./harness/broker_model.ts";
+import { rebuildRequest } from "./harness/context/rebuild.ts";
+import { HandPool } from "./harness/hands.ts";
+import type { HarnessPorts } from "./harness/ports.ts";
+import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
+import { Triggers } from "./orchestration/triggers.ts";
+import { embeddedProvider } from "./sandbox/embedded/provider.ts";
+import { fileBlobStore } from "./session/blobs.ts";
+import { lockDataDir } from "./session/data_dir_lock.ts";
+import type { Holder } from "./session/ledger.ts";
+import { LiveDeltas } from "./session/live.ts";
+import { openSqliteLedger } from "./session/sqlite/open.ts";
+
+export interface EngineOptions extends Omit<EngineBoot, "type"> {
+  /** Path of the embedded sandbox's host program. */
+  sandbox_host: string;
+  limits?: Partial<HarnessPorts["limits"]>;
+  max_running?: number;
+  onError: (sessionId: string, error: unknown) => void;
+}
+
+export interface Engine {
+  url: string;
+  token: string;
+  signInCode(): string;
+  setBroker(broker: BrokerAddress): void;
+  power(state: "suspend" | "resume"): Promise<void>;
+  network(online: boolean): Promise<void>;
+  /** Rows of the session list that need the person, and those that run. */
+  attention(): Promise<{ needs_you: number; running: number }>;
+  onActivity(listener: () => void): void;
+  /** Stops in order: no more requests, runs leave, leases released, ledger closed. Sandboxes go on. */
+  drain(): Promise<void>;
+}
+
+const LEASE_MS = 30_000;
+/** Silence on a model stream; the API pings every few seconds, a local model may think for minutes before its first token. */
+const MODEL_IDLE_MS = 300_000;
+
+/** Builds and starts an engine. Rejects with typed errors that {@link describeStartFailure} turns into words. */
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  mkdirSync(options.data_dir, { recursive: true, mode: 0o700 });
+  const lock = lockDataDir(options.data_dir);
+  const holder: Holder = { id: newId("lease_holder"), ...thisBoot() };
+  const blobs = fileBlobStore(join(options.data_dir, "blobs"));
+  // The data directory is locked: every other holder in the ledger is a process that is gone.
+  const store = openSqliteLedger({ dataDir: options.data_dir, blobs, isHolderAlive: (row) => row.id === holder.id });
+  const { ledger, catalog } = store;
+  const live = new LiveDeltas();
+  let broker = options.broker;
+  const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
+  const provider = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
+  const hands = new HandPool(provider, catalog, blobs);
+  const ports: HarnessPorts = {
+    ledger,
+    catalog,
+    blobs,
+    live,
+    model,
+    hands,
+    limits: { compact_at_tokens: 150_000, max_rounds: 2_000, max_failures: 10, ...options.limits },
+    now: Date.now,
+    random: Math.random,
+  };
+  const orchestrator = new LeaseOrchestrator({
+    ports,
+    holder,
+    max_running: options.max_running ?? 8,
+    lease_ms: LEASE_MS,
+    onError: options.onError,
+  });
+  const triggers = new Triggers({ orchestrator, model, now: Date.now });
+  const codes = new SignInCodes();
+  const token = apiToken(options.data_dir);
+  const started_at = new Date().toISOString();
+  let port = options.port;
+  const app = createApi({
+    ledger,
+    catalog,
+    blobs,
+    live,
+    orchestrator,
+    token,
+    allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
+    allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
+    changes: async (sessionId) => {
+      const record = await ledger.getSession(sessionId);
+      return record === null ? [] : provider.changes(sessionId, record.fold.resources);
+    },
+    requestContext: (sessionId, spanId) => rebuildRequest(ledger, sessionId, spanId),
+    health: () =>
+      engineHealth({ started_at, data_dir: options.data_dir, auto_resume: options.auto_resume, store, model }),
+    destroySandbox: async (sessionId) => {
+      hands.drop(sessionId);
+      await provider.destroy(sessionId);
+    },
+    revokeCapability: (sessionId) => model.revoke(sessionId),
+    redeemSignInCode: (code) => codes.redeem(code),
+    rendererDir: options.renderer_dir,
+  });
+  const server = await listen(app, { host: options.host, port: options.port });
+  port = Number(new URL(server.url).port);
+  triggers.start();
+  await orchestrator.recover(options.auto_resume);
+
+  return {
+    url: server.url,
+    token,
+    signInCode: () => codes.issue(),
+    setBroker: (address) => {
+      broker = address;
+    },
+    power: (state) => triggers.power(state),
+    network: (online) => triggers.network(online),
+    attention: () => countAttention(ledger, orchestrator),
+    onActivity: (listener) => void orchestrator.onActivity(listener),
+    drain: async () => {
+      triggers.stop();
+      await orchestrator.drain();
+      await server.close();
+      await provider.close();
+      await ledger.close();
+      lock.release();
+    },
+  };
+}
+
+async function countAttention(
+  ledger: HarnessPorts["ledger"],
+  orchestrator: LeaseOrchestrator,
+): Promise<{ needs_you: number; running: number }> {
+  let needs_you = 0;
+  let running = 0;
+  for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
+    if (orchestrator.activity(id) !== null) running += 1;
+    else if (fold.stop_reason?.type === "requires_action") needs_you += 1;
+  }
+  return { needs_you, running };
+}
+
+/** The API token of this data directory: the same after a restart, so that clients that hold it go on working. */
+function apiToken(dataDir: string): string {
+  const path = join(dataDir, "api_token");
+  try {
+    const known = readFileSync(path, "utf8").trim();
+    if (/^[0-9a-f]{64}$/.test(known)) return known;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  const token = randomBytes(32).toString("hex");
+  writeFileSync(path, `${token}\n`, { mode: 0o600 });
+  // An existing file keeps its mode when it is written: only the owner may read the token.
+  chmodSync(path, 0o600);
+  return token;
+}
