@@ -42,7 +42,11 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
     throw new Error("The launch secret must be 256 bits in hexadecimal (64 digits 0-9 a-f).");
   }
   const app = new BrokerApp(boot, options);
-  const server = createServer((request, response) => void app.handle(request, response));
+  const server = createServer((request, response) => {
+    // A kept-alive connection whose last response came after the drain began would hold it up until its time-out.
+    response.on("close", () => setImmediate(() => app.draining && server.closeIdleConnections()));
+    void app.handle(request, response);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
