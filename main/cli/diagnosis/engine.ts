@@ -1,0 +1,68 @@
+/** The engine that runs, if any, and the model endpoint. No key is sent or printed. */
+import { UsageError } from "../../config.ts";
+import type { Health, HealthCheck } from "../../contract/local_api.ts";
+import type { ModelEndpoint } from "../../contract/process.ts";
+import { LocalClient } from "../client.ts";
+import { findEngine } from "../engine/engine_file.ts";
+import { type Finding, fail, ok, warn } from "./check.ts";
+
+const DEFAULT_ENDPOINT = "https://api.anthropic.com";
+const REACH_MS = 4000;
+
+/** Findings about the running engine and its model, or about the environment when none runs. */
+export async function checkEngineAndModel(dataDir: string, model: () => ModelEndpoint): Promise<Finding[]> {
+  const found = await findEngine(dataDir);
+  if (found.state === "stale") {
+    return [
+      warn("engine", `none runs; ${found.why}`, "Nothing to do: the next start replaces the old note."),
+      await checkModel(model),
+    ];
+  }
+  if (found.state === "none") return [ok("engine", "none runs on this data directory"), await checkModel(model)];
+  const running = ok("engine", `runs at ${found.facts.url}, process ${found.facts.pid}`);
+  const { facts } = found;
+  const health: Health = await new LocalClient(() => Promise.resolve(facts)).health();
+  return [running, fromHealth("ledger", health.ledger), fromHealth("model", health.model)];
+}
+
+function fromHealth(name: string, check: HealthCheck): Finding {
+  if (check.state === "ok") return ok(name, check.summary, check.advice);
+  const advice = check.advice ?? "Look at the engine's log.";
+  return check.state === "degraded" ? warn(name, check.summary, advice) : fail(name, check.summary, advice);
+}
+
+async function checkModel(model: () => ModelEndpoint): Promise<Finding> {
+  let endpoint: ModelEndpoint;
+  try {
+    endpoint = model();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return fail("model", "the endpoint in the environment cannot be used", error.message);
+  }
+  const { base_url, api_key, auth_token } = endpoint;
+  if (base_url === undefined && api_key === undefined && auth_token === undefined) {
+    const advice =
+      "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for another endpoint (Ollama, LM Studio, a gateway), for real work.";
+    return warn("model", "nothing is set: the offline demo model answers", advice);
+  }
+  return await reach(base_url ?? DEFAULT_ENDPOINT, api_key !== undefined || auth_token !== undefined);
+}
+
+/** Any HTTP answer means that the endpoint is there; what it thinks of the key shows with the first request. */
+async function reach(base: string, hasKey: boolean): Promise<Finding> {
+  const where = `${new URL(base).origin} (from the environment, ${hasKey ? "with" : "without"} a key)`;
+  try {
+    const response = await fetch(base, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(REACH_MS) });
+    await response.body?.cancel();
+    return ok("model", `${where} answers`);
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const code =
+      typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "no answer in time";
+    return fail(
+      "model",
+      `${where} cannot be reached (${code})`,
+      "Check the address and the network; `longhaul run --demo` works offline.",
+    );
+  }
+}

@@ -1,0 +1,95 @@
+/** Tool calls that wait for a person: asked at a terminal, explained elsewhere. */
+import { type OpenCall, waitsForClient } from "../../contract/fold_calls.ts";
+import type { AccountState } from "../account/account.ts";
+import { note } from "../account/rows.ts";
+import { harmless, type Style } from "../account/words.ts";
+import type { LocalClient } from "../client.ts";
+import type { Terminal } from "../terminal.ts";
+import type { Interrupts } from "./interrupts.ts";
+
+export interface ApprovalOptions {
+  client: LocalClient;
+  terminal: Terminal;
+  style: Style;
+  session_id: string;
+  state: AccountState;
+  json: boolean;
+  interrupts: Interrupts;
+}
+
+interface Confirmation {
+  type: "user.tool_confirmation";
+  tool_use_id: string;
+  result: "allow" | "deny";
+  deny_message?: string;
+}
+
+/**
+ * Asks about every call that waits and sends the answers.
+ * @returns false when nobody can be asked, or the person gave no answer: the calls go on waiting
+ */
+export async function answerCalls(options: ApprovalOptions): Promise<boolean> {
+  const { client, terminal, state, session_id, json } = options;
+  const waiting = (state.fold?.calls ?? []).filter(waitsForClient);
+  // A custom tool's result is made by a program; there is nothing that a person could type here.
+  if (json || !terminal.interactive || waiting.some((call) => call.kind === "custom")) return false;
+  const events: Confirmation[] = [];
+  for (const call of waiting) {
+    const answer = await askAbout(options, call);
+    if (answer === null) return false;
+    events.push(answer);
+  }
+  const sdk = await client.sdk();
+  await sdk.beta.sessions.events.send(session_id, { events }).catch((error: unknown) => {
+    // Answered in another window meanwhile: the timeline shows that answer, and following goes on.
+    terminal.out(
+      note(
+        options.style,
+        `The answer was not taken: ${error instanceof Error ? error.message : String(error)}`,
+        "yellow",
+      ),
+    );
+  });
+  return true;
+}
+
+async function askAbout(
+  { terminal, style, state, interrupts }: ApprovalOptions,
+  call: OpenCall,
+): Promise<Confirmation | null> {
+  terminal.out(note(style, callText(state, call), "bold"));
+  for (;;) {
+    const answer = await terminal.ask(`Allow ${call.name}? [y]es, [n]o: `, interrupts.leaving, interrupts.press);
+    if (answer === null) return null;
+    const word = answer.trim().toLowerCase();
+    if (word === "y" || word === "yes")
+      return { type: "user.tool_confirmation", tool_use_id: call.id, result: "allow" };
+    if (word === "n" || word === "no") {
+      const reason = await terminal.ask("Reason for the model (may be empty): ", interrupts.leaving, interrupts.press);
+      if (reason === null) return null;
+      const told = reason.trim() === "" ? {} : { deny_message: reason.trim() };
+      return { type: "user.tool_confirmation", tool_use_id: call.id, result: "deny", ...told };
+    }
+  }
+}
+
+/** The exact input: a person must not approve what the line above has cut short. */
+function callText(state: AccountState, call: OpenCall): string {
+  const input = state.calls[call.id]?.input;
+  const fields = typeof input === "object" && input !== null ? Object.entries(input) : [];
+  const lines = fields.map(
+    ([name, value]) => `  ${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return harmless([`${call.name} in the session's sandbox:`, ...lines].join("\n"));
+}
+
+/** How to answer when this terminal cannot ask. */
+export function howToAnswer(state: AccountState, sessionId: string): string {
+  const waiting = (state.fold?.calls ?? []).filter(waitsForClient);
+  const names = waiting.map((call) => `${call.name} (${call.id})`).join(", ");
+  const custom = waiting.some((call) => call.kind === "custom");
+  const how = custom
+    ? "The program that offers the tool answers with a user.custom_tool_result event."
+    : `Answer with \`longhaul resume ${sessionId}\` in a terminal, in the app, or with a user.tool_confirmation event through the API.`;
+  return `The session waits for you: ${names}. ${how} It waits as long as it takes; nothing is lost.`;
+}

@@ -1,0 +1,116 @@
+/** Follows one session to its rest: prints its account, asks for approvals, and says how it ended. */
+
+import type { SessionFold } from "../../contract/fold.ts";
+import type { TimelineFrame } from "../../contract/local_api.ts";
+import { unfinishedWork } from "../../contract/work.ts";
+import { type AccountState, accountStep } from "../account/account.ts";
+import type { Style } from "../account/words.ts";
+import type { LocalClient } from "../client.ts";
+import type { Terminal } from "../terminal.ts";
+import { answerCalls } from "./approvals.ts";
+import type { Interrupts } from "./interrupts.ts";
+
+export type Ending =
+  | "done"
+  /** The turn died, was refused, ran out of budget, or the session was ended for good. */
+  | "failed"
+  | "needs_you"
+  | "interrupted"
+  /** The person left; the session may still run elsewhere or be resumed. */
+  | "left"
+  | "deleted";
+
+export interface FollowOptions {
+  client: LocalClient;
+  terminal: Terminal;
+  style: Style;
+  session_id: string;
+  /** State from which to go on; frames up to its `last_seq` were seen. */
+  state: AccountState;
+  /** true: stored events as JSON lines instead of the account. */
+  json: boolean;
+  interrupts: Interrupts;
+}
+
+export interface Followed {
+  ending: Ending;
+  state: AccountState;
+}
+
+/** After the end the lease is given back within moments; the account then ends with the session really at rest. */
+const REST_MS = 1500;
+
+/** Reads until the session rests or needs a person. Rejects with a CommandFailed when the engine is gone for good. */
+export async function follow(options: FollowOptions): Promise<Followed> {
+  const { client, session_id, interrupts } = options;
+  const reading = new AbortController();
+  const stop = (): void => reading.abort();
+  interrupts.leaving.addEventListener("abort", stop);
+  let state = options.state;
+  let caughtUp = false;
+  let ending: Ending | null = null;
+  let rest: NodeJS.Timeout | undefined;
+  try {
+    for await (const frame of client.timeline(session_id, state.fold?.last_seq ?? 0, reading.signal)) {
+      state = printFrame(options, state, frame);
+      if (frame.type === "deleted") return { ending: "deleted", state };
+      if (frame.type === "caught_up") caughtUp = true;
+      if (ending !== null) {
+        if (isReleased(frame)) break;
+        continue;
+      }
+      if (!caughtUp || state.fold === null || (frame.type !== "stored" && frame.type !== "caught_up")) continue;
+      ending = endingOf(state.fold, interrupts.asked);
+      if (ending === "needs_you" && (await answerCalls({ ...options, state }))) ending = null;
+      if (ending === null) continue;
+      if (frame.type === "caught_up" || ending === "needs_you") break;
+      rest = setTimeout(stop, REST_MS);
+    }
+  } finally {
+    clearTimeout(rest);
+    interrupts.leaving.removeEventListener("abort", stop);
+    reading.abort();
+  }
+  return { ending: ending ?? "left", state };
+}
+
+function printFrame({ terminal, style, json }: FollowOptions, state: AccountState, frame: TimelineFrame): AccountState {
+  const step = accountStep(state, frame, style);
+  if (!json && step.text !== "") terminal.out(step.text);
+  if (json && frame.type === "stored") terminal.out(`${JSON.stringify(frame.stored)}\n`);
+  return step.state;
+}
+
+function isReleased(frame: TimelineFrame): boolean {
+  return frame.type === "stored" && frame.stored.event.type === "longhaul.lease_released";
+}
+
+/** How the session rests; null while it has something to do that needs no person. */
+export function endingOf(fold: SessionFold, interrupted: boolean): Exclude<Ending, "left" | "deleted"> | null {
+  if (fold.phase === "terminated") return "failed";
+  const work = unfinishedWork(fold);
+  if (work === "now" || work === "later") return null;
+  if (interrupted) return "interrupted";
+  if (work === "client") return "needs_you";
+  if (work === "stopped") return "failed";
+  // No work and no reason to stop: nothing was ever asked of this session.
+  const reason = fold.stop_reason?.type ?? "end_turn";
+  return reason === "end_turn" ? "done" : "failed";
+}
+
+/** Folds everything that is stored so far, printing nothing. */
+export async function readHistory(
+  client: LocalClient,
+  sessionId: string,
+  style: Style,
+  from: AccountState,
+): Promise<AccountState> {
+  const reading = new AbortController();
+  let state = from;
+  for await (const frame of client.timeline(sessionId, state.fold?.last_seq ?? 0, reading.signal)) {
+    if (frame.type === "caught_up") break;
+    state = accountStep(state, frame, style).state;
+  }
+  reading.abort();
+  return state;
+}
