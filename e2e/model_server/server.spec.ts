@@ -1,7 +1,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import type { Message } from "@anthropic-ai/sdk/resources/messages/messages";
 import { afterEach, expect, test } from "vitest";
-import { byTurn, call, overloaded, type Reply, type Script, say } from "./script.ts";
+import { byTurn, call, overloaded, type Reply, rateLimited, type Script, say } from "./script.ts";
 import { type ModelServer, type ModelServerOptions, startModelServer } from "./server.ts";
 
 const servers: ModelServer[] = [];
@@ -61,7 +61,7 @@ test("the SDK reads thinking and parallel calls, and their return is accepted", 
 const back = (message: Message) => message.content as Anthropic.ContentBlockParam[];
 
 test("errors have the API's shape: refused request, scripted 529, unknown path", async () => {
-  const { client, server } = await start([overloaded(7)]);
+  const { client, server } = await start([overloaded(7), rateLimited(3)]);
   const refused = await client.messages
     .create({ ...ask, messages: [{ role: "user", content: [{ type: "text", text: "" }] }] })
     .catch((e) => e);
@@ -73,6 +73,8 @@ test("errors have the API's shape: refused request, scripted 529, unknown path",
   expect(refused.requestID).toMatch(/^req_/);
   const busy = await client.messages.create(ask).catch((e) => e);
   expect([busy.status, busy.type, busy.headers.get("retry-after")]).toEqual([529, "overloaded_error", "7"]);
+  const limited = await client.messages.create(ask).catch((e) => e);
+  expect([limited.status, limited.type, limited.headers.get("retry-after")]).toEqual([429, "rate_limit_error", "3"]);
   const nowhere = await fetch(`${server.url}/v1/nothing`, {
     headers: { "x-api-key": server.apiKey, "anthropic-version": "2023-06-01" },
   });

@@ -27,16 +27,6 @@ export type Disturbance = (
   files: Map<string, string>,
 ) => Promise<Outcome>;
 
-export interface Played {
-  files: Map<string, string>;
-  /** Text of the last assistant message. */
-  final: string;
-  texts: string[];
-  calls: Call[];
-  messages: unknown[];
-  rounds: number;
-}
-
 const TOOLS = ["bash", "read", "write", "edit", "glob", "grep"].map((name) => ({
   name,
   input_schema: { type: "object" },
