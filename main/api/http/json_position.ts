@@ -18,50 +18,69 @@ type Expectation = "value" | "first value" | "key" | "first key" | "colon" | "se
 
 /** Call it only with a text that `JSON.parse` refused. */
 export function locateJsonError(text: string): JsonErrorPlace {
-  const open: ("{" | "[")[] = [];
-  let at = 0;
-  let expectation: Expectation = "value";
-  for (;;) {
-    at = skip(SPACE, text, at) ?? at;
-    const char = text[at];
-    if (char === undefined || expectation === "end") return place(text, at);
-    if (expectation === "colon") {
-      if (char !== ":") return place(text, at);
-      at += 1;
-      expectation = "value";
-      continue;
+  return place(text, new Scanner(text).run());
+}
+
+class Scanner {
+  readonly #text: string;
+  readonly #open: ("{" | "[")[] = [];
+  #at = 0;
+  #expects: Expectation = "value";
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Offset of the first character that cannot stand where it stands; the length when the text ends too early. */
+  run(): number {
+    do this.#at = skip(SPACE, this.#text, this.#at) ?? this.#at;
+    while (this.#at < this.#text.length && this.#expects !== "end" && this.#step());
+    return this.#at;
+  }
+
+  #step(): boolean {
+    const char = this.#text[this.#at];
+    if (this.#closes(char)) {
+      this.#open.pop();
+      return this.#accept(this.#at + 1, this.#afterValue());
     }
-    const top = open.at(-1);
-    const closes = char === (top === "{" ? "}" : "]") && top !== undefined;
-    if (closes && (expectation === "separator" || expectation === "first key" || expectation === "first value")) {
-      open.pop();
-      at += 1;
-      expectation = open.length === 0 ? "end" : "separator";
-      continue;
+    switch (this.#expects) {
+      case "colon":
+        return this.#accept(char === ":" ? this.#at + 1 : null, "value");
+      case "separator":
+        return this.#accept(char === "," ? this.#at + 1 : null, this.#open.at(-1) === "{" ? "key" : "value");
+      case "key":
+      case "first key":
+        return this.#accept(skipString(this.#text, this.#at), "colon");
+      default:
+        return this.#value(char);
     }
-    if (expectation === "separator") {
-      if (char !== ",") return place(text, at);
-      at += 1;
-      expectation = top === "{" ? "key" : "value";
-      continue;
-    }
-    if (expectation === "key" || expectation === "first key") {
-      const end = skipString(text, at);
-      if (end === null) return place(text, at);
-      at = end;
-      expectation = "colon";
-      continue;
-    }
+  }
+
+  #value(char: string | undefined): boolean {
     if (char === "{" || char === "[") {
-      open.push(char);
-      at += 1;
-      expectation = char === "{" ? "first key" : "first value";
-      continue;
+      this.#open.push(char);
+      return this.#accept(this.#at + 1, char === "{" ? "first key" : "first value");
     }
-    const end = skipString(text, at) ?? skip(PLAIN, text, at);
-    if (end === null) return place(text, at);
-    at = end;
-    expectation = open.length === 0 ? "end" : "separator";
+    const end = skipString(this.#text, this.#at) ?? skip(PLAIN, this.#text, this.#at);
+    return this.#accept(end, this.#afterValue());
+  }
+
+  #closes(char: string | undefined): boolean {
+    const top = this.#open.at(-1);
+    if (top === undefined || char !== (top === "{" ? "}" : "]")) return false;
+    return this.#expects === "separator" || this.#expects === "first key" || this.#expects === "first value";
+  }
+
+  #afterValue(): Expectation {
+    return this.#open.length === 0 ? "end" : "separator";
+  }
+
+  #accept(end: number | null, next: Expectation): boolean {
+    if (end === null) return false;
+    this.#at = end;
+    this.#expects = next;
+    return true;
   }
 }
 

@@ -21,6 +21,7 @@ export interface Rig extends AsyncDisposable {
   catalog: MemoryCatalog;
   live: LiveDeltas;
   orchestrator: FakeOrchestrator;
+  ports: ApiPorts;
   /** Failures that were this program's fault; a test that expects none asserts that it is empty. */
   failures: FailureReport[];
   /** Names of the port calls that clean up after sessions. */
@@ -89,6 +90,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     catalog,
     live,
     orchestrator,
+    ports,
     failures,
     cleanUps,
     request: (path, { method = "GET", body, headers = {} } = {}) =>

@@ -25,7 +25,7 @@ const localRepository = z.strictObject({
           .min(1)
           .max(255)
           // A name that begins with a hyphen would be read as an option by git.
-          .regex(/^(?!-)[^\s~^:?*[\\\0-\x1f\x7f]+$/, "must be a valid branch name"),
+          .regex(/^(?!-)[^\s\p{Cc}~^:?*[\\]+$/u, "must be a valid branch name"),
       }),
       z.strictObject({
         type: z.literal("commit"),

@@ -21,30 +21,32 @@ const MAX_TOOLS = 256;
  */
 export function materialiseTools(params: ToolsParams): Tool[] {
   checkNames(params);
-  return params.map((tool): Tool => {
-    switch (tool.type) {
-      case "agent_toolset_20260401": {
-        const defaults = materialiseDefault(tool.default_config, "always_allow");
-        const configs = (tool.configs ?? []).map((config) => materialiseConfig(config, defaults));
-        return { type: tool.type, default_config: defaults, configs };
-      }
-      case "mcp_toolset": {
-        const defaults = materialiseDefault(tool.default_config, "always_ask");
-        const configs = (tool.configs ?? []).map((config) => ({
-          name: config.name,
-          ...materialiseSetting(config, defaults),
-        }));
-        return { type: tool.type, mcp_server_name: tool.mcp_server_name, default_config: defaults, configs };
-      }
-      case "custom":
-        return {
-          type: tool.type,
-          name: tool.name,
-          description: tool.description,
-          input_schema: withoutUndefined(tool.input_schema),
-        };
+  return params.map(materialiseTool);
+}
+
+function materialiseTool(tool: ToolsParams[number]): Tool {
+  switch (tool.type) {
+    case "agent_toolset_20260401": {
+      const defaults = materialiseDefault(tool.default_config, "always_allow");
+      const configs = (tool.configs ?? []).map((config) => materialiseConfig(config, defaults));
+      return { type: tool.type, default_config: defaults, configs };
     }
-  });
+    case "mcp_toolset": {
+      const defaults = materialiseDefault(tool.default_config, "always_ask");
+      const configs = (tool.configs ?? []).map((config) => ({
+        name: config.name,
+        ...materialiseSetting(config, defaults),
+      }));
+      return { type: tool.type, mcp_server_name: tool.mcp_server_name, default_config: defaults, configs };
+    }
+    case "custom":
+      return {
+        type: tool.type,
+        name: tool.name,
+        description: tool.description,
+        input_schema: withoutUndefined(tool.input_schema),
+      };
+  }
 }
 
 /** Every server must be named by a toolset, and every toolset must name a server (contract.md §3.1). */

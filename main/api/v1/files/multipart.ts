@@ -34,46 +34,82 @@ export async function readMultipart(
   boundary: string,
   onPart: (head: PartHead) => PartWriter,
 ): Promise<void> {
-  const delimiter = Buffer.from(`\r\n--${boundary}`);
-  // The first delimiter has no line break before it.
-  let buffer: Buffer = LINE;
-  let writer: PartWriter | null = null;
-  let state: "preamble" | "body" | "after" | "head" | "end" = "preamble";
-  for await (const chunk of body) {
-    if (state === "end") continue;
-    buffer = Buffer.concat([buffer, chunk]);
-    for (let progress = true; progress; ) {
-      progress = false;
-      if (state === "preamble" || state === "body") {
-        const at = buffer.indexOf(delimiter);
-        // Without a delimiter all but a possible beginning of one belongs to the part.
-        const end = at === -1 ? Math.max(0, buffer.length - delimiter.length + 1) : at;
-        if (writer !== null && end > 0) await writer.write(buffer.subarray(0, end));
-        buffer = buffer.subarray(at === -1 ? end : at + delimiter.length);
-        if (at === -1) continue;
-        await writer?.end();
-        writer = null;
-        state = "after";
-        progress = true;
-      } else if (state === "after") {
-        if (buffer.length < 2) continue;
-        const next = buffer.subarray(0, 2).toString("latin1");
-        if (next !== "--" && next !== "\r\n") invalid("The multipart body is malformed after a boundary.");
-        state = next === "--" ? "end" : "head";
-        // The line break stays: together with the blank line it ends a head without any field too.
-        if (state === "head") progress = true;
-      } else if (state === "head") {
-        const at = buffer.indexOf(BLANK);
-        if (at === -1 && buffer.length > MAX_HEAD) invalid("The head of a multipart part is larger than 16 KB.");
-        if (at === -1) continue;
-        writer = onPart(parseHead(buffer.subarray(0, at).toString("utf8")));
-        buffer = buffer.subarray(at + BLANK.length);
-        state = "body";
-        progress = true;
-      }
+  const reader = new MultipartReader(boundary, onPart);
+  for await (const chunk of body) await reader.push(chunk);
+  if (!reader.ended) invalid("The multipart body ended before its closing boundary. Send it again.");
+}
+
+class MultipartReader {
+  readonly #delimiter: Buffer;
+  readonly #onPart: (head: PartHead) => PartWriter;
+  /** The first delimiter has no line break before it. */
+  #buffer: Buffer = LINE;
+  #writer: PartWriter | null = null;
+  #state: "content" | "after" | "head" | "end" = "content";
+
+  constructor(boundary: string, onPart: (head: PartHead) => PartWriter) {
+    this.#delimiter = Buffer.from(`\r\n--${boundary}`);
+    this.#onPart = onPart;
+  }
+
+  get ended(): boolean {
+    return this.#state === "end";
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    if (this.#state === "end") return;
+    this.#buffer = Buffer.concat([this.#buffer, chunk]);
+    while (await this.#step());
+  }
+
+  /** One step through what has arrived; false when more is needed. */
+  #step(): Promise<boolean> | boolean {
+    switch (this.#state) {
+      case "content":
+        return this.#content();
+      case "after":
+        return this.#after();
+      case "head":
+        return this.#head();
+      case "end":
+        return false;
     }
   }
-  if (state !== "end") invalid("The multipart body ended before its closing boundary. Send it again.");
+
+  /** The preamble, which is dropped, or the content of a part. */
+  async #content(): Promise<boolean> {
+    const at = this.#buffer.indexOf(this.#delimiter);
+    // Without a delimiter all but a possible beginning of one belongs to the part.
+    const end = at === -1 ? Math.max(0, this.#buffer.length - this.#delimiter.length + 1) : at;
+    if (this.#writer !== null && end > 0) await this.#writer.write(this.#buffer.subarray(0, end));
+    this.#buffer = this.#buffer.subarray(at === -1 ? end : at + this.#delimiter.length);
+    if (at === -1) return false;
+    await this.#writer?.end();
+    this.#writer = null;
+    this.#state = "after";
+    return true;
+  }
+
+  #after(): boolean {
+    if (this.#buffer.length < 2) return false;
+    const next = this.#buffer.subarray(0, 2).toString("latin1");
+    if (next !== "--" && next !== "\r\n") invalid("The multipart body is malformed after a boundary.");
+    // The line break stays: with the blank line it ends a head without any field too.
+    this.#state = next === "--" ? "end" : "head";
+    return true;
+  }
+
+  #head(): boolean {
+    const at = this.#buffer.indexOf(BLANK);
+    if (at === -1) {
+      if (this.#buffer.length > MAX_HEAD) invalid("The head of a multipart part is larger than 16 KB.");
+      return false;
+    }
+    this.#writer = this.#onPart(parseHead(this.#buffer.subarray(0, at).toString("utf8")));
+    this.#buffer = this.#buffer.subarray(at + BLANK.length);
+    this.#state = "content";
+    return true;
+  }
 }
 
 function parseHead(text: string): PartHead {
@@ -93,5 +129,5 @@ function quoted(disposition: string, parameter: string): string | null {
   const match = new RegExp(`;\\s*${parameter}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s;"]+))`, "i").exec(disposition);
   if (match === null) return null;
   const raw = match[1]?.replace(/\\(.)/g, "$1") ?? match[2] ?? "";
-  return raw.replace(/%(22|0D|0A)/gi, (escape) => decodeURIComponent(escape));
+  return raw.replace(/%(22|0D|0A)/gi, (code) => decodeURIComponent(code));
 }

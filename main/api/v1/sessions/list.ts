@@ -7,7 +7,7 @@ import type { SessionQuery, SessionRecord } from "../../../session/ledger.ts";
 import type { Api, Deps } from "../../http/context.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
-import { apiSession, statusOf } from "./session.ts";
+import { type ApiSession, apiSession, statusOf } from "./session.ts";
 
 const STATUSES = ["rescheduling", "running", "idle", "terminated"] as const;
 /** Rows read at a time while a status filter drops some of them. */
@@ -20,48 +20,71 @@ const cursorSchema = z.strictObject({
   backward: z.boolean(),
 });
 
+type Cursor = z.output<typeof cursorSchema>;
+type Filter = Omit<SessionQuery, "limit" | "from">;
+
 export function mountSessionList(api: Api, deps: Deps): void {
   api.get("/v1/sessions", async (c) => {
     const query = new Query(c);
-    const order = query.choice("order", ["asc", "desc"]) ?? "desc";
     const limit = pageLimit(query);
     const statuses = query.choices("statuses", STATUSES, 100);
-    const page = query.text("page");
-    const cursor = page === undefined ? undefined : decodeCursor(cursorSchema, page);
-    if (cursor !== undefined && cursor.order !== order) invalid("page token order does not match request");
-    const agent_id = query.text("agent_id");
-    const agent_version = query.integer("agent_version", 1, 999_999_999);
-    const deployment_id = query.text("deployment_id");
-    const base: Omit<SessionQuery, "limit" | "from"> = {
-      order,
-      include_archived: query.flag("include_archived") ?? false,
-      ...query.createdRange(),
-      ...(agent_id === undefined ? {} : { agent_id }),
-      ...(agent_id === undefined || agent_version === undefined ? {} : { agent_version }),
-      ...(deployment_id === undefined ? {} : { deployment_id }),
-    };
+    const filter = readFilter(query);
+    const cursor = readCursor(query, filter.order ?? "desc");
     // No session has a memory store in this version: the filter matches none.
     if (query.text("memory_store_id") !== undefined) return c.json({ data: [], next_page: null, prev_page: null });
-    const found = await collect(deps, base, cursor, limit + 1, statuses);
-    const backward = cursor?.backward ?? false;
-    const more = found.length > limit;
-    // The extra row lies beyond the page in the direction of reading.
-    const rows = !more ? found : backward ? found.slice(1) : found.slice(0, limit);
-    const point = (row: SessionRecord | undefined, back: boolean) =>
-      row === undefined ? null : encodeCursor({ order, created_at: row.fold.created_at, id: row.id, backward: back });
-    return c.json({
-      data: rows.map((row) => apiSession(deps, row)),
-      next_page: backward || more ? point(rows.at(-1), false) : null,
-      prev_page: (backward ? more : cursor !== undefined) ? point(rows[0], true) : null,
-    });
+    const found = await collect(deps, filter, cursor, limit + 1, statuses);
+    return c.json(pageOfSessions(deps, found, limit, filter.order ?? "desc", cursor));
   });
+}
+
+function readFilter(query: Query): Filter {
+  const agent_id = query.text("agent_id");
+  const agent_version = query.integer("agent_version", 1, 999_999_999);
+  const deployment_id = query.text("deployment_id");
+  return {
+    order: query.choice("order", ["asc", "desc"]) ?? "desc",
+    include_archived: query.flag("include_archived") ?? false,
+    ...query.createdRange(),
+    ...(agent_id === undefined ? {} : { agent_id }),
+    // The contract: a version only means something beside its agent.
+    ...(agent_id === undefined || agent_version === undefined ? {} : { agent_version }),
+    ...(deployment_id === undefined ? {} : { deployment_id }),
+  };
+}
+
+function readCursor(query: Query, order: "asc" | "desc"): Cursor | undefined {
+  const page = query.text("page");
+  if (page === undefined) return undefined;
+  const cursor = decodeCursor(cursorSchema, page);
+  if (cursor.order !== order) invalid("page token order does not match request");
+  return cursor;
+}
+
+/** Cuts rows that were read with one too many; the extra one lies beyond the page in the direction of reading. */
+function pageOfSessions(
+  deps: Deps,
+  found: readonly SessionRecord[],
+  limit: number,
+  order: "asc" | "desc",
+  cursor: Cursor | undefined,
+): { data: ApiSession[]; next_page: string | null; prev_page: string | null } {
+  const backward = cursor?.backward ?? false;
+  const more = found.length > limit;
+  const rows = backward ? found.slice(-limit) : found.slice(0, limit);
+  const point = (row: SessionRecord | undefined, back: boolean) =>
+    row === undefined ? null : encodeCursor({ order, created_at: row.fold.created_at, id: row.id, backward: back });
+  return {
+    data: rows.map((row) => apiSession(deps, row)),
+    next_page: backward || more ? point(rows.at(-1), false) : null,
+    prev_page: (backward ? more : cursor !== undefined) ? point(rows[0], true) : null,
+  };
 }
 
 /** Up to `wanted` rows nearest to the cursor, in the order of the list. */
 async function collect(
   deps: Deps,
-  base: Omit<SessionQuery, "limit" | "from">,
-  cursor: { created_at: string; id: string; backward: boolean } | undefined,
+  filter: Filter,
+  cursor: Cursor | undefined,
   wanted: number,
   statuses: readonly SessionStatus[],
 ): Promise<SessionRecord[]> {
@@ -70,7 +93,7 @@ async function collect(
   const found: SessionRecord[] = [];
   let from = cursor === undefined ? undefined : { created_at: cursor.created_at, id: cursor.id, backward };
   for (;;) {
-    const rows = await deps.ledger.listSessions({ ...base, limit, ...(from === undefined ? {} : { from }) });
+    const rows = await deps.ledger.listSessions({ ...filter, limit, ...(from === undefined ? {} : { from }) });
     const matching = rows.filter((row) => statuses.length === 0 || statuses.includes(statusOf(deps, row)));
     if (backward) found.unshift(...matching);
     else found.push(...matching);

@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Rig, refusalOf, startRig } from "../../testing/rig.ts";
+
+let rig: Rig;
+beforeAll(async () => {
+  rig = await startRig();
+});
+afterAll(async () => {
+  expect(rig.failures).toEqual([]);
+  await rig[Symbol.asyncDispose]();
+});
+
+let count = 0;
+function name(): string {
+  count += 1;
+  return `env ${count}`;
+}
+const NO_PACKAGES = { type: "packages", apt: [], cargo: [], gem: [], go: [], npm: [], pip: [] };
+
+describe("create", () => {
+  test("an environment that says nothing is cloud, unrestricted, without packages", async () => {
+    const own = name();
+    const environment = await rig.client.beta.environments.create({ name: own });
+    expect(environment).toEqual({
+      id: expect.stringMatching(/^env_/),
+      type: "environment",
+      name: own,
+      description: null,
+      config: { type: "cloud", networking: { type: "unrestricted" }, packages: NO_PACKAGES },
+      metadata: {},
+      scope: "organization",
+      created_at: expect.any(String),
+      updated_at: environment.created_at,
+      archived_at: null,
+    });
+    expect(await rig.client.beta.environments.retrieve(environment.id)).toEqual(environment);
+  });
+
+  test("a limited network is written out whole", async () => {
+    const { config } = await rig.client.beta.environments.create({
+      name: name(),
+      config: { type: "cloud", networking: { type: "limited", allowed_hosts: ["*.example.com"] } },
+    });
+    expect(config).toMatchObject({
+      networking: {
+        type: "limited",
+        allow_mcp_servers: false,
+        allow_package_managers: false,
+        allowed_hosts: ["*.example.com"],
+      },
+    });
+  });
+
+  test("a taken name is a final conflict, unless its owner is archived", async () => {
+    const own = name();
+    const first = await rig.client.beta.environments.create({ name: own });
+    const error = await refusalOf(rig.client.beta.environments.create({ name: own }));
+    expect(error.type).toBe("conflict_error");
+    expect(error.headers?.get("x-should-retry")).toBe("false");
+    await rig.client.beta.environments.archive(first.id);
+    await rig.client.beta.environments.create({ name: own });
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp, string?]>([
+    ["unknown fields", { colour: 1 }, /Unknown field `colour`/],
+    [
+      "a URL as a host",
+      { config: { type: "cloud", networking: { type: "limited", allowed_hosts: ["https://a.b"] } } },
+      /allowed_hosts\[0\]` must be a host name/,
+    ],
+    [
+      "packages that cannot be fetched",
+      { config: { type: "cloud", networking: { type: "limited" }, packages: { npm: ["x"] } } },
+      /allow_package_managers/,
+    ],
+    ["another scope", { scope: "account" }, /`scope` must be "organization"/],
+    [
+      "too much metadata",
+      { metadata: { a: "x".repeat(513) } },
+      /`metadata\.a` must have at most 512/,
+      "invalid_metadata",
+    ],
+  ])("refuses %s", async (_, fields, text, code) => {
+    const answer = await rig.request("/v1/environments", { method: "POST", body: { name: name(), ...fields } });
+    const { error } = (await answer.json()) as { error: { message: string; details?: { error_code: string } } };
+    expect(error.message).toMatch(text);
+    expect(error.details?.error_code).toBe(code);
+    expect(answer.status).toBe(400);
+  });
+});
+
+describe("update", () => {
+  test("merges level by level; a null or empty metadata value deletes the key", async () => {
+    const { id } = await rig.client.beta.environments.create({
+      name: name(),
+      description: "d",
+      metadata: { a: "1", b: "2", c: "3" },
+      config: {
+        type: "cloud",
+        networking: { type: "limited", allow_package_managers: true, allowed_hosts: ["a.b"] },
+        packages: { npm: ["x"], pip: ["y"] },
+      },
+    });
+    const after = await rig.client.beta.environments.update(id, {
+      metadata: { a: null, b: "" },
+      config: { type: "cloud", networking: { type: "limited", allowed_hosts: ["c.d"] }, packages: { npm: [] } },
+    });
+    expect(after.description).toBe("d");
+    expect(after.metadata).toEqual({ c: "3" });
+    expect(after.config).toEqual({
+      type: "cloud",
+      networking: { type: "limited", allow_mcp_servers: false, allow_package_managers: true, allowed_hosts: ["c.d"] },
+      packages: { ...NO_PACKAGES, pip: ["y"] },
+    });
+    expect(await rig.client.beta.environments.update(id, {})).toEqual(after);
+  });
+
+  test("the type cannot change, and an archived one is read-only, each with its error code", async () => {
+    const { id } = await rig.client.beta.environments.create({ name: name() });
+    const change = await refusalOf(rig.client.beta.environments.update(id, { config: { type: "self_hosted" } }));
+    expect([change.status, change.errorCode]).toEqual([400, "invalid_config_type_change"]);
+    await rig.client.beta.environments.archive(id);
+    const archived = await refusalOf(rig.client.beta.environments.update(id, { description: null }));
+    expect([archived.status, archived.errorCode]).toEqual([400, "environment_archived"]);
+  });
+});
+
+test("delete, list and the errors of what does not exist", async () => {
+  await using own = await startRig();
+  const made = [];
+  for (const name of ["a", "b", "c"]) made.unshift(await own.client.beta.environments.create({ name }));
+  const [c, b, a] = made.map((environment) => environment.id);
+  expect(await own.client.beta.environments.delete(b ?? "")).toEqual({ id: b, type: "environment_deleted" });
+  const listed: string[] = [];
+  for await (const environment of own.client.beta.environments.list({ limit: 1 })) listed.push(environment.id);
+  expect(listed).toEqual([c, a]);
+  const { environments } = own.client.beta;
+  for (const call of [
+    () => environments.retrieve(b ?? ""),
+    () => environments.update("env_none", {}),
+    () => environments.delete("env_none"),
+    () => environments.archive("env_none"),
+  ]) {
+    const error = await refusalOf(call());
+    expect([error.status, error.errorCode]).toEqual([404, "environment_not_found"]);
+  }
+});

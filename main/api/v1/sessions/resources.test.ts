@@ -1,0 +1,131 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toFile } from "@anthropic-ai/sdk";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { LocalRepositoryResource } from "../../../contract/events.ts";
+import { type Rig, refusalOf, startRig } from "../../testing/rig.ts";
+
+let rig: Rig;
+let folder: string;
+beforeAll(async () => {
+  rig = await startRig();
+  folder = await mkdtemp(join(tmpdir(), "repositories-"));
+  await mkdir(join(folder, "my project"));
+  await writeFile(join(folder, "file"), "");
+});
+afterAll(async () => {
+  expect(rig.failures).toEqual([]);
+  await rm(folder, { recursive: true });
+  await rig[Symbol.asyncDispose]();
+});
+
+async function create(
+  resources: unknown[],
+): Promise<{ status: number; message: string; resources: LocalRepositoryResource[]; id: string }> {
+  const agent = await rig.client.beta.agents.create({ name: "a", model: "m" });
+  const environment = await rig.client.beta.environments.create({ name: `e ${Math.random()}` });
+  const body = { agent: agent.id, environment_id: environment.id, resources };
+  const answer = await rig.request("/v1/sessions", { method: "POST", body });
+  const made = (await answer.json()) as {
+    id: string;
+    resources: LocalRepositoryResource[];
+    error?: { message: string };
+  };
+  return { status: answer.status, message: made.error?.message ?? "", resources: made.resources, id: made.id };
+}
+
+describe("local repositories", () => {
+  const path = () => join(folder, "my project");
+
+  test("defaults: below /workspace, with uncommitted work unless something else is checked out", async () => {
+    const { resources } = await create([{ type: "local_repository", path: `${path()}/` }]);
+    expect(resources).toEqual([
+      {
+        id: expect.stringMatching(/^sesrsc_/),
+        type: "local_repository",
+        path: path(),
+        mount_path: "/workspace/my-project",
+        checkout: null,
+        include_uncommitted: true,
+        created_at: expect.any(String),
+        updated_at: expect.any(String),
+      },
+    ]);
+    const checkout = { type: "branch", name: "main" };
+    const chosen = await create([{ type: "local_repository", path: path(), checkout, mount_path: "/workspace/x" }]);
+    expect(chosen.resources[0]).toMatchObject({ checkout, include_uncommitted: false, mount_path: "/workspace/x" });
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    ["a relative path", { path: "src" }, /`resources\[0\]\.path` must be an absolute path/],
+    ["a path that does not exist", { path: "/no/such/folder" }, /does not exist on this machine/],
+    ["a file", { path: "$/file" }, /is a file/],
+    ["the whole disk", { path: "/" }, /not the whole disk/],
+    ["NUL", { path: "/a\0b" }, /NUL/],
+    [
+      "an option as a branch",
+      { checkout: { type: "branch", name: "--upload-pack=x" } },
+      /checkout\.name` must be a valid branch name/,
+    ],
+    ["a short commit", { checkout: { type: "commit", sha: "abc" } }, /full commit SHA/],
+    [
+      "a checkout with uncommitted work",
+      { checkout: { type: "branch", name: "b" }, include_uncommitted: true },
+      /Leave out one/,
+    ],
+    ["a mount path that climbs", { mount_path: "/workspace/../etc" }, /must not contain \. or \.\./],
+    ["a relative mount path", { mount_path: "x" }, /must be an absolute path/],
+    ["an unknown field", { branch: "main" }, /Unknown field `resources\[0\]\.branch`/],
+  ])("refuses %s", async (_, fields, text) => {
+    const given = { type: "local_repository", path: path(), ...fields };
+    const { status, message } = await create([{ ...given, path: given.path.replace("$", folder) }]);
+    expect(message).toMatch(text);
+    expect(status).toBe(400);
+  });
+
+  test("two resources cannot share a path", async () => {
+    const twice = { type: "local_repository", path: path() };
+    expect((await create([twice, twice])).message).toMatch(/`resources\[1\]\.mount_path`: .* is taken/);
+  });
+});
+
+describe("files", () => {
+  test("a session has its own copy: deleting the upload does not break it", async () => {
+    const file = await rig.client.beta.files.upload({ file: await toFile(Buffer.from("x"), "data.csv") });
+    const made = await create([
+      { type: "file", file_id: file.id, mount_path: "/data.csv" },
+      { type: "file", file_id: file.id },
+    ]);
+    expect(made.resources).toMatchObject([
+      { type: "file", mount_path: "/mnt/session/uploads/data.csv" },
+      { type: "file", mount_path: `/mnt/session/uploads/${file.id}` },
+    ]);
+    await rig.client.beta.files.delete(file.id);
+    const copies: string[] = [];
+    for await (const copy of rig.client.beta.files.list({ scope_id: made.id })) copies.push(copy.id);
+    const attached: string[] = [];
+    for await (const resource of rig.client.beta.sessions.resources.list(made.id, { limit: 1 })) {
+      if (resource.type === "file") attached.push(resource.file_id);
+    }
+    expect(copies.sort()).toEqual(attached.sort());
+    expect(await (await rig.client.beta.files.download(copies[0] ?? "")).text()).toBe("x");
+  });
+
+  test("a file that does not exist is refused", async () => {
+    expect((await create([{ type: "file", file_id: "file_none" }])).message).toMatch(
+      /`resources\[0\]\.file_id`: there is no file "file_none"/,
+    );
+  });
+});
+
+test("resources are read one by one; changing them is refused for now", async () => {
+  const { id, resources } = await create([{ type: "local_repository", path: folder }]);
+  const resource = resources[0]?.id ?? "";
+  const api = rig.client.beta.sessions.resources;
+  expect(await api.retrieve(resource, { session_id: id })).toEqual(resources[0]);
+  expect((await refusalOf(api.retrieve("sesrsc_none", { session_id: id }))).status).toBe(404);
+  const add = await refusalOf(api.add(id, { type: "file", file_id: "file_1" }));
+  expect([add.status, add.message]).toEqual([400, expect.stringContaining("by this version of Longhaul yet")]);
+  expect((await refusalOf(api.delete(resource, { session_id: id }))).status).toBe(400);
+});
