@@ -13,7 +13,7 @@ export interface SessionState {
   hash: string;
   created_at: string;
   fold: SessionFold;
-  /** The fold that the projections hold; they are complete through its `last_seq`. Null when there are none. */
+  /** The fold that the session's row holds; null when there is no row. */
   written: SessionFold | null;
 }
 

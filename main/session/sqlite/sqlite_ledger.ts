@@ -16,10 +16,10 @@ import type {
 import { holdsLease, type IsHolderAlive, liveLease, takeLease } from "../record/lease_rules.ts";
 import { EventRows } from "./event_rows.ts";
 import { LeaseTable } from "./leases.ts";
+import { LateIndex } from "./projections/late_index.ts";
 import { type MinuteCount, MinuteTable } from "./projections/minutes.ts";
 import { Projector, removeSession } from "./projections/projector.ts";
 import { PublicEvents } from "./projections/public_events.ts";
-import { SearchIndex } from "./projections/search_index.ts";
 import { type ListedSession, SessionRows } from "./projections/session_rows.ts";
 import { type SessionState, SessionStates } from "./session_states.ts";
 import { UnitOfWork } from "./unit_of_work.ts";
@@ -44,7 +44,7 @@ export class SqliteLedger implements Ledger {
   readonly #sessions: SessionRows;
   readonly #places: PublicEvents;
   readonly #minutes: MinuteTable;
-  readonly #search: SearchIndex;
+  readonly #late: LateIndex;
   readonly #states: SessionStates;
   readonly #projector: Projector;
   readonly #queue: WriteQueue<UnitOfWork>;
@@ -60,17 +60,16 @@ export class SqliteLedger implements Ledger {
     this.#sessions = new SessionRows(db);
     this.#places = new PublicEvents(db, this.#rows);
     this.#minutes = new MinuteTable(db);
-    this.#search = new SearchIndex(db, this.#rows, report);
     this.#states = new SessionStates(db, this.#rows, this.#sessions, report);
     this.#projector = new Projector(db, {
       rows: this.#rows,
       states: this.#states,
       sessions: this.#sessions,
       places: this.#places,
-      minutes: this.#minutes,
-      search: this.#search,
       report,
     });
+    const refresh = (sessionId: string): void => this.#projector.refreshRow(sessionId);
+    this.#late = new LateIndex(db, this.#rows, this.#minutes, refresh, report);
     const parts = {
       db,
       blobs,
@@ -82,8 +81,7 @@ export class SqliteLedger implements Ledger {
       publish: (unit: UnitOfWork) => this.#publish(unit),
     };
     this.#queue = new WriteQueue(db, () => new UnitOfWork(parts));
-    this.#projector.repair();
-    this.#search.catchUp();
+    this.#projector.repair(this.#late);
   }
 
   createSession(sessionId: string, events: readonly EventDraft[]): Promise<StoredEvent[]> {
@@ -174,8 +172,7 @@ export class SqliteLedger implements Ledger {
 
   deleteSession(sessionId: string): Promise<void> {
     return this.#queue.run((unit) => {
-      const { no } = unit.session(sessionId);
-      removeSession(this.#db, no, this.#projector, this.#search);
+      removeSession(this.#db, unit.session(sessionId), this.#projector, this.#late);
       unit.markDeleted(sessionId);
     });
   }
@@ -188,7 +185,7 @@ export class SqliteLedger implements Ledger {
   }
 
   search(text: string, limit: number): Promise<SearchHit[]> {
-    return this.#search.search(text, limit);
+    return this.#late.search(text, limit);
   }
 
   verify(sessionId: string): Promise<{ events: number; broken_at: number | null; reason: string | null }> {
@@ -198,7 +195,9 @@ export class SqliteLedger implements Ledger {
   /** Events per minute and lane, oldest first: the overview of a long timeline. */
   minutes(sessionId: string): MinuteCount[] {
     const no = this.#states.no(sessionId);
-    return no === null ? [] : this.#minutes.list(no);
+    if (no === null) return [];
+    this.#late.catchUpOne(no, sessionId);
+    return this.#minutes.list(no);
   }
 
   countSessions(): number {
@@ -207,13 +206,13 @@ export class SqliteLedger implements Ledger {
 
   /** Makes the session list, the places of queued events, the minutes and the search index anew from the events. */
   rebuildProjections(): void {
-    this.#projector.rebuild();
+    this.#projector.rebuild(this.#late);
   }
 
   async close(): Promise<void> {
     if (!this.#db.open) return;
     this.#queue.close();
-    this.#search.close();
+    this.#late.close();
     this.#listeners.clear();
     this.#db.close();
   }
@@ -226,14 +225,15 @@ export class SqliteLedger implements Ledger {
 
   #records(listed: readonly ListedSession[]): SessionRecord[] {
     return listed.flatMap(({ no, id, fold }) => {
-      if (fold !== null && !this.#projector.broken.has(id)) return [this.#record(no, id, { fold })];
+      const isBehind = this.#late.isWaiting(no) || this.#projector.broken.has(id);
+      if (fold !== null && !isBehind) return [this.#record(no, id, { fold })];
       const state = this.#states.get(id);
       return state === null ? [] : [this.#record(no, id, state)];
     });
   }
 
   #publish(unit: UnitOfWork): void {
-    for (const { no, id } of unit.touched()) this.#search.schedule(no, id);
+    for (const { no, id } of unit.touched()) this.#late.schedule(no, id);
     if (unit.events.length === 0) return;
     for (const listener of [...this.#listeners]) {
       try {

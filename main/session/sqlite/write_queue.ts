@@ -72,7 +72,7 @@ export class WriteQueue<U extends Unit> {
       outcomes = this.#commit(unit, jobs);
     } catch (error) {
       if (this.#db.open && this.#db.inTransaction) this.#db.exec("ROLLBACK");
-      for (const job of jobs) job.reject(writeError(error, this.#db.name));
+      for (const job of jobs) job.reject(refusal(error, this.#db));
       return;
     }
     crashPoint("append.after_commit");
@@ -87,7 +87,9 @@ export class WriteQueue<U extends Unit> {
   #commit(unit: U, jobs: readonly Job<U>[]): Outcome[] {
     const { begin, commit } = this.#statements;
     begin.run();
-    const outcomes = jobs.map((job) => this.#attempt(unit, job));
+    const [only] = jobs;
+    const outcomes =
+      jobs.length === 1 && only !== undefined ? [runAlone(unit, only)] : jobs.map((job) => this.#attempt(unit, job));
     unit.finish();
     crashPoint("append.before_commit");
     commit.run();
@@ -109,18 +111,28 @@ export class WriteQueue<U extends Unit> {
       undo.run();
       keep.run();
       unit.settle(false);
-      return { ok: false, error: error instanceof Database.SqliteError ? writeError(error, this.#db.name) : error };
+      return { ok: false, error: refusal(error, this.#db) };
     }
   }
 }
 
-function writeError(error: unknown, file: string): LedgerWriteError {
-  if (error instanceof LedgerWriteError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+/** A job without company needs no savepoint: when it fails the whole transaction is undone. */
+function runAlone<U extends Unit>(unit: U, job: Job<U>): Outcome {
+  unit.begin();
+  const value = job.run(unit);
+  unit.settle(true);
+  return { ok: true, value };
+}
+
+/** What the caller is told: the storage's failures in the ledger's words, the job's own errors as they are. */
+function refusal(error: unknown, db: Database.Database): unknown {
+  // better-sqlite3 reports the use of a closed database as a TypeError.
+  const isClosed = error instanceof TypeError && !db.open;
+  if (!(error instanceof Database.SqliteError) && !isClosed) return error;
   const code = error instanceof Database.SqliteError ? ` (${error.code})` : "";
   return new LedgerWriteError(
-    `The ledger ${file} could not be written: ${reason}${code}. Nothing of this append was stored; everything stored ` +
-      "before is safe. Make sure that its disk has free space and can be written, then try again.",
+    `The ledger ${db.name} could not be written: ${error.message}${code}. Nothing of this append was stored; everything ` +
+      "stored before is safe. Make sure that its disk has free space and can be written, then try again.",
     { cause: error },
   );
 }

@@ -83,6 +83,7 @@ function configure(db: Database.Database): void {
   // INSERT OR REPLACE deletes without firing triggers unless they are recursive.
   db.pragma("recursive_triggers = ON");
   db.pragma("journal_size_limit = 67108864");
+  db.pragma("wal_autocheckpoint = 1000");
 }
 
 function assertSqlite(db: Database.Database): void {

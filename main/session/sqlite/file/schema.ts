@@ -92,7 +92,7 @@ CREATE TABLE minutes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIRTUAL TABLE search_index USING fts5 (text, content = '', contentless_delete = 1);
-CREATE TABLE search_progress (session_no INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE TABLE index_progress (session_no INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 
 -- What made the projections: see Projector.
 CREATE TABLE projections (made_by TEXT NOT NULL) STRICT;

@@ -1,14 +1,13 @@
-/** Keeps the projections in step with the events, and rebuilds them when they are not (L10). */
+/** Keeps the projections in step with the events, and makes them anew when they are not (L10). */
 import type Database from "better-sqlite3";
 import type { SessionSnapshot, StoredEvent } from "../../../contract/events.ts";
-import { foldAll } from "../../../contract/fold.ts";
+import { foldAll, type SessionFold } from "../../../contract/fold.ts";
 import { basePos, type EventRows, endPos } from "../event_rows.ts";
 import { SEQ_BITS } from "../file/schema.ts";
 import type { SessionState, SessionStates } from "../session_states.ts";
-import type { MinuteTable } from "./minutes.ts";
-import type { PublicEvents } from "./public_events.ts";
-import type { SearchIndex } from "./search_index.ts";
-import type { SessionRows } from "./session_rows.ts";
+import type { LateIndex } from "./late_index.ts";
+import { concernsPlaces, type PublicEvents } from "./public_events.ts";
+import { type SessionRows, sameColumns } from "./session_rows.ts";
 
 /** Grows when the projections' content changes: those of an older version are then made anew at the next start. */
 const VERSION = 1;
@@ -30,8 +29,6 @@ export interface ProjectionParts {
   states: SessionStates;
   sessions: SessionRows;
   places: PublicEvents;
-  minutes: MinuteTable;
-  search: SearchIndex;
   report: (problem: string) => void;
 }
 
@@ -48,7 +45,7 @@ export class Projector {
   readonly #mark: Database.Statement<unknown[]>;
   readonly #keep: Database.Statement<unknown[]>;
   readonly #undo: Database.Statement<unknown[]>;
-  /** Sessions whose projections failed: left alone until they are rebuilt, so that a broken table costs one try. */
+  /** Sessions whose projections failed: left alone until the next start, so that a broken table costs one try. */
   readonly #broken = new Set<string>();
 
   constructor(db: Database.Database, parts: ProjectionParts) {
@@ -64,115 +61,117 @@ export class Projector {
     return this.#broken;
   }
 
-  forget(sessionId: string): void {
-    this.#broken.delete(sessionId);
-  }
-
   /**
-   * Takes new events into the projections, inside the append's transaction but never the reason that it fails.
-   * @returns the state with what the projections hold now
+   * Takes new events into what lists and filters look at, inside the append's transaction but never the reason that it
+   * fails. Most events change nothing there; the row's fold then follows later ({@link LateIndex}).
+   * @returns the fold that the session's row holds now
    */
-  append(state: SessionState, events: readonly StoredEvent[]): SessionState {
-    if (this.#broken.has(state.id)) return state;
+  append(state: SessionState, events: readonly StoredEvent[]): SessionFold | null {
+    const { no, id, fold, written } = state;
+    const rowIsRight = written !== null && sameColumns(fold, written);
+    if (this.#broken.has(id) || (rowIsRight && !events.some(({ event }) => concernsPlaces(event)))) return written;
     this.#mark.run();
     try {
-      const through = state.written?.last_seq ?? 0;
-      if (through + events.length === state.seq) this.#apply(state, events);
-      else this.#takeIn(state, state.written === null ? null : through);
+      this.#parts.places.add(no, events);
+      if (!rowIsRight) this.#parts.sessions.put(no, fold, written);
       this.#keep.run();
-      return { ...state, written: state.fold };
+      return rowIsRight ? written : fold;
     } catch (error) {
       // When a full disk undid the whole transaction, the append itself has failed.
       if (!this.#db.inTransaction) throw error;
       this.#undo.run();
       this.#keep.run();
-      this.#broken.add(state.id);
-      this.#parts.report(
-        `The projections of ${state.id} could not be updated: ${String(error)}. Its events are safe; lists and search ` +
-          "may be behind for it until the next start.",
-      );
-      return state;
+      this.#fail(id, error);
+      return written;
     }
   }
 
-  remove(no: number): void {
+  /** Brings a session's row to its newest fold. */
+  refreshRow(sessionId: string): void {
+    const { states, sessions } = this.#parts;
+    const state = this.#broken.has(sessionId) ? null : states.get(sessionId);
+    if (state === null || state.written?.last_seq === state.seq) return;
+    this.#db.transaction(() => sessions.put(state.no, state.fold, state.written)).immediate();
+    states.keep({ ...state, written: state.fold });
+  }
+
+  remove(no: number, sessionId: string): void {
     this.#parts.sessions.remove(no);
     this.#parts.places.remove(no);
-    this.#parts.minutes.remove(no);
+    this.#broken.delete(sessionId);
   }
 
   /** Brings every session's projections up to date; those of an older version of this code are made anew. */
-  repair(): void {
+  repair(late: LateIndex): void {
     const madeBy = this.#db.prepare("SELECT made_by FROM projections").pluck().get();
-    if (madeBy !== MADE_BY) return this.rebuild();
+    if (madeBy !== MADE_BY) return this.rebuild(late);
     for (const stale of this.#stale()) this.#repairOne(stale);
+    late.catchUp();
   }
 
   /** Makes all projections anew from the events. */
-  rebuild(): void {
-    this.#parts.states.clear();
-    const sessions = this.#db.prepare<unknown[], { no: number; id: string }>("SELECT no, id FROM session_keys").all();
+  rebuild(late: LateIndex): void {
     this.#broken.clear();
+    const sessions = this.#db.prepare<unknown[], { no: number; id: string }>("SELECT no, id FROM session_keys").all();
     for (const session of sessions) this.#repairOne({ ...session, through: null });
-    this.#parts.search.reset();
+    late.reset();
     this.#db.prepare("UPDATE projections SET made_by = ?").run(MADE_BY);
   }
 
   #repairOne(stale: StaleSession): void {
     try {
-      this.#db.transaction(() => this.#takeInOne(stale)).immediate();
+      this.#db.transaction(() => this.#takeIn(stale)).immediate();
     } catch (error) {
-      this.#broken.add(stale.id);
-      this.#parts.report(`The projections of ${stale.id} could not be made: ${String(error)}. Its events are safe.`);
+      this.#fail(stale.id, error);
     }
   }
 
-  #takeInOne({ no, id, through }: StaleSession): void {
-    if (through === null) this.#parts.sessions.remove(no);
-    this.#parts.states.forget(id);
-    const state = this.#parts.states.get(id);
+  #takeIn({ no, id, through }: StaleSession): void {
+    const { states, sessions, places, rows } = this.#parts;
+    if (through === null) this.remove(no, id);
+    states.forget(id);
+    const state = states.get(id);
     if (state === null) return;
-    this.#takeIn(state, through);
-    this.#parts.states.forget(id);
-  }
-
-  #takeIn(state: SessionState, through: number | null): void {
-    const { sessions, places, minutes, rows } = this.#parts;
-    if (through === null) this.remove(state.no);
-    const range = { after_seq: through ?? 0, before_seq: state.seq + 1, hydrate: false };
-    for (const slice of rows.slices(state.no, state.id, range)) {
-      places.add(state.no, slice);
-      minutes.add(state.no, slice);
+    for (const slice of rows.slices(no, id, { after_seq: through ?? 0, types: places.types, hydrate: false })) {
+      places.add(no, slice);
     }
-    sessions.put(state.no, state.fold, null);
+    sessions.put(no, state.fold, null);
+    states.forget(id);
   }
 
-  #apply(state: SessionState, events: readonly StoredEvent[]): void {
-    const { sessions, places, minutes } = this.#parts;
-    places.add(state.no, events);
-    minutes.add(state.no, events);
-    sessions.put(state.no, state.fold, state.written);
+  #fail(sessionId: string, error: unknown): void {
+    this.#broken.add(sessionId);
+    this.#parts.report(
+      `The projections of ${sessionId} could not be updated: ${String(error)}. Its events are safe; the session list ` +
+        "may be behind for it until the next start.",
+    );
   }
 
   /** Sessions whose row is missing, damaged, or not at their last event. */
   #stale(): StaleSession[] {
     const sql = `
-      SELECT k.no, k.id, iif(s.last_seq < head AND json_valid(s.fold) AND n.session_no IS NOT NULL, s.last_seq, NULL) AS through
-      FROM (SELECT no, id, (SELECT max(pos) FROM events WHERE pos BETWEEN (no << ${SEQ_BITS}) AND ((no + 1) << ${SEQ_BITS}) - 1)
-        - (no << ${SEQ_BITS}) AS head FROM session_keys) k
-      LEFT JOIN sessions s ON s.no = k.no LEFT JOIN session_snapshots n ON n.session_no = k.no
+      SELECT k.no, k.id,
+        iif(s.last_seq < head AND json_valid(s.fold) AND json_valid(n.snapshot), s.last_seq, NULL) AS through
+      FROM (
+        SELECT no, id,
+          (SELECT max(pos) FROM events WHERE pos BETWEEN (no << ${SEQ_BITS}) AND ((no + 1) << ${SEQ_BITS}) - 1)
+            - (no << ${SEQ_BITS}) AS head
+        FROM session_keys) k
+      LEFT JOIN sessions s ON s.no = k.no
+      LEFT JOIN session_snapshots n ON n.session_no = k.no
       WHERE s.last_seq IS NOT head OR NOT json_valid(s.fold) OR NOT coalesce(json_valid(n.snapshot), 0)`;
     return this.#db.prepare<unknown[], StaleSession>(sql).all();
   }
 }
 
 /** Removes everything that a session has: the explicit act of a person (L1). */
-export function removeSession(db: Database.Database, no: number, projector: Projector, search: SearchIndex): void {
+export function removeSession(db: Database.Database, state: SessionState, projector: Projector, late: LateIndex): void {
+  const { no, id } = state;
   db.prepare("INSERT INTO deleting VALUES (?)").run(no);
   db.prepare("DELETE FROM events WHERE pos > ? AND pos < ?").run(basePos(no), endPos(no));
   db.prepare("DELETE FROM deleting WHERE session_no = ?").run(no);
   db.prepare("DELETE FROM leases WHERE session_no = ?").run(no);
   db.prepare("DELETE FROM session_keys WHERE no = ?").run(no);
-  projector.remove(no);
-  search.remove(no);
+  projector.remove(no, id);
+  late.remove(no);
 }

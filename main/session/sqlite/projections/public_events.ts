@@ -1,6 +1,6 @@
 /** Events in the contract's order (L6): their own places, merged with those of queued client events. */
 import type Database from "better-sqlite3";
-import { isQueuedType, type StoredEvent } from "../../../contract/events.ts";
+import { isQueuedType, type LedgerEvent, type StoredEvent } from "../../../contract/events.ts";
 import type { PublicEventPage, PublicEventQuery } from "../../ledger.ts";
 import {
   decodeCursor,
@@ -21,7 +21,20 @@ interface Bounds {
   high: number;
 }
 
+/** True for events that decide where the contract lists a queued event. */
+export function concernsPlaces(event: LedgerEvent): boolean {
+  return isQueuedType(event.type) || event.type === CONSUMED;
+}
+
+const CONSUMED = "longhaul.inputs_consumed";
+const QUEUED_TYPES = ["user.message", "user.interrupt", "user.tool_confirmation", "system.message"].filter(
+  isQueuedType,
+);
+const QUEUED = QUEUED_TYPES.map((type) => `'${type}'`).join(", ");
+
 export class PublicEvents {
+  /** Types of the events that {@link add} looks at. */
+  readonly types: readonly string[] = [...QUEUED_TYPES, CONSUMED];
   readonly #db: Database.Database;
   readonly #rows: EventRows;
   readonly #queue: Database.Statement<unknown[]>;
@@ -33,7 +46,7 @@ export class PublicEvents {
   constructor(db: Database.Database, rows: EventRows) {
     this.#db = db;
     this.#rows = rows;
-    this.#queue = db.prepare("INSERT INTO inputs VALUES (?, ?, ?, NULL)");
+    this.#queue = db.prepare("INSERT OR IGNORE INTO inputs VALUES (?, ?, ?, NULL)");
     this.#consume = db.prepare(
       `UPDATE inputs SET place = ?, place_index = ?, processed_at = ?
        WHERE pos = (SELECT pos FROM events WHERE pos >> ${SEQ_BITS} = ? AND id = ?) AND processed_at IS NULL`,
@@ -42,12 +55,15 @@ export class PublicEvents {
     this.#timeAt = db.prepare<unknown[], string>("SELECT created_at FROM events WHERE pos = ?").pluck();
   }
 
-  /** Keeps the places of queued events: the first `longhaul.inputs_consumed` that names one decides. */
+  /**
+   * Keeps the places of queued events: the first `longhaul.inputs_consumed` that names one decides. Taking in the same
+   * events twice changes nothing.
+   */
   add(no: number, events: readonly StoredEvent[]): void {
     for (const { seq, created_at, event } of events) {
       const pos = basePos(no) + seq;
       if (isQueuedType(event.type)) this.#queue.run(pos, pendingPlace(no), seq);
-      if (event.type !== "longhaul.inputs_consumed" || !Array.isArray(event.event_ids)) continue;
+      if (event.type !== CONSUMED || !Array.isArray(event.event_ids)) continue;
       for (const [index, id] of event.event_ids.entries()) this.#consume.run(pos, index, created_at, no, id);
     }
   }
@@ -60,7 +76,9 @@ export class PublicEvents {
     const order = query.order ?? "asc";
     const after = query.after === undefined ? null : decodeCursor(query.after, order);
     const { low, high } = this.#bounds(no, lastSeq, query);
-    const [place, index] = after === null ? start(order, no) : [placeOf(no, after), after.index];
+    // The position is also the range's near end: without that, a page far in would walk over all before it.
+    const begin = start(order, low, high);
+    const [place, index] = after === null ? begin : further(order, begin, [placeOf(no, after), after.index]);
     const rows = this.#page(order, query).all({
       low,
       high,
@@ -108,29 +126,24 @@ export class PublicEvents {
     const key = `${order} ${byType} ${byThread}`;
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
-    const [beyond, direction] = order === "asc" ? [">", "ASC"] : ["<", "DESC"];
+    const [past, end, direction] = order === "asc" ? [">", "<= @high", "ASC"] : ["<", ">= @low", "DESC"];
     const filters =
       (byType ? " AND type IN (SELECT value FROM json_each(@types))" : "") +
       (byThread ? " AND thread_id = @thread" : "");
     const event = "e.pos, thread_id, created_at, event, bodies";
     const sql = `
       SELECT e.pos AS place, 0 AS place_index, created_at AS processed_at, ${event} FROM events e
-      WHERE e.pos BETWEEN @low AND @high AND e.pos ${beyond} @place
+      WHERE e.pos ${past} @place AND e.pos ${end}
         AND type NOT GLOB 'longhaul.*' AND type NOT IN (${QUEUED})${filters}
       UNION ALL
       SELECT place, place_index, processed_at, ${event} FROM inputs i JOIN events e ON e.pos = i.pos
-      WHERE place BETWEEN @low AND @high AND (place, place_index) ${beyond} (@place, @index)${filters}
+      WHERE place ${past}= @place AND place ${end} AND (place <> @place OR place_index ${past} @index)${filters}
       ORDER BY place ${direction}, place_index ${direction} LIMIT @limit`;
     const statement = this.#db.prepare<unknown[], Columns>(sql).raw();
     this.#pages.set(key, statement);
     return statement;
   }
 }
-
-const QUEUED = ["user.message", "user.interrupt", "user.tool_confirmation", "system.message"]
-  .filter(isQueuedType)
-  .map((type) => `'${type}'`)
-  .join(", ");
 
 /** Unprocessed events stand after every position of the session, in order of arrival. */
 function pendingPlace(no: number): number {
@@ -145,7 +158,13 @@ function cursorPlace(no: number, [place, index]: Columns): Place {
   return { at: place === pendingPlace(no) ? PENDING : seqOf(place), index };
 }
 
-/** Before everything in the given order. */
-function start(order: Order, no: number): [place: number, index: number] {
-  return order === "asc" ? [basePos(no), 0] : [endPos(no), 0];
+type Position = [place: number, index: number];
+
+/** Just before everything in the range. */
+function start(order: Order, low: number, high: number): Position {
+  return order === "asc" ? [low - 1, Number.MAX_SAFE_INTEGER] : [high + 1, -1];
+}
+
+function further(order: Order, a: Position, b: Position): Position {
+  return a[0] < b[0] === (order === "asc") ? b : a;
 }

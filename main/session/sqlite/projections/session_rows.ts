@@ -171,7 +171,9 @@ function sameSnapshot(a: SessionFold, b: SessionFold): boolean {
   return (Object.keys(left) as (keyof SessionSnapshot)[]).every((key) => left[key] === right[key]);
 }
 
-function sameColumns(a: SessionFold, b: SessionFold): boolean {
+/** True when every column that lists filter or sort by is the same. */
+export function sameColumns(a: SessionFold, b: SessionFold): boolean {
+  if (a === b) return true;
   return a.agent === b.agent && a.archived_at === b.archived_at && isUnfinished(a) === isUnfinished(b);
 }
 

@@ -1,0 +1,190 @@
+/**
+ * Projections that follow the events a moment later, in transactions of their own: search text, minutes, and the fold in
+ * the session's row. Cutting one kilobyte into words costs more than the rest of its append. Nothing reads them stale:
+ * a search first takes in what is missing, and lists take the newest fold from memory.
+ */
+import { setImmediate, setTimeout } from "node:timers";
+import type Database from "better-sqlite3";
+import type { StoredEvent } from "../../../contract/events.ts";
+import type { SearchHit } from "../../ledger.ts";
+import { queryTerms, searchText, snippetOf, spaced } from "../../record/search_text.ts";
+import { basePos, type EventRows, endPos, seqOf, sessionNoOf } from "../event_rows.ts";
+import type { MinuteTable } from "./minutes.ts";
+
+/** Work begins when nothing was appended for this long. */
+const QUIET_MS = 250;
+/** It begins anyway when it was put off for this long. */
+const PATIENCE_MS = 10_000;
+/** Events per transaction: a few milliseconds during which nothing else runs. */
+const SLICE = 64;
+
+export class LateIndex {
+  readonly #db: Database.Database;
+  readonly #rows: EventRows;
+  readonly #minutes: MinuteTable;
+  readonly #refreshRow: (sessionId: string) => void;
+  readonly #report: (problem: string) => void;
+  readonly #behind: Database.Statement<unknown[], { no: number; id: string }>;
+  readonly #progress: Database.Statement<unknown[], number>;
+  readonly #setProgress: Database.Statement<unknown[]>;
+  readonly #removeProgress: Database.Statement<unknown[]>;
+  readonly #sessionId: Database.Statement<unknown[], string>;
+  /** Sessions with events to take in. */
+  readonly #waiting = new Map<number, string>();
+  #timer: NodeJS.Timeout | null = null;
+  #firstAt = 0;
+  #lastAt = 0;
+  #closed = false;
+
+  /** @param refreshRow brings a session's row to its newest fold */
+  constructor(
+    db: Database.Database,
+    rows: EventRows,
+    minutes: MinuteTable,
+    refreshRow: (sessionId: string) => void,
+    report: (problem: string) => void,
+  ) {
+    this.#db = db;
+    this.#rows = rows;
+    this.#minutes = minutes;
+    this.#refreshRow = refreshRow;
+    this.#report = report;
+    this.#behind = db.prepare(
+      `SELECT s.no, s.id FROM sessions s LEFT JOIN index_progress p ON p.session_no = s.no
+       WHERE s.last_seq > coalesce(p.seq, 0)`,
+    );
+    this.#progress = db.prepare<unknown[], number>("SELECT seq FROM index_progress WHERE session_no = ?").pluck();
+    this.#setProgress = db.prepare("INSERT OR REPLACE INTO index_progress VALUES (?, ?)");
+    this.#removeProgress = db.prepare("DELETE FROM index_progress WHERE session_no = ?");
+    this.#sessionId = db.prepare<unknown[], string>("SELECT id FROM session_keys WHERE no = ?").pluck();
+  }
+
+  /** Finds what an earlier process left behind. */
+  catchUp(): void {
+    for (const { no, id } of this.#behind.all()) this.schedule(no, id);
+  }
+
+  /** Says that events of a session were appended. */
+  schedule(no: number, id: string): void {
+    this.#waiting.set(no, id);
+    this.#lastAt = performance.now();
+    if (this.#timer === null && !this.#closed) {
+      this.#firstAt = this.#lastAt;
+      this.#arm(QUIET_MS);
+    }
+  }
+
+  /** True while the session's row may be behind its events. */
+  isWaiting(no: number): boolean {
+    return this.#waiting.has(no);
+  }
+
+  /** Takes in what one session lacks, for a reader that needs it now. */
+  catchUpOne(no: number, id: string): void {
+    while (this.#slice(no, id)) this.#waiting.set(no, id);
+  }
+
+  /** Stops; takes in what is left unless that is so much that the next start had better do it. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (let slices = 0; this.#waiting.size > 0 && slices < 50; slices++) this.#attempt();
+  }
+
+  remove(no: number): void {
+    this.#waiting.delete(no);
+    this.#removeProgress.run(no);
+    this.#minutes.remove(no);
+    try {
+      // Prepared here: the table may be broken, and then nothing but search may fail. CAST: FTS5 ignores bounds that
+      // are not integers, and JavaScript's large numbers arrive as floating point.
+      const sql = "DELETE FROM search_index WHERE rowid > CAST(? AS INTEGER) AND rowid < CAST(? AS INTEGER)";
+      this.#db.prepare(sql).run(basePos(no), endPos(no));
+    } catch (error) {
+      if (!this.#db.inTransaction) throw error;
+      this.#report(`A deleted session could not be taken out of the search index: ${String(error)}`);
+    }
+  }
+
+  /** Empties everything; it fills again by itself. */
+  reset(): void {
+    this.#db.exec(
+      `INSERT INTO search_index (search_index) VALUES ('delete-all');
+       DELETE FROM minutes; DELETE FROM index_progress`,
+    );
+    this.catchUp();
+  }
+
+  /** Best matches first. Every word must occur; the last one may be the beginning of a word. */
+  async search(text: string, limit: number): Promise<SearchHit[]> {
+    const terms = queryTerms(text);
+    if (terms.length === 0 || limit <= 0) return [];
+    while (this.#attempt()) await new Promise((resolve) => setImmediate(resolve));
+    const quoted = terms.map((term) => `"${term.replaceAll('"', '""')}"`);
+    const sql = "SELECT rowid FROM search_index WHERE search_index MATCH ? ORDER BY rank LIMIT ?";
+    const found = this.#db
+      .prepare<unknown[], number>(sql)
+      .pluck()
+      .all(`${quoted.join(" ")}*`, limit);
+    return found.flatMap((pos) => this.#hit(pos, terms));
+  }
+
+  #hit(pos: number, terms: readonly string[]): SearchHit[] {
+    const id = this.#sessionId.get(sessionNoOf(pos));
+    if (id === undefined) return [];
+    const range = { after_seq: seqOf(pos) - 1, before_seq: seqOf(pos) + 1 };
+    const [[stored] = []] = this.#rows.slices(sessionNoOf(pos), id, range);
+    if (stored === undefined) return [];
+    return [{ session_id: id, seq: stored.seq, snippet: snippetOf(searchText(stored.event), terms) }];
+  }
+
+  #arm(delay: number): void {
+    this.#timer = setTimeout(() => this.#work(), delay);
+    // Late work must not keep a command from ending.
+    this.#timer.unref();
+  }
+
+  #work(): void {
+    const now = performance.now();
+    const quiet = now - this.#lastAt;
+    if (quiet < QUIET_MS && now - this.#firstAt < PATIENCE_MS) return this.#arm(QUIET_MS - quiet);
+    this.#timer = null;
+    if (this.#closed || !this.#attempt()) return;
+    setImmediate(() => {
+      if (this.#timer === null) this.#work();
+    });
+  }
+
+  /** Takes in some events. False when nothing is missing. A session that fails is left until the next append to it. */
+  #attempt(): boolean {
+    const [next] = this.#waiting;
+    if (next === undefined) return false;
+    const [no, id] = next;
+    try {
+      if (!this.#slice(no, id)) this.#waiting.delete(no);
+    } catch (error) {
+      this.#waiting.delete(no);
+      this.#report(`Search and overview of ${id} could not be updated: ${String(error)}. Its events are safe.`);
+    }
+    return true;
+  }
+
+  /** False when the session has nothing left to take in. */
+  #slice(no: number, id: string): boolean {
+    const [events = []] = this.#rows.slices(no, id, { after_seq: this.#progress.get(no) ?? 0, limit: SLICE });
+    if (events.length > 0) this.#db.transaction(() => this.#takeIn(no, events)).immediate();
+    if (events.length === SLICE) return true;
+    this.#refreshRow(id);
+    return false;
+  }
+
+  #takeIn(no: number, events: readonly StoredEvent[]): void {
+    const insert = this.#db.prepare("INSERT INTO search_index (rowid, text) VALUES (CAST(? AS INTEGER), ?)");
+    for (const stored of events) {
+      const text = searchText(stored.event);
+      if (text !== "") insert.run(basePos(no) + stored.seq, spaced(text));
+    }
+    this.#minutes.add(no, events);
+    this.#setProgress.run(no, events.at(-1)?.seq);
+  }
+}
