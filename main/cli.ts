@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { helpText, readCommandLine } from "./cli/arguments.ts";
 import { type Command, CommandFailed, type Context, EXIT } from "./cli/command.ts";
+import { verifyLedgerFile } from "./cli/diagnosis/verify_ledger.ts";
 import { doctor } from "./cli/doctor.ts";
 import { env } from "./cli/env.ts";
 import { events } from "./cli/events.ts";
@@ -83,7 +84,7 @@ const code = await main(process.argv.slice(2), {
   entries: entriesBeside(import.meta.url),
   renderer_dir: rendererDir(),
   version: VERSION,
-  verifyLedger: () => Promise.reject(new CommandFailed("This build cannot verify a ledger.")),
+  verifyLedger: verifyLedgerFile,
 });
 // Sockets that are kept alive would hold the process open; everything of ours has ended by now.
 process.stdout.write("", () => process.exit(code));

@@ -160,8 +160,10 @@ describe("requests", () => {
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify({ data: [{ id: last ? "b" : "a" }], next_page: last ? null : "p2" }));
     });
-    expect((await clientOf(url).sessions()).map(({ id }) => id)).toEqual(["a", "b"]);
-    expect(asked[0]).toBe("Bearer t /longhaul/v1/sessions?limit=100");
+    const ids: string[] = [];
+    for await (const { id } of clientOf(url).sessions()) ids.push(id);
+    expect(ids).toEqual(["a", "b"]);
+    expect(asked[0]).toBe("Bearer t /longhaul/v1/sessions?include_archived=false&limit=100");
   });
 
   test("a refusal is shown in the engine's own words", async () => {

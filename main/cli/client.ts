@@ -47,21 +47,16 @@ export class LocalClient {
     return this.#json("GET", "/longhaul/v1/health");
   }
 
-  /** All sessions that are not archived, as many pages as there are. */
-  async sessions(): Promise<SessionSummary[]> {
-    const all: SessionSummary[] = [];
+  /** Sessions that are not archived, newest activity first. */
+  async *sessions(): AsyncGenerator<SessionSummary> {
     let page: string | null = null;
     do {
       const query: string = page === null ? "" : `&page=${encodeURIComponent(page)}`;
-      const answer: SessionSummaryPage = await this.#json("GET", `/longhaul/v1/sessions?limit=100${query}`);
-      all.push(...answer.data);
+      const path = `/longhaul/v1/sessions?include_archived=false&limit=100${query}`;
+      const answer: SessionSummaryPage = await this.#json("GET", path);
+      yield* answer.data;
       page = answer.next_page;
     } while (page !== null);
-    return all;
-  }
-
-  session(id: string): Promise<SessionSummary> {
-    return this.#json("GET", `/longhaul/v1/sessions/${encodeURIComponent(id)}`);
   }
 
   /** Makes the session go on, also one whose turn had died. */
@@ -69,12 +64,13 @@ export class LocalClient {
     await this.#json("POST", `/longhaul/v1/sessions/${encodeURIComponent(id)}/wake`);
   }
 
+  /** What the agent changed in each attached repository. */
   async changes(id: string): Promise<RepositoryChanges[]> {
-    const answer: { data?: RepositoryChanges[] } | RepositoryChanges[] = await this.#json(
+    const answer: { data: RepositoryChanges[] } = await this.#json(
       "GET",
       `/longhaul/v1/sessions/${encodeURIComponent(id)}/changes`,
     );
-    return Array.isArray(answer) ? answer : (answer.data ?? []);
+    return answer.data;
   }
 
   /** A body over 64 KiB that an event only refers to. */

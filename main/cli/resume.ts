@@ -3,13 +3,13 @@ import { readSettings, UsageError } from "../config.ts";
 import { isId } from "../contract/ids.ts";
 import type { SessionSummary } from "../contract/local_api.ts";
 import { unfinishedWork } from "../contract/work.ts";
+import { DEMO_MODEL } from "../vault/demo/identity.ts";
 import { EMPTY_ACCOUNT, whereItStands } from "./account/account.ts";
 import { clip } from "./account/words.ts";
 import { type Command, CommandFailed, ENGINE_OPTIONS } from "./command.ts";
 import { readHistory } from "./follow/follow.ts";
 import { startTask } from "./run.ts";
-import { DEMO_MODEL } from "./task/create_task.ts";
-import { forgetPendingRun, newestPendingRun, type Task } from "./task/pending_run.ts";
+import { forgetPendingRun, newestPendingRun, type PendingRun, type Task } from "./task/pending_run.ts";
 import { conclude, type Desk, followToEnd, openingText, withEngine } from "./task/session_command.ts";
 
 export const resume: Command = {
@@ -23,7 +23,6 @@ export const resume: Command = {
   ],
   options: {
     ...ENGINE_OPTIONS,
-    demo: { type: "boolean", help: "use the built-in offline demo model: no key, no network" },
     json: { type: "boolean", help: "print stored events as JSON lines and a last line with the result" },
     verbose: { type: "boolean", help: "print the engine's log to stderr" },
   },
@@ -36,46 +35,36 @@ export const resume: Command = {
         `"${clip(wanted, 60)}" is not a session id: they begin with sesn_. Without one, the last active session is resumed.`,
       );
     }
+    const pending = wanted === null ? newestPendingRun(settings.data_dir) : null;
     const json = args.flag("json") === true;
     const verbose = args.flag("verbose") === true;
-    // A run that had asked for the demo must not go on with a paid model only because the flag was not repeated.
-    const pending = wanted === null ? newestPendingRun(settings.data_dir) : null;
-    const demo = args.flag("demo") === true || pending?.demo === true;
-    const options = { context, settings, verbose, json };
-    try {
-      return await withEngine({ ...options, demo }, (desk) => resumeOne(desk, wanted, pending));
-    } catch (error) {
-      if (!(error instanceof DemoSession)) throw error;
-      return await withEngine({ ...options, demo: true }, (desk) => goOn(desk, error.session_id));
-    }
+    const demo = pending?.task.demo === true;
+    return await withEngine({ context, settings, demo, verbose, json }, (desk) => resumeOne(desk, wanted, pending));
   },
 };
 
-/** The session belongs to the offline demo, but the engine was started with the environment's model endpoint. */
-class DemoSession extends CommandFailed {
-  readonly session_id: string;
-
-  constructor(sessionId: string) {
-    super(
-      `Session ${sessionId} belongs to the offline demo model, and the engine that runs on this data directory has another ` +
-        "one. Nothing was sent. Stop that engine, then resume again.",
-    );
-    this.session_id = sessionId;
-  }
-}
-
-async function resumeOne(desk: Desk, wanted: string | null, pending: Task | null): Promise<number> {
+async function resumeOne(desk: Desk, wanted: string | null, pending: PendingRun | null): Promise<number> {
   if (wanted !== null) return await goOn(desk, wanted);
-  const sessions = await desk.client.sessions();
-  if (pending !== null && !isStarted(desk, pending, sessions)) return await startPending(desk, pending);
-  return await goOn(desk, chooseSession(sessions, desk.settings.data_dir));
+  if (pending !== null && !(await isStarted(desk, pending))) return await startPending(desk, pending.task);
+  const chosen = await chooseSession(desk.client.sessions());
+  if (chosen !== null) return await goOn(desk, chosen);
+  const where = desk.settings.data_dir;
+  throw new CommandFailed(
+    `There are no sessions in ${where}. \`longhaul run "task"\` starts one; --data-dir names another folder.`,
+  );
 }
 
 /** True when the pending run had come to a session; then it is pending no more. */
-function isStarted(desk: Desk, task: Task, sessions: readonly SessionSummary[]): boolean {
-  if (!sessions.some(({ fold }) => fold.metadata.longhaul_run === task.nonce)) return false;
-  forgetPendingRun(desk.settings.data_dir, task);
-  return true;
+async function isStarted(desk: Desk, { task, at }: PendingRun): Promise<boolean> {
+  for await (const { fold } of desk.client.sessions()) {
+    if (fold.metadata.longhaul_run === task.nonce) {
+      forgetPendingRun(desk.settings.data_dir, task);
+      return true;
+    }
+    // Newest activity first: everything from here on was at rest before the run began. A minute for clocks set back.
+    if (Date.parse(fold.updated_at) < at - 60_000) return false;
+  }
+  return false;
 }
 
 async function startPending(desk: Desk, task: Task): Promise<number> {
@@ -83,14 +72,19 @@ async function startPending(desk: Desk, task: Task): Promise<number> {
   return await startTask(desk, task);
 }
 
-/** The most recently active session with work left; without one, the most recently active of all. */
-export function chooseSession(sessions: readonly SessionSummary[], dataDir: string): string {
-  const byActivity = [...sessions].sort((a, b) => b.fold.updated_at.localeCompare(a.fold.updated_at));
-  const chosen = byActivity.find(({ work }) => work !== "none") ?? byActivity[0];
-  if (chosen !== undefined) return chosen.id;
-  throw new CommandFailed(
-    `There are no sessions in ${dataDir}. \`longhaul run "task"\` starts one; --data-dir names another folder.`,
-  );
+/**
+ * The first session with work left, else the first of all; null when there is none.
+ * @param sessions newest activity first
+ */
+export async function chooseSession(
+  sessions: AsyncIterable<Pick<SessionSummary, "id" | "work">>,
+): Promise<string | null> {
+  let first: string | null = null;
+  for await (const { id, work } of sessions) {
+    if (work !== "none") return id;
+    first ??= id;
+  }
+  return first;
 }
 
 async function goOn(desk: Desk, id: string): Promise<number> {
@@ -99,13 +93,18 @@ async function goOn(desk: Desk, id: string): Promise<number> {
   const state = await readHistory(client, id, style, EMPTY_ACCOUNT);
   const { fold } = state;
   if (fold === null) throw new CommandFailed(`Session ${id} has no events that this version understands.`);
+  const demo = fold.agent.model.id === DEMO_MODEL;
   const work = unfinishedWork(fold);
-  if (work !== "none" && fold.agent.model.id === DEMO_MODEL && desk.health.model.source !== "demo")
-    throw new DemoSession(id);
+  if (work !== "none" && !demo && fold.model_requests > 0 && !fold.demo && desk.health.model.source === "demo") {
+    throw new CommandFailed(
+      `Session ${id} was begun with ${fold.agent.model.id}, and no model endpoint is set up now: the offline demo would ` +
+        "answer in its place. Nothing was sent. Set ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) and resume again.",
+    );
+  }
   const print = (text: string): void => {
     if (!json) context.terminal.out(text);
   };
-  print(openingText(desk, id));
+  print(openingText(desk, id, demo));
   if (fold.title !== null) print(`${clip(fold.title, 160)}\n`);
   if (work === "none") {
     print("Nothing was left to do: this session had finished.\n");

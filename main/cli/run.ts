@@ -58,7 +58,7 @@ export async function startTask(desk: Desk, task: Task): Promise<number> {
   const id = await createSession(await client.sdk(), task, health.model.source === "demo");
   forgetPendingRun(settings.data_dir, task);
   desk.watch(id);
-  if (!json) context.terminal.out(openingText(desk, id));
+  if (!json) context.terminal.out(openingText(desk, id, task.demo));
   return await followToEnd(desk, id, EMPTY_ACCOUNT);
 }
 
@@ -68,6 +68,10 @@ async function readTask({ terminal }: Context, args: Arguments): Promise<Task> {
   if (text.trim() === "") throw new UsageError('The task is empty. Usage: longhaul run "what the agent is to do"');
   const agent = args.text("agent") ?? null;
   const ask = args.flag("ask") === true;
+  const demo = args.flag("demo") === true;
+  const model = args.text("model") ?? null;
+  if (demo && model !== null)
+    throw new UsageError("--demo and --model exclude each other: the demo is a model of its own.");
   if (agent !== null && ask)
     throw new UsageError("--ask and --agent exclude each other: an agent has its own permissions.");
   if (agent !== null && !/^agent_[A-Za-z0-9]+$/.test(agent))
@@ -75,11 +79,11 @@ async function readTask({ terminal }: Context, args: Arguments): Promise<Task> {
   return {
     nonce: randomBytes(16).toString("hex"),
     text: text.trim(),
-    model: args.text("model") ?? null,
+    model,
     agent,
     repo: repository(args.text("repo")),
     ask,
-    demo: args.flag("demo") === true,
+    demo,
   };
 }
 

@@ -46,32 +46,51 @@ export async function follow(options: FollowOptions): Promise<Followed> {
   const reading = new AbortController();
   const stop = (): void => reading.abort();
   interrupts.leaving.addEventListener("abort", stop);
-  let state = options.state;
-  let caughtUp = false;
-  let ending: Ending | null = null;
+  if (interrupts.leaving.aborted) stop();
+  const follower = new Follower(options);
   let rest: NodeJS.Timeout | undefined;
   try {
-    for await (const frame of client.timeline(session_id, state.fold?.last_seq ?? 0, reading.signal)) {
-      state = printFrame(options, state, frame);
-      if (frame.type === "deleted") return { ending: "deleted", state };
-      if (frame.type === "caught_up") caughtUp = true;
-      if (ending !== null) {
-        if (isReleased(frame)) break;
-        continue;
-      }
-      if (!caughtUp || state.fold === null || (frame.type !== "stored" && frame.type !== "caught_up")) continue;
-      ending = endingOf(state.fold, interrupts.asked);
-      if (ending === "needs_you" && (await answerCalls({ ...options, state }))) ending = null;
-      if (ending === null) continue;
-      if (frame.type === "caught_up" || ending === "needs_you") break;
-      rest = setTimeout(stop, REST_MS);
+    for await (const frame of client.timeline(session_id, options.state.fold?.last_seq ?? 0, reading.signal)) {
+      if (await follower.take(frame)) break;
+      if (follower.ending !== null) rest ??= setTimeout(stop, REST_MS);
     }
   } finally {
     clearTimeout(rest);
     interrupts.leaving.removeEventListener("abort", stop);
     reading.abort();
   }
-  return { ending: ending ?? "left", state };
+  return { ending: follower.ending ?? "left", state: follower.state };
+}
+
+class Follower {
+  state: AccountState;
+  ending: Ending | null = null;
+  readonly #options: FollowOptions;
+  #caughtUp = false;
+
+  constructor(options: FollowOptions) {
+    this.#options = options;
+    this.state = options.state;
+  }
+
+  /** Prints a frame and looks at what it changed. @returns true when there is nothing more to wait for */
+  async take(frame: TimelineFrame): Promise<boolean> {
+    this.state = printFrame(this.#options, this.state, frame);
+    if (frame.type === "deleted") this.ending = "deleted";
+    if (frame.type === "caught_up") this.#caughtUp = true;
+    if (this.ending !== null) return frame.type === "deleted" || isReleased(frame);
+    if (!this.#caughtUp || (frame.type !== "stored" && frame.type !== "caught_up")) return false;
+    await this.#look();
+    // At the end of the history the lease is back already; a person's answer may take for ever.
+    return this.ending !== null && (frame.type === "caught_up" || this.ending === "needs_you");
+  }
+
+  async #look(): Promise<void> {
+    const { fold } = this.state;
+    if (fold === null) return;
+    this.ending = endingOf(fold, this.#options.interrupts.asked);
+    if (this.ending === "needs_you" && (await answerCalls({ ...this.#options, state: this.state }))) this.ending = null;
+  }
 }
 
 function printFrame({ terminal, style, json }: FollowOptions, state: AccountState, frame: TimelineFrame): AccountState {

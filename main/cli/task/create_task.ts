@@ -2,13 +2,13 @@
 import type Anthropic from "@anthropic-ai/sdk";
 import type { AgentCreateParams } from "@anthropic-ai/sdk/resources/beta/agents/agents";
 import type { SessionCreateParams } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import { DEMO_MODEL } from "../../vault/demo/identity.ts";
 import { clip } from "../account/words.ts";
 import { CommandFailed } from "../command.ts";
 import type { Task } from "./pending_run.ts";
 
-/** Model of a session when nothing is said, and the demo's name for itself. */
-export const DEFAULT_MODEL = "claude-sonnet-5-5";
-export const DEMO_MODEL = "longhaul-demo";
+/** Model of a session when nothing is said. */
+const DEFAULT_MODEL = "claude-sonnet-5-5";
 
 const SYSTEM =
   "You are a careful software engineer. Work in the sandbox with the tools you have: look before you change, make the " +
@@ -17,11 +17,14 @@ const SYSTEM =
 
 const ENVIRONMENT_NAME = "Longhaul command line";
 
-/** Creates the session. Rejects with a CommandFailed that carries the API's own words. */
-export async function createSession(sdk: Anthropic, task: Task, demo: boolean): Promise<string> {
+/**
+ * Creates the session. Rejects with a CommandFailed that carries the API's own words.
+ * @param demoOnly true when no model endpoint is set up, so that the demo answers whatever is asked for
+ */
+export async function createSession(sdk: Anthropic, task: Task, demoOnly: boolean): Promise<string> {
   try {
     const environment_id = await environmentId(sdk);
-    const model = task.model ?? (demo ? DEMO_MODEL : DEFAULT_MODEL);
+    const model = task.demo || (demoOnly && task.model === null) ? DEMO_MODEL : (task.model ?? DEFAULT_MODEL);
     const session = await sdk.beta.sessions.create({
       agent: await agentOf(sdk, task, model),
       environment_id,
@@ -45,8 +48,8 @@ function localRepository(path: string): NonNullable<SessionCreateParams["resourc
 
 async function agentOf(sdk: Anthropic, task: Task, model: string): Promise<SessionCreateParams["agent"]> {
   if (task.agent === null) return await ownAgent(sdk, model, task.ask);
-  if (task.model === null) return task.agent;
-  return { type: "agent_with_overrides", id: task.agent, model: task.model };
+  if (task.model === null && !task.demo) return task.agent;
+  return { type: "agent_with_overrides", id: task.agent, model };
 }
 
 /** The command line's agent for this model: found again by its metadata, so that a thousand runs make one agent. */

@@ -23,6 +23,8 @@ const TaskSchema = z.object({
 const PendingSchema = z.object({ task: TaskSchema, pid: z.int().positive(), at: z.number() });
 
 export type Task = z.infer<typeof TaskSchema>;
+/** `at` is when it was asked for, milliseconds since the epoch. */
+export type PendingRun = z.infer<typeof PendingSchema>;
 
 function folderOf(dataDir: string): string {
   return join(dataDir, "pending_runs");
@@ -41,11 +43,11 @@ export function forgetPendingRun(dataDir: string, task: Pick<Task, "nonce">): vo
 }
 
 /** The newest task whose command is gone and which was not forgotten; null when there is none. */
-export function newestPendingRun(dataDir: string): Task | null {
+export function newestPendingRun(dataDir: string): PendingRun | null {
   const pending = fileNames(folderOf(dataDir)).flatMap((name) => read(join(folderOf(dataDir), name)));
   const orphans = pending.filter(({ pid }) => pid === process.pid || !isAlive(pid));
   orphans.sort((a, b) => b.at - a.at);
-  return orphans[0]?.task ?? null;
+  return orphans[0] ?? null;
 }
 
 function fileNames(folder: string): string[] {
@@ -58,7 +60,7 @@ function fileNames(folder: string): string[] {
 }
 
 /** A file that was cut short while it was written holds no task: the command was killed before it had one. */
-function read(path: string): z.infer<typeof PendingSchema>[] {
+function read(path: string): PendingRun[] {
   try {
     const parsed = PendingSchema.safeParse(JSON.parse(readFileSync(path, "utf8")));
     return parsed.success ? [parsed.data] : [];

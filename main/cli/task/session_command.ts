@@ -3,11 +3,12 @@ import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Settings } from "../../config.ts";
 import type { Health } from "../../contract/local_api.ts";
+import { sandboxLayout } from "../../sandbox/embedded/layout.ts";
 import type { AccountState } from "../account/account.ts";
 import { type EndingFacts, endingJson, endingText } from "../account/ending.ts";
 import { type Style, styleFor, textOf } from "../account/words.ts";
 import { LocalClient } from "../client.ts";
-import { CommandFailed, type Context, EXIT } from "../command.ts";
+import { type Context, EXIT } from "../command.ts";
 import { type OpenedEngine, openEngine } from "../engine/open_engine.ts";
 import { howToAnswer } from "../follow/approvals.ts";
 import { type Ending, follow } from "../follow/follow.ts";
@@ -16,6 +17,7 @@ import { type Interrupts, listenForInterrupts } from "../follow/interrupts.ts";
 export interface SessionCommandOptions {
   context: Context;
   settings: Settings;
+  /** true: an engine that is started for this gets no model endpoint at all. */
   demo: boolean;
   verbose: boolean;
   json: boolean;
@@ -69,7 +71,6 @@ export async function withEngine(
     client = new LocalClient(opened.facts);
     if (interrupts.leaving.aborted) return EXIT.interrupted;
     const health = await client.health();
-    checkDemo(demo, health);
     const watch = (id: string): void => {
       sessionId = id;
     };
@@ -94,17 +95,8 @@ async function interruptSession(client: LocalClient, id: string, say: (line: str
   }
 }
 
-/** `--demo` must never spend money: an engine that runs already may have a real endpoint. */
-function checkDemo(demo: boolean, health: Health): void {
-  if (!demo || health.model.source === "demo") return;
-  throw new CommandFailed(
-    "An engine with a real model endpoint runs on this data directory, so --demo was not started. " +
-      "Stop that engine, leave --demo out, or choose another --data-dir.",
-  );
-}
-
 /** Lines that say what will work on the task. */
-export function openingText({ health, style, engine }: Desk, sessionId: string): string {
+export function openingText({ health, style, engine }: Desk, sessionId: string, demo: boolean): string {
   const { model, sandbox } = health;
   const source =
     model.source === "demo" ? "offline demo model" : `model at ${model.endpoint} (from the ${model.source})`;
@@ -115,7 +107,8 @@ export function openingText({ health, style, engine }: Desk, sessionId: string):
       `session ${sessionId}${engine.owned ? "" : ` · engine at process ${health.pid}, started elsewhere`}`,
     ),
   ];
-  if (model.state === "missing") lines.push(style.paint("yellow", `${model.summary} ${model.advice ?? ""}`.trim()));
+  if (!demo && model.state === "missing")
+    lines.push(style.paint("yellow", `${model.summary} ${model.advice ?? ""}`.trim()));
   return `${lines.join("\n")}\n\n`;
 }
 
@@ -179,9 +172,9 @@ function advice(ending: Ending, state: AccountState, sessionId: string): string 
   return `${error}\nNothing is lost: once the cause is gone, \`${resume}\` goes on.`;
 }
 
-/** Where the embedded sandbox keeps the session's files; null when this machine has none. */
+/** Where the session's `/workspace` is on this disk; null when it never had a sandbox here. */
 function sandboxFolder(dataDir: string, sessionId: string): string | null {
-  const folder = join(dataDir, "sandboxes", sessionId, "workspace");
+  const folder = join(sandboxLayout(dataDir, sessionId).root, "workspace");
   return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? folder : null;
 }
 
