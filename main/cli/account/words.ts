@@ -32,7 +32,7 @@ export function styleFor(color: boolean, timeZone?: string): Style {
 /** 3 ms, 4.2 s, 2 m 10 s, 3 h 5 m. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms) || ms < 0) return "0 ms";
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;

@@ -88,7 +88,11 @@ describe("model endpoint without an engine", () => {
   });
 
   test("one that is down fails and points to the demo", async () => {
-    expect(await model(() => ({ base_url: "http://127.0.0.1:1" }))).toMatchObject({
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    expect(await model(() => ({ base_url: `http://127.0.0.1:${port}` }))).toMatchObject({
       state: "fail",
       found: expect.stringContaining("ECONNREFUSED"),
       advice: expect.stringContaining("--demo"),

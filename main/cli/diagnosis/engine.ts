@@ -56,13 +56,19 @@ async function reach(base: string, hasKey: boolean): Promise<Finding> {
     await response.body?.cancel();
     return ok("model", `${where} answers`);
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const code =
-      typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "no answer in time";
+    const code = reasonOf(error);
     return fail(
       "model",
       `${where} cannot be reached (${code})`,
       "Check the address and the network; `longhaul run --demo` works offline.",
     );
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError") return `no answer in ${REACH_MS / 1000} s`;
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.message;
+  return "code" in cause ? String(cause.code) : cause.message;
 }
