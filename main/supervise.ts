@@ -16,6 +16,7 @@ import type {
   ModelEndpoint,
 } from "./contract/process.ts";
 import { type ChildEnd, type GiveUp, SupervisedChild } from "./supervision/child.ts";
+import { type Stop, stopFor } from "./supervision/stop.ts";
 
 export interface Entries {
   engine: string;
@@ -30,14 +31,6 @@ export interface EngineFacts {
   pid: number;
   broker_pid: number;
   data_dir: string;
-}
-
-/** How a supervised launch ended. `message` is for people; null when there is nothing to say. */
-export interface Stop {
-  code: number;
-  reason: "drained" | "killed" | "failed" | "gave_up" | "crash_point";
-  failure: ChildFailed | null;
-  message: string | null;
 }
 
 export interface SuperviseOptions {
@@ -194,6 +187,8 @@ class Launch implements Supervisor {
     if (message.type === "ready") {
       this.#port = Number(new URL(message.url).port);
       this.#ready = { url: message.url, token: message.token, pid: message.pid };
+      // Asked of an engine that died meanwhile: its successor answers.
+      for (const _ of this.#codes) this.#engine.send({ type: "sign_in_code" });
       this.#announce();
     } else if (message.type === "sign_in_code") {
       this.#codes.shift()?.(message.code);
@@ -261,18 +256,5 @@ class Launch implements Supervisor {
         );
     }
     this.#resolveStopped(this.#killed ? { code: 1, reason: "killed", failure: null, message: null } : stop);
-  }
-}
-
-function stopFor(name: string, end: ChildEnd): Stop {
-  switch (end.kind) {
-    case "clean":
-      return { code: 0, reason: "drained", failure: null, message: null };
-    case "failed":
-      return { code: 1, reason: "failed", failure: end.failure, message: end.failure.message };
-    case "gave_up":
-      return { code: 1, reason: "gave_up", failure: null, message: end.message };
-    case "crash_point":
-      return { code: 137, reason: "crash_point", failure: null, message: `The ${name} was killed at its crash point.` };
   }
 }

@@ -1,7 +1,8 @@
 /** `longhaul serve`: the engine and the broker without a window, for programs and for the browser. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { readSettings, type Settings } from "../config.ts";
-import type { EngineFacts, Stop } from "../supervise.ts";
+import type { EngineFacts } from "../supervise.ts";
+import type { Stop } from "../supervision/stop.ts";
 import {
   type Arguments,
   type Command,

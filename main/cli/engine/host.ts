@@ -3,7 +3,8 @@ import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Settings, UsageError } from "../../config.ts";
 import type { ChildFailed, ModelEndpoint } from "../../contract/process.ts";
-import { type EngineFacts, type Stop, type Supervisor, supervise } from "../../supervise.ts";
+import { type EngineFacts, type Supervisor, supervise } from "../../supervise.ts";
+import type { Stop } from "../../supervision/stop.ts";
 import { CommandFailed, type Context } from "../command.ts";
 import { readEngineFile, removeEngineFile, writeEngineFile } from "./engine_file.ts";
 
