@@ -16,6 +16,8 @@ export class SessionView {
   /** Events that arrived before one with a lower seq was applied. */
   readonly #early = new Map<number, StoredEvent>();
   readonly #callInputs = new Map<string, unknown>();
+  /** Calls recorded as started together with the answer that made them, and not yet dispatched by this process. */
+  readonly #toDispatch = new Set<string>();
   #onInterrupt: (() => void) | null = null;
 
   private constructor(ledger: Ledger, sessionId: string, fold: SessionFold) {
@@ -60,6 +62,16 @@ export class SessionView {
   /** Input of an open call, as the model gave it. */
   callInput(eventId: string): unknown {
     return this.#callInputs.get(eventId);
+  }
+
+  /** Notes calls whose start this process has just recorded: for any other process they are calls in flight. */
+  markStarted(eventIds: readonly string[]): void {
+    for (const id of eventIds) this.#toDispatch.add(id);
+  }
+
+  /** True once for a call that {@link markStarted} named: it was recorded as started and nobody has dispatched it. */
+  takeStarted(eventId: string): boolean {
+    return this.#toDispatch.delete(eventId);
   }
 
   /** Calls `listener` once for every `user.interrupt` that arrives from now on; null stops that. */

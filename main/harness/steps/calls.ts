@@ -30,17 +30,16 @@ export async function callsStep(context: CallContext, calls: readonly OpenCall[]
   const confirmations = calls.flatMap((call) => (call.confirmation === null ? [] : [call.confirmation.event_id]));
   const waiting = new Set(view.fold.inputs.map((input) => input.id));
   const consumed = confirmations.filter((id) => waiting.has(id));
-  const started = calls.filter((call) => !isDenied(call));
-  await emit([
-    ...runningEvents(view.fold),
-    ...(consumed.length > 0 ? [{ type: "longhaul.inputs_consumed" as const, event_ids: consumed }] : []),
-    ...started.map((call) => ({
-      type: "longhaul.tool_started" as const,
-      tool_use_id: call.id,
-      attempt: call.attempts + 1,
-    })),
-  ]);
-  const outcomes = await Promise.allSettled(calls.map((call) => settle(context, call)));
+  const fresh = new Set(calls.filter((call) => view.takeStarted(call.id)).map((call) => call.id));
+  const starting = calls.filter((call) => !isDenied(call) && !fresh.has(call.id));
+  const events: EventDraft[] = runningEvents(view.fold);
+  if (consumed.length > 0) events.push({ type: "longhaul.inputs_consumed", event_ids: consumed });
+  for (const call of starting) {
+    events.push({ type: "longhaul.tool_started", tool_use_id: call.id, attempt: call.attempts + 1 });
+  }
+  if (events.length > 0) await emit(events);
+  const inFlight = (call: OpenCall): boolean => call.attempts > 0 && !fresh.has(call.id);
+  const outcomes = await Promise.allSettled(calls.map((call) => settle(context, call, inFlight(call))));
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
 
@@ -48,10 +47,11 @@ function isDenied(call: OpenCall): boolean {
   return call.permission === "deny" || call.confirmation?.result === "deny";
 }
 
-async function settle(context: CallContext, call: OpenCall): Promise<void> {
+/** @param again an earlier process had recorded the call as started: what it knows of it is asked first */
+async function settle(context: CallContext, call: OpenCall, again: boolean): Promise<void> {
   const { emit, signals } = context;
   if (isDenied(call)) return void (await emit(deniedEvents(context, call)));
-  const events = await perform(context, call);
+  const events = await perform(context, call, again);
   // On shutdown the call goes on in its sandbox: the next process collects its result.
   if (events === null || signals.shutdown.aborted) return;
   crashPoint("tool.before_result");
@@ -73,12 +73,11 @@ function deniedEvents(context: CallContext, call: OpenCall): EventDraft[] {
 }
 
 /** Events that settle a call; null when it was stopped by an interrupt, which settles it in a step of its own. */
-async function perform(context: CallContext, call: OpenCall): Promise<EventDraft[] | null> {
+async function perform(context: CallContext, call: OpenCall, again: boolean): Promise<EventDraft[] | null> {
   const { view, ports, signals } = context;
   if (toolKind(view.fold, call.name) === "session_events") {
     return [result(call, await readSessionEvents(ports.ledger, view.sessionId, view.callInput(call.id)), false)];
   }
-  const again = call.attempts > 0;
   const before: CallState = again ? await ports.hands.provider.callState(view.sessionId, call.id) : "unknown";
   const note = again ? [settled(call, HOW[before])] : [];
   try {

@@ -25,7 +25,9 @@ export async function requestStep(
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
-  await emit(answerEvents(view, sent.id, answer));
+  const events = answerEvents(view, sent.id, answer);
+  await emit(events);
+  view.markStarted(events.flatMap((event) => (event.type === "longhaul.tool_started" ? [event.tool_use_id] : [])));
   crashPoint("model.after_commit");
 }
 
@@ -88,6 +90,7 @@ export async function ask(
 
 function answerEvents(view: SessionView, requestId: string, answer: Answer): EventDraft[] {
   const events: EventDraft[] = [];
+  const started: string[] = [];
   const toolEvents: Record<string, string> = {};
   answer.content.forEach((block, index) => {
     const id = answer.event_ids[index];
@@ -98,7 +101,10 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
     } else if (block.type === "tool_use") {
       const eventId = newId("event");
       toolEvents[block.id] = eventId;
-      events.push(toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>));
+      const use = toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>);
+      events.push(use);
+      // Allowed calls are dispatched next: recording that here saves a commit between the answer and the tool.
+      if (use.type === "agent.tool_use" && use.evaluated_permission === "allow") started.push(eventId);
     }
   });
   const called = Object.keys(toolEvents).length > 0;
@@ -123,6 +129,7 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
     is_error: !answer.complete,
     model_usage: { ...answer.usage, speed: null },
   });
+  for (const id of started) events.push({ type: "longhaul.tool_started", tool_use_id: id, attempt: 1 });
   if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
   return events;
 }
