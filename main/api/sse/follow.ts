@@ -46,21 +46,25 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
       for (const stored of events) {
         if (stored.session_id !== sessionId) continue;
         if (stored.event.type === "session.deleted") deletion = stored;
-        inbox.announce("commit");
+        inbox.committed(stored.seq);
       }
     }),
   ];
   if (options.live) stops.push(deps.live.watch(sessionId, (frame) => inbox.live(frame)));
   if (options.activity) {
-    stops.push(deps.orchestrator.onActivity((id) => (id === sessionId ? inbox.announce("activity") : undefined)));
+    stops.push(
+      deps.orchestrator.onActivity((id) => {
+        if (id === sessionId) inbox.activityChanged();
+      }),
+    );
   }
   const stop = () => {
     for (const unsubscribe of stops) unsubscribe();
     inbox.close();
   };
-  let start: number;
+  let newest: number;
   try {
-    start = options.afterSeq ?? (await existingSession(deps, sessionId)).last_seq;
+    newest = (await existingSession(deps, sessionId)).last_seq;
   } catch (error) {
     stop();
     throw error;
@@ -69,7 +73,7 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
   writer.onClose(stop);
   const run = async () => {
     try {
-      await pump(deps, options, writer, inbox, start, () => deletion);
+      await pump(deps, options, writer, inbox, newest, () => deletion);
     } catch (error) {
       // The status line is gone already: the error travels as the stream's own error event.
       if (isOurFault(error)) {
@@ -88,14 +92,14 @@ async function pump(
   options: FollowOptions,
   writer: SseWriter,
   inbox: Inbox,
-  start: number,
+  newest: number,
   deletion: () => StoredEvent | null,
 ): Promise<void> {
   const follower = options.follower(writer, inbox);
-  let seq = await drain(deps, options, writer, follower, start);
+  let seq = await drain(deps, options, writer, follower, options.afterSeq ?? newest, newest);
   if (!writer.closed) await follower.caughtUp?.(seq);
   for (let item = await inbox.next(); item !== null && !writer.closed; item = await inbox.next()) {
-    if (item.type === "commit") seq = await drain(deps, options, writer, follower, seq);
+    if (item.type === "commit") seq = await drain(deps, options, writer, follower, seq, item.through);
     const gone = deletion();
     // The rows may be gone before they were read here: the announcement itself is enough to end with.
     if (gone !== null && item.type === "commit") {
@@ -106,18 +110,20 @@ async function pump(
   }
 }
 
-/** Sends everything after `seq` and returns the new position; stops before `session.deleted`. */
+/** Sends everything after `seq` and up to `through`, and returns the new position; never sends `session.deleted`. */
 async function drain(
   deps: Deps,
   options: FollowOptions,
   writer: SseWriter,
   follower: Follower,
   seq: number,
+  through: number,
 ): Promise<number> {
   let position = seq;
-  for (;;) {
+  while (position < through) {
     const batch: StoredEvent[] = [];
-    const range = { after_seq: position, limit: BATCH, hydrate: options.hydrate };
+    // Not further: live frames that arrived between this commit and the next one belong before the next one.
+    const range = { after_seq: position, before_seq: through + 1, limit: BATCH, hydrate: options.hydrate };
     for await (const stored of deps.ledger.getEvents(options.sessionId, range)) batch.push(stored);
     for (const stored of batch) {
       await writer.drained();
@@ -125,6 +131,7 @@ async function drain(
       if (stored.event.type !== "session.deleted") await follower.event(stored);
       position = stored.seq;
     }
-    if (batch.length < BATCH) return position;
+    if (batch.length === 0) return position;
   }
+  return position;
 }

@@ -2,28 +2,37 @@
 import type { LiveFrame } from "../../session/live.ts";
 
 export type InboxItem =
-  /** Events were committed: read them from the ledger. */
-  { type: "commit" } | { type: "activity" } | { type: "live"; frame: LiveFrame };
+  /** Events up to this position were committed: read them from the ledger. */
+  { type: "commit"; through: number } | { type: "activity" } | { type: "live"; frame: LiveFrame };
 
 const MAX_LIVE_ITEMS = 512;
 const MAX_LIVE_CHARS = 1024 * 1024;
 const MAX_SHED = 1000;
 
 /**
- * Committed events are only announced here and read by position, so a slow reader lags behind and loses none. Live
- * frames exist nowhere else: beyond the bounds they are dropped, and with one frame all later ones of the same message
- * or call, so that what was shown stays a prefix of the whole.
+ * Committed events are only announced here and read by position, so a slow reader lags behind and loses none; at most
+ * one announcement stands between two live frames. Live frames exist nowhere else: beyond the bounds they are dropped,
+ * and with one frame all later ones of the same message or call, so that what was shown stays a prefix of the whole.
  */
 export class Inbox {
   #items: InboxItem[] = [];
   #wake: (() => void) | null = null;
   #closed = false;
+  #activityWaits = false;
   #liveItems = 0;
   #liveChars = 0;
   readonly #shed = new Set<string>();
 
-  announce(type: "commit" | "activity"): void {
-    if (this.#items.at(-1)?.type !== type) this.#push({ type });
+  committed(through: number): void {
+    const last = this.#items.at(-1);
+    if (last?.type === "commit") last.through = through;
+    else this.#push({ type: "commit", through });
+  }
+
+  activityChanged(): void {
+    if (this.#activityWaits) return;
+    this.#activityWaits = true;
+    this.#push({ type: "activity" });
   }
 
   live(frame: LiveFrame): void {
@@ -50,6 +59,7 @@ export class Inbox {
       if (this.#closed) return null;
       const item = this.#items.shift();
       if (item !== undefined) {
+        if (item.type === "activity") this.#activityWaits = false;
         if (item.type === "live") {
           this.#liveItems -= 1;
           this.#liveChars -= liveChars(item.frame);
