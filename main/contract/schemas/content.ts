@@ -54,5 +54,4 @@ export const messageContent = z
 /** Content of a tool result that a client computed. */
 export const resultContent = z.array(z.discriminatedUnion("type", [text, image, document, searchResult])).max(1000);
 
-export type MessageContent = z.output<typeof messageContent>;
 export type ResultContent = z.output<typeof resultContent>;

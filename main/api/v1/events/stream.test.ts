@@ -195,7 +195,7 @@ describe("slow and vanished readers", () => {
     let text = "";
     socket.on("data", (chunk) => (text += String(chunk)));
     socket.resume();
-    await vi.waitFor(() => expect(text).toContain("session.status_idle"), { timeout: 5000 });
+    await vi.waitFor(() => expect(text).toContain("session.status_idle"), { timeout: 10_000 });
     const seen = [...text.matchAll(/event: agent\.message\ndata: .*?"text":"(\d+)\."/g)].map((match) =>
       Number(match[1]),
     );
