@@ -1,8 +1,8 @@
 /** Serves the API on a socket: limits on headers and time, the contract's envelope also where no route is reached. */
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { ApiError, type ApiErrorType } from "../contract/errors.ts";
 import { newId } from "../contract/ids.ts";
 import type { Api } from "./http/context.ts";
@@ -21,7 +21,7 @@ export interface ListenOptions {
 export interface Listening {
   /** `http://127.0.0.1:40123`, without a slash at its end. */
   url: string;
-  /** Takes no more connections, gives running requests a moment, ends streams. Resolves when all are closed. */
+  /** Takes no more connections, ends streams, gives running requests a moment. Resolves when all are closed. */
   close(): Promise<void>;
 }
 
@@ -44,9 +44,21 @@ const MAX_HEADER_BYTES = 32 * 1024;
 const KEEP_ALIVE_MS = 65_000;
 const CLOSE_GRACE_MS = 1_000;
 
+/** The bindings are those of HTTP/1.1: this server speaks nothing else. */
+type FetchCallback = Parameters<typeof getRequestListener>[0];
+
 /** Starts listening. Rejects with {@link PortInUseError} or the system's error. */
 export async function listen(api: Api, options: ListenOptions): Promise<Listening> {
-  const listener = getRequestListener(api.fetch, {
+  const streams = new Set<ServerResponse>();
+  const answer = async (request: Request, env: HttpBindings): Promise<Response> => {
+    const response = await api.fetch(request, env);
+    if (response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      streams.add(env.outgoing);
+      env.outgoing.once("close", () => streams.delete(env.outgoing));
+    }
+    return response;
+  };
+  const listener = getRequestListener(answer as FetchCallback, {
     // Replacing Request and Response for the whole process would change them for the model client too.
     overrideGlobalObjects: false,
     errorHandler: () =>
@@ -70,7 +82,7 @@ export async function listen(api: Api, options: ListenOptions): Promise<Listenin
   server.on("clientError", answerClientError);
   await bound(server, options);
   const { port } = server.address() as AddressInfo;
-  return { url: `http://${options.host}:${port}`, close: () => closeServer(server) };
+  return { url: `http://${options.host}:${port}`, close: () => closeServer(server, streams) };
 }
 
 function bound(server: Server, { host, port }: ListenOptions): Promise<void> {
@@ -121,11 +133,14 @@ function describeClientError(code: string | undefined): { status: number; text: 
   };
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, streams: ReadonlySet<ServerResponse>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
   // Streams never end by themselves; their readers connect again and go on by position.
+  for (const stream of streams) stream.end();
+  // A connection that was kept alive counts as idle only once its last response is out.
+  const idle = setInterval(() => server.closeIdleConnections(), 20);
   const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }

@@ -24,6 +24,7 @@ export function mountTimeline(api: Api, deps: Deps): void {
     return followSession(deps, {
       sessionId,
       requestId: c.get("requestId"),
+      path: c.req.path,
       afterSeq,
       hydrate: false,
       live: true,

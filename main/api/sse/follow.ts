@@ -23,6 +23,8 @@ export interface Follower {
 export interface FollowOptions {
   sessionId: string;
   requestId: string;
+  /** Path of the request, for the log. */
+  path: string;
   /** Position after which to begin; null begins after the newest event. */
   afterSeq: number | null;
   /** false: large bodies stay markers. */
@@ -77,7 +79,7 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
     } catch (error) {
       // The status line is gone already: the error travels as the stream's own error event.
       if (isOurFault(error)) {
-        deps.reportFailure?.({ request_id: options.requestId, method: "GET", path: "stream", error });
+        deps.reportFailure?.({ request_id: options.requestId, method: "GET", path: options.path, error });
       }
       writer.frame("error", asApiError(error).envelope(options.requestId));
     }

@@ -23,6 +23,7 @@ export function streamEvents(c: ApiContext, deps: Deps): Promise<Response> {
   return followSession(deps, {
     sessionId,
     requestId: c.get("requestId"),
+    path: c.req.path,
     afterSeq: null,
     hydrate: true,
     live: deltas.size > 0,
