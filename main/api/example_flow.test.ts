@@ -1,4 +1,5 @@
 /** The flow of the SDK's own examples: environment, agent, session, a message, and the stream until it rests. */
+import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { expect, test } from "vitest";
 import { newId } from "../contract/ids.ts";
 import { startRig } from "./testing/rig.ts";
@@ -67,4 +68,29 @@ test("the official SDK creates, sends, streams until idle and lists, unmodified"
   expect(after.status).toBe("idle");
   expect(after.usage.output_tokens).toBe(5);
   expect(rig.failures).toEqual([]);
+});
+
+test("the SDK's own tool runner answers a custom tool call", async () => {
+  await using rig = await startRig();
+  const id = await rig.session();
+  const call = newId("event");
+  await rig.emit(
+    id,
+    { type: "session.status_running" },
+    { type: "agent.custom_tool_use", id: call, name: "weather", input: { city: "Bern" } },
+    { type: "session.status_idle", stop_reason: { type: "requires_action", event_ids: [call] }, stop_details: null },
+  );
+  const weather = betaTool({
+    name: "weather",
+    description: "The weather in a city",
+    inputSchema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+    run: ({ city }) => `Snow in ${city}`,
+  });
+  for await (const done of rig.client.beta.sessions.events.toolRunner(id, { tools: [weather] })) {
+    expect([done.event.id, done.isError]).toEqual([call, false]);
+    break;
+  }
+  const { data } = await rig.client.beta.sessions.events.list(id, { types: ["user.custom_tool_result"] });
+  expect(data).toMatchObject([{ custom_tool_use_id: call, content: [{ type: "text", text: "Snow in Bern" }] }]);
+  expect(rig.orchestrator.wakes).toEqual([{ sessionId: id, reason: "client_event" }]);
 });
