@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
+import type { ApiPorts } from "./api/ports.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { engineHealth } from "./engine/health.ts";
@@ -28,6 +29,8 @@ export interface EngineOptions extends Omit<EngineBoot, "type"> {
   limits?: Partial<HarnessPorts["limits"]>;
   max_running?: number;
   onError: (sessionId: string, error: unknown) => void;
+  /** Told about requests that failed through this program's fault. */
+  reportFailure: NonNullable<ApiPorts["reportFailure"]>;
 }
 
 export interface Engine {
@@ -108,6 +111,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     revokeCapability: (sessionId) => model.revoke(sessionId),
     redeemSignInCode: (code) => codes.redeem(code),
     rendererDir: options.renderer_dir,
+    reportFailure: options.reportFailure,
   });
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);

@@ -49,6 +49,7 @@ async function boot(message: EngineBoot): Promise<void> {
       limits: testLimits(),
       onError: (session, error) =>
         log.error({ session, err: error }, "a run ended because the ledger failed; it is tried again at the next wake"),
+      reportFailure: ({ error, ...request }) => log.error({ ...request, err: error }, "a request failed"),
     });
   } catch (error) {
     port.send({ type: "failed", ...describeStartFailure(error, message) });
