@@ -39,6 +39,9 @@ function errnoOf(cause: unknown): string {
   return code.startsWith("SQLITE_READONLY") ? "EROFS" : "EACCES";
 }
 
+/** Locks of this process. A database that nobody refers to is collected and closed, and its lock would be gone. */
+const held = new Set<Database.Database>();
+
 const WAIT_FOR_A_DYING_ENGINE_MS = 300;
 
 /**
@@ -68,13 +71,14 @@ export function lockDataDir(dataDir: string): { release(): void } {
     }
     throw new DataDirUnwritable(dataDir, explained(error, file));
   }
-  const held = lock;
+  const own = lock;
+  held.add(own);
   return {
     release: () => {
-      if (!held.open) return;
+      if (!held.delete(own)) return;
       fs.rmSync(pidFile, { force: true });
-      held.exec("ROLLBACK");
-      held.close();
+      own.exec("ROLLBACK");
+      own.close();
     },
   };
 }

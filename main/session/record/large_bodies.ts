@@ -5,6 +5,7 @@
 import type { LedgerEvent } from "../../contract/events.ts";
 import type { BlobMarker } from "../../contract/local_api.ts";
 import type { BlobStore } from "../catalog.ts";
+import { LedgerWriteError } from "../ledger.ts";
 
 const MAX_EVENT_BYTES = 64 * 1024;
 const MIN_BODY_BYTES = 8 * 1024;
@@ -26,7 +27,11 @@ export interface StoredText {
   bodies: string | null;
 }
 
-/** Takes the largest strings out of an event until its JSON fits 64 KiB; their bytes are durable on return. */
+/**
+ * Takes the largest strings out of an event until its JSON fits 64 KiB; their bytes are durable on return. An event of
+ * many small strings stays whole: there is no body to take out of it.
+ * @throws {LedgerWriteError} when a body cannot be stored
+ */
 export function takeOutBodies(text: string, blobs: BlobStore): StoredText {
   // A UTF-16 unit takes at most three bytes: most events are known to be small without counting them.
   if (text.length * 3 <= MAX_EVENT_BYTES) return { text, bodies: null };
@@ -80,7 +85,16 @@ function collectBodies(value: unknown, path: BodyPath, into: Body[]): void {
 
 function storeBody(text: string, blobs: BlobStore): BlobMarker {
   const bytes = Buffer.from(text);
-  return { longhaul_blob: blobs.putSync(bytes), bytes: bytes.length, preview: startOf(bytes) };
+  try {
+    return { longhaul_blob: blobs.putSync(bytes), bytes: bytes.length, preview: startOf(bytes) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LedgerWriteError(
+      `A large body could not be stored: ${reason}. Nothing of this append was written; everything stored before is ` +
+        "safe. Make sure that the disk has free space and can be written, then try again.",
+      { cause: error },
+    );
+  }
 }
 
 /** The first 2 KiB, cut between two characters. */

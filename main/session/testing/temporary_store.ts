@@ -7,9 +7,10 @@ import { fileBlobStore } from "../blobs.ts";
 import { openDatabase } from "../sqlite/file/open_database.ts";
 import { openSqliteLedger, type SqliteStore, type SqliteStoreOptions } from "../sqlite/open.ts";
 
-/** A folder of its own for the running test. */
+/** A folder of its own for the running test, in memory where the system offers that: many tests flush a lot. */
 export function temporaryDir(): string {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "longhaul-ledger-"));
+  const root = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
+  const dir = fs.mkdtempSync(path.join(root, "longhaul-ledger-"));
   onTestFinished(() => fs.rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
