@@ -102,24 +102,20 @@ function isEntry(file: string): boolean {
   return !/chunk-|assets/.test(file);
 }
 
-/** Builds everything that exists into a folder of its own, then moves it to `out/` and writes the stamp. Throws when the sources do not build. */
+/** Builds everything into a folder of its own, then moves it to `out/` and writes the stamp. Throws when the sources do not build. */
 async function buildAll(stamp: string): Promise<void> {
   const out = join(root, "out");
   mkdirSync(out, { recursive: true });
   const fresh = join(out, `.build-${process.pid}`);
-  const main = Object.fromEntries(Object.entries(MAIN_ENTRIES).filter(([, file]) => existsSync(join(root, file))));
   try {
     const builds: InlineConfig[] = [
-      ...(Object.keys(main).length > 0 ? [nodeBuild(join(fresh, "main"), main, "es")] : []),
+      nodeBuild(join(fresh, "main"), MAIN_ENTRIES, "es"),
       nodeBuild(join(fresh, "electron"), { app: "electron/app.ts" }, "es"),
       // A sandboxed preload is loaded as one CommonJS file.
       nodeBuild(join(fresh, "electron"), { preload: "electron/preload.ts" }, "cjs"),
       rendererBuild(join(fresh, "renderer")),
     ];
-    for (const config of builds) {
-      const input = config.build?.rolldownOptions?.input ?? { page: "renderer/index.html" };
-      if (Object.values(input).every((file) => existsSync(join(root, file)))) await build(config);
-    }
+    for (const config of builds) await build(config);
     rmSync(join(out, "stamp"), { force: true });
     publish(fresh, out);
     writeFileSync(join(out, "stamp"), stamp);
