@@ -1,0 +1,193 @@
+/** The texts of a row's columns. */
+import { duration, percent, plural, tokens } from "../format/numbers.ts";
+import type { NoticeCode, RequestRow, Row, ToolRow, Turn } from "../timeline/row.ts";
+
+export type Tone = "quiet" | "plain" | "bad" | "waiting" | "unknown";
+
+export interface Cell {
+  text: string;
+  tone: Tone;
+}
+
+const NOTICES: Record<NoticeCode, string> = {
+  created: "session",
+  updated: "session",
+  archived: "session",
+  terminated: "session",
+  lease: "engine",
+  cut_off: "cut off",
+  sleep: "asleep",
+  resume: "you",
+  error: "error",
+  retry: "retry",
+  interrupt: "you",
+  settled: "recovered",
+  unknown_outcome: "unknown",
+  sandbox_lost: "sandbox",
+  compacted: "compact",
+  continuation: "model",
+  stopped: "stopped",
+};
+
+/** The kind column. */
+export function labelOf(row: Row): string {
+  switch (row.kind) {
+    case "message":
+      return row.by === "user" ? "you" : "system";
+    case "request":
+      return row.purpose === "compaction" ? "compact" : "model";
+    case "tool":
+      return row.name;
+    case "sandbox":
+      return "sandbox";
+    case "notice":
+      return NOTICES[row.code];
+  }
+}
+
+/** What the row is about; a request that only called tools says so. */
+export function whatOf(row: Row): string {
+  if (row.kind !== "request" || row.what !== "") return row.what;
+  if (row.calls.length > 0) return `Calls ${listNames(row.calls)}`;
+  return row.state === "open" ? "" : row.state === "done" ? "No text" : "";
+}
+
+function listNames(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count > 1 ? `${name} ×${count}` : name)).join(", ");
+}
+
+/** Where the clock of a row begins, and where it ends (null: it runs on). Null when it has no length to tell. */
+export function lengthOf(row: Row): { from: number; to: number | null } | null {
+  switch (row.kind) {
+    case "message":
+      return null;
+    case "request":
+      return row.end === null
+        ? { from: row.at, to: null }
+        : { from: row.at, to: row.at + (row.durationMs ?? row.end - row.at) };
+    case "tool":
+      return row.startedAt === null ? null : { from: row.startedAt, to: row.end };
+    case "sandbox":
+      return { from: row.at, to: row.end };
+    case "notice":
+      return row.end === null || row.end > row.at ? { from: row.at, to: row.end } : null;
+  }
+}
+
+/** Input tokens of a request in all, whether read from the cache or not. */
+export function inputTokens(usage: RequestRow["usage"]): number {
+  if (usage === null) return 0;
+  return usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+}
+
+const TOOL_TEXTS: Record<ToolRow["state"], Cell> = {
+  requested: { text: "not started", tone: "quiet" },
+  waiting: { text: "waits for you", tone: "waiting" },
+  running: { text: "running", tone: "quiet" },
+  cut_off: { text: "cut off", tone: "bad" },
+  ok: { text: "", tone: "quiet" },
+  failed: { text: "failed", tone: "bad" },
+  denied: { text: "denied", tone: "quiet" },
+  interrupted: { text: "stopped", tone: "quiet" },
+  unknown: { text: "outcome unknown", tone: "unknown" },
+};
+
+/** The outcome column. `running`: the engine works on the session now; only then may an open row say that it runs. */
+export function outcomeOf(row: Row, running: boolean): Cell[] {
+  switch (row.kind) {
+    case "message":
+      return row.state === "queued" ? [{ text: "queued", tone: "quiet" }] : [];
+    case "request":
+      return requestOutcome(row, running);
+    case "tool":
+      return toolOutcome(row, running);
+    case "sandbox":
+      if (row.state === "failed" || row.state === "lost") return [{ text: row.state, tone: "bad" }];
+      if (row.state === "provisioning") return [{ text: running ? "under way" : "not finished", tone: "quiet" }];
+      return row.steps.length > 0 ? [{ text: plural(row.steps.length, "step"), tone: "quiet" }] : [];
+    case "notice":
+      return row.detail === "" ? [] : [{ text: row.detail, tone: "quiet" }];
+  }
+}
+
+function requestOutcome(row: RequestRow, running: boolean): Cell[] {
+  const states: Partial<Record<RequestRow["state"], Cell>> = {
+    open: { text: running ? "" : "no answer yet", tone: "quiet" },
+    failed: { text: "failed", tone: "bad" },
+    cut_off: { text: "cut off", tone: "bad" },
+    interrupted: { text: "stopped", tone: "quiet" },
+  };
+  const state = states[row.state];
+  if (state !== undefined) return state.text === "" ? [] : [state];
+  if (row.usage === null) return [];
+  const all = inputTokens(row.usage);
+  const cached = percent(row.usage.cache_read_input_tokens, all);
+  const stop: Cell[] = row.stopReason === "max_tokens" ? [{ text: "cut at its length limit", tone: "bad" }] : [];
+  return [
+    ...stop,
+    { text: `${tokens(all)} in${cached === null ? "" : ` · ${cached} cached`}`, tone: "quiet" },
+    { text: `${tokens(row.usage.output_tokens)} out`, tone: "quiet" },
+  ];
+}
+
+function toolOutcome(row: ToolRow, running: boolean): Cell[] {
+  const cells: Cell[] = [];
+  const unfinished = row.state === "running" || row.state === "requested";
+  if (row.settled === "collected") cells.push({ text: "collected after the cut", tone: "plain" });
+  if (row.settled === "reattached") cells.push({ text: "re-attached", tone: "plain" });
+  if (row.settled === "run_again") cells.push({ text: "run again", tone: "plain" });
+  if (row.delta !== null && row.state === "ok") {
+    cells.push({ text: `+${row.delta.added} −${row.delta.removed}`, tone: "plain" });
+  }
+  if (row.state === "failed" && row.exit !== null) cells.push({ text: `exit ${row.exit}`, tone: "bad" });
+  else if (row.state === "waiting" && row.callKind === "custom")
+    cells.push({ text: "waits for a program", tone: "quiet" });
+  else if (unfinished && !running) cells.push({ text: "no result yet", tone: "quiet" });
+  else if (TOOL_TEXTS[row.state].text !== "") cells.push(TOOL_TEXTS[row.state]);
+  if (row.output !== null && row.output.lines > 0 && row.delta === null && row.state !== "denied") {
+    cells.push({ text: plural(row.output.lines, "line"), tone: "quiet" });
+  }
+  return cells;
+}
+
+const TURN_STATES: Record<Turn["state"], Cell> = {
+  open: { text: "", tone: "quiet" },
+  waiting: { text: "waits for you", tone: "waiting" },
+  done: { text: "", tone: "quiet" },
+  interrupted: { text: "you stopped it", tone: "quiet" },
+  stopped: { text: "stopped", tone: "bad" },
+  refused: { text: "declined", tone: "bad" },
+  budget: { text: "budget reached", tone: "bad" },
+  terminated: { text: "ended", tone: "bad" },
+};
+
+/** The texts of a turn's line after its number and time. */
+export function turnCells(turn: Turn): Cell[] {
+  const all = inputTokens(turn.usage);
+  const cached = percent(turn.usage.cache_read_input_tokens, all);
+  const cells: Cell[] = [];
+  if (turn.requests > 0) cells.push({ text: plural(turn.requests, "request"), tone: "quiet" });
+  if (turn.tools > 0) cells.push({ text: plural(turn.tools, "call"), tone: "quiet" });
+  if (all > 0) {
+    const total = tokens(all + turn.usage.output_tokens);
+    cells.push({ text: `${total} tokens${cached === null ? "" : ` (${cached} cached)`}`, tone: "quiet" });
+  }
+  if (turn.failures > 0) cells.push({ text: `${turn.failures} failed`, tone: "quiet" });
+  const state = TURN_STATES[turn.state];
+  if (state.text !== "") cells.push(state);
+  return cells;
+}
+
+/** Time in which a turn really ran, up to `now`. */
+export function activeMs(turn: Turn, now: number): number {
+  const open = turn.runningSince === null ? 0 : Math.max(0, now - turn.runningSince);
+  return Math.max(0, turn.activeMs + open);
+}
+
+/** A length for people, or an empty text. */
+export function lengthText(length: { from: number; to: number | null } | null, now: number): string {
+  if (length === null) return "";
+  return duration((length.to ?? now) - length.from);
+}

@@ -1,0 +1,169 @@
+import { Archive, Copy, Link, MoreHorizontal, OctagonPause, PanelRight, Pencil, Play, Trash2 } from "lucide-react";
+import { useState } from "react";
+import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { archiveSession, deleteSession, renameSession } from "../api/sdk.ts";
+import { percent, tokens } from "../format/numbers.ts";
+import { act, interrupt, resume, useActions } from "../store/actions.ts";
+import { canResume, groupOf, titleOf } from "../store/groups.ts";
+import { setInspectorOpen, usePrefs } from "../store/prefs.ts";
+import { go } from "../store/route.ts";
+import { Button, IconButton } from "../ui/button.tsx";
+import { Glyph } from "../ui/glyph.tsx";
+import { Menu, MenuItem } from "../ui/menu.tsx";
+import { Tip } from "../ui/tip.tsx";
+import { AskDialog } from "./ask_dialog.tsx";
+import { inputTokens } from "./cells.ts";
+import { DemoBadge, folderName } from "./facts.tsx";
+
+interface TitleBarProps {
+  summary: SessionSummary;
+  live: boolean;
+}
+
+export function TitleBar({ summary, live }: TitleBarProps) {
+  const { fold } = summary;
+  const busy = useActions((state) => state.busy);
+  const inspectorOpen = usePrefs((state) => state.inspectorOpen);
+  const running = live && summary.activity === "running";
+  return (
+    <header className="flex shrink-0 items-center gap-3 px-4 pt-3 pb-2 max-[900px]:pl-12">
+      <div className="min-w-0 flex-1">
+        <div className="flex items-center gap-2">
+          <Glyph group={groupOf(summary)} live={live} />
+          <h1 className="min-w-0 truncate text-lead font-semibold" data-testid="session-title">
+            {titleOf(summary)}
+          </h1>
+          {fold.demo && <DemoBadge />}
+        </div>
+        <Facts summary={summary} />
+      </div>
+      <div className="flex shrink-0 items-center gap-1.5">
+        {canResume(summary) && (
+          <Button
+            look="primary"
+            hint="R"
+            icon={<Play size={14} aria-hidden />}
+            disabled={!live || busy.has(`resume ${summary.id}`)}
+            onClick={() => void resume(summary.id)}
+            data-testid="resume"
+          >
+            {summary.work === "later" ? "Retry now" : "Resume"}
+          </Button>
+        )}
+        {running && (
+          <Button
+            hint="I"
+            icon={<OctagonPause size={14} aria-hidden />}
+            disabled={busy.has(`interrupt ${summary.id}`)}
+            onClick={() => void interrupt(summary.id)}
+            data-testid="interrupt"
+          >
+            Interrupt
+          </Button>
+        )}
+        <SessionMenu summary={summary} />
+        <IconButton
+          label={inspectorOpen ? "Hide the inspector" : "Show the inspector"}
+          onClick={() => setInspectorOpen(!inspectorOpen)}
+        >
+          <PanelRight size={16} aria-hidden />
+        </IconButton>
+      </div>
+    </header>
+  );
+}
+
+function Facts({ summary }: { summary: SessionSummary }) {
+  const { fold } = summary;
+  const all = inputTokens(fold.usage);
+  const cached = percent(fold.usage.cache_read_input_tokens, all);
+  const folders = fold.resources.flatMap((resource) => (resource.type === "local_repository" ? [resource.path] : []));
+  return (
+    <p className="flex min-w-0 gap-2.5 overflow-hidden pl-[22px] text-small whitespace-nowrap text-ink-2 [&>*+*]:before:mr-2.5 [&>*+*]:before:text-ink-3 [&>*+*]:before:content-['·']">
+      {folders.map((path) => (
+        <span key={path} className="truncate" title={path}>
+          {folderName(path)}
+        </span>
+      ))}
+      <span className="truncate">{fold.agent.name}</span>
+      <span className="shrink-0">{fold.agent.model.id}</span>
+      {fold.sandbox !== null && (
+        <span className={`shrink-0 ${fold.sandbox.state === "lost" ? "text-bad" : ""}`}>
+          {fold.sandbox.provider} sandbox{fold.sandbox.state === "ready" ? "" : ` ${fold.sandbox.state}`}
+        </span>
+      )}
+      {all > 0 && (
+        <Tip
+          label={`${fold.usage.input_tokens} new, ${fold.usage.cache_creation_input_tokens} written to the cache, ${fold.usage.cache_read_input_tokens} read from it; ${fold.usage.output_tokens} out`}
+        >
+          <span className="num shrink-0">
+            {tokens(all + fold.usage.output_tokens)} tokens{cached === null ? "" : ` (${cached} cached)`}
+          </span>
+        </Tip>
+      )}
+    </p>
+  );
+}
+
+function SessionMenu({ summary }: { summary: SessionSummary }) {
+  const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
+  const { id, fold } = summary;
+  const copy = (text: string): void => void act("copy", () => navigator.clipboard.writeText(text));
+  return (
+    <>
+      <Menu
+        trigger={
+          <IconButton label="More" data-testid="session-menu">
+            <MoreHorizontal size={16} aria-hidden />
+          </IconButton>
+        }
+      >
+        <MenuItem
+          icon={<Pencil size={14} aria-hidden />}
+          disabled={fold.archived_at !== null}
+          onSelect={() => setAsking("rename")}
+        >
+          Rename…
+        </MenuItem>
+        <MenuItem icon={<Copy size={14} aria-hidden />} onSelect={() => copy(id)}>
+          Copy session id
+        </MenuItem>
+        <MenuItem icon={<Link size={14} aria-hidden />} onSelect={() => copy(location.href)}>
+          Copy link to this place
+        </MenuItem>
+        <MenuItem
+          icon={<Archive size={14} aria-hidden />}
+          disabled={fold.archived_at !== null || summary.activity === "running"}
+          onSelect={() => void act("archive", () => archiveSession(id))}
+        >
+          Archive
+        </MenuItem>
+        <MenuItem
+          danger
+          icon={<Trash2 size={14} aria-hidden />}
+          disabled={summary.activity === "running"}
+          onSelect={() => setAsking("delete")}
+        >
+          Delete…
+        </MenuItem>
+      </Menu>
+      <AskDialog
+        open={asking === "rename"}
+        title="Rename the session"
+        field={{ label: "Title", value: fold.title ?? "" }}
+        action="Rename"
+        onClose={() => setAsking(null)}
+        onDone={(title) => void act("rename", () => renameSession(id, title))}
+      />
+      <AskDialog
+        open={asking === "delete"}
+        title="Delete the session?"
+        text="Its events, its sandbox and the files in it are removed for good. Your own folders are not touched. To keep the record, archive it instead."
+        action="Delete for good"
+        danger
+        onClose={() => setAsking(null)}
+        onDone={() => void act("delete", () => deleteSession(id)).then((done) => done && go({ screen: "home" }))}
+      />
+    </>
+  );
+}

@@ -1,0 +1,73 @@
+import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { inputTokens } from "../desk/cells.ts";
+import { networkText } from "../desk/facts.tsx";
+import { duration, percent, plural, tokens } from "../format/numbers.ts";
+import { exactTime, millis } from "../format/times.ts";
+import type { Feed } from "../store/feed.ts";
+import { CopyButton } from "../ui/copy.tsx";
+import { Facts, Section } from "./section.tsx";
+import { ToolTable } from "./turn_facts.tsx";
+
+/** The session as a whole: shown when nothing is selected. */
+export function SessionFacts({ feed, summary }: { feed: Feed; summary: SessionSummary }) {
+  const { fold } = summary;
+  const all = inputTokens(fold.usage);
+  return (
+    <>
+      <Facts
+        facts={[
+          ["Created", exactTime(millis(fold.created_at))],
+          ["Ran", duration(fold.active_ms)],
+          ["Agent", `${fold.agent.name}, version ${fold.agent.version}`],
+          ["Model", fold.demo ? `${fold.agent.model.id} (offline demo)` : fold.agent.model.id],
+          ["Environment", fold.environment.name],
+          ["Can reach", networkText(fold)],
+          [
+            "Sandbox",
+            fold.sandbox === null
+              ? "none yet: it is made for the first call that needs it"
+              : `${fold.sandbox.provider}, ${fold.sandbox.state}`,
+          ],
+          ["Turns", `${fold.turns}, with ${plural(fold.model_requests, "model request")}`],
+          ["Calls", `${fold.tool_calls}, of which ${fold.tool_errors} failed`],
+          ["Outcome unknown", fold.outcomes_unknown > 0 ? plural(fold.outcomes_unknown, "call") : null],
+          [
+            "Input",
+            all === 0
+              ? null
+              : `${tokens(all)} tokens, ${percent(fold.usage.cache_read_input_tokens, all)} from the cache`,
+          ],
+          ["Output", all === 0 ? null : `${tokens(fold.usage.output_tokens)} tokens`],
+          ["Context now", fold.context_tokens === 0 ? null : `${tokens(fold.context_tokens)} tokens`],
+          ["Events", fold.last_seq.toLocaleString("en-US")],
+        ]}
+      />
+      {fold.resources.length > 0 && (
+        <Section title="Attached">
+          <ul className="space-y-1">
+            {fold.resources.map((resource, index) => (
+              <li key={String(index)} className="[overflow-wrap:anywhere]">
+                {resource.type === "local_repository" ? (
+                  <>
+                    {resource.path}
+                    <span className="text-ink-3">
+                      {" "}
+                      copied to {resource.mount_path}
+                      {resource.include_uncommitted ? ", uncommitted work included" : ""}
+                    </span>
+                  </>
+                ) : (
+                  resource.type.replaceAll("_", " ")
+                )}
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+      <ToolTable feed={feed} turn={null} />
+      <Section title="Session id" aside={<CopyButton text={summary.id} />}>
+        <p className="font-mono text-small [overflow-wrap:anywhere]">{summary.id}</p>
+      </Section>
+    </>
+  );
+}

@@ -1,0 +1,122 @@
+/** What the overview draws, taken from the rows of a timeline. */
+import type { Lane, Row } from "../timeline/row.ts";
+import type { Timeline } from "../timeline/timeline.ts";
+import type { Span, StretchKind } from "./scale.ts";
+
+export type MarkTone = "plain" | "quiet" | "live" | "bad" | "unknown" | "waiting";
+
+export interface Mark {
+  row: string;
+  lane: Lane;
+  shape: "bar" | "line" | "dot" | "diamond";
+  from: number;
+  to: number;
+  tone: MarkTone;
+}
+
+/** A place where one process ended and another took over. */
+export interface Boundary {
+  row: string;
+  at: number;
+  label: string;
+}
+
+export interface Marks {
+  marks: Mark[];
+  boundaries: Boundary[];
+  gaps: (Span & { kind: Exclude<StretchKind, "busy">; row: string })[];
+  busy: Span[];
+}
+
+/** Collects the marks; what is still open reaches to `now`. */
+export function collectMarks(timeline: Timeline, now: number): Marks {
+  const out: Marks = { marks: [], boundaries: [], gaps: timeline.gaps.map((gap) => ({ ...gap })), busy: [] };
+  let alive: number | null = null;
+  let last: Row | null = null;
+  const close = (to: number): void => {
+    if (alive !== null && last !== null) {
+      out.marks.push({ row: last.id, lane: "sandbox", shape: "line", from: alive, to, tone: "quiet" });
+    }
+    alive = null;
+  };
+  for (const row of timeline.rows.values()) {
+    collect(row, now, out);
+    if (row.kind === "sandbox" && row.state === "ready" && alive === null) {
+      alive = row.end ?? row.at;
+      last = row;
+    } else if (row.kind === "notice" && row.code === "sandbox_lost") close(row.at);
+  }
+  close(now);
+  return out;
+}
+
+function collect(row: Row, now: number, out: Marks): void {
+  switch (row.kind) {
+    case "message":
+      out.marks.push({ row: row.id, lane: "you", shape: "dot", from: row.at, to: row.at, tone: "plain" });
+      out.busy.push({ from: row.at, to: row.at });
+      return;
+    case "request": {
+      const to = row.end ?? now;
+      const bad = row.state === "failed" || row.state === "cut_off";
+      const tone = bad ? "bad" : row.end === null ? "live" : row.state === "interrupted" ? "quiet" : "plain";
+      out.marks.push({ row: row.id, lane: "model", shape: "bar", from: row.at, to, tone });
+      out.busy.push({ from: row.at, to });
+      return;
+    }
+    case "tool":
+      return collectTool(row, now, out);
+    case "sandbox": {
+      const to = row.end ?? now;
+      const tone = row.state === "failed" || row.state === "lost" ? "bad" : row.end === null ? "live" : "plain";
+      out.marks.push({ row: row.id, lane: "sandbox", shape: "bar", from: row.at, to, tone });
+      out.busy.push({ from: row.at, to });
+      return;
+    }
+    case "notice":
+      return collectNotice(row, now, out);
+  }
+}
+
+const TOOL_TONES: Partial<Record<string, MarkTone>> = {
+  failed: "bad",
+  cut_off: "bad",
+  unknown: "unknown",
+  denied: "quiet",
+  interrupted: "quiet",
+};
+
+function collectTool(row: Extract<Row, { kind: "tool" }>, now: number, out: Marks): void {
+  if (row.asked) {
+    const to = row.confirmation?.at ?? row.end ?? now;
+    const tone = row.state === "waiting" ? "waiting" : "plain";
+    out.marks.push({ row: row.id, lane: "you", shape: "diamond", from: row.at, to, tone });
+    out.gaps.push({ kind: "waiting", from: row.at, to, row: row.id });
+  }
+  if (row.startedAt === null) return;
+  const to = row.end ?? now;
+  const tone = TOOL_TONES[row.state] ?? (row.end === null ? "live" : "plain");
+  out.marks.push({ row: row.id, lane: "tools", shape: "bar", from: row.startedAt, to, tone });
+  out.busy.push({ from: row.startedAt, to });
+}
+
+function collectNotice(row: Extract<Row, { kind: "notice" }>, now: number, out: Marks): void {
+  const mark = { row: row.id, lane: row.lane, from: row.at, to: row.end ?? now };
+  if (row.code === "cut_off") {
+    out.boundaries.push({ row: row.id, at: row.at, label: row.what.replace(/^Cut off: /, "") });
+    out.busy.push({ from: row.at, to: row.at });
+    return;
+  }
+  if (row.code === "sleep") return;
+  if (row.code === "lease") {
+    out.marks.push({ ...mark, shape: "line", tone: row.tone === "bad" ? "bad" : "quiet" });
+    return;
+  }
+  if (row.code === "retry") out.marks.push({ ...mark, shape: "bar", tone: "waiting" });
+  else if (row.code === "interrupt") out.marks.push({ ...mark, to: row.at, shape: "diamond", tone: "plain" });
+  else {
+    const tone = row.tone === "bad" ? "bad" : row.tone === "unknown" ? "unknown" : "quiet";
+    out.marks.push({ ...mark, to: row.at, shape: "dot", tone });
+  }
+  if (row.code !== "archived" && row.code !== "updated") out.busy.push({ from: row.at, to: row.at });
+}

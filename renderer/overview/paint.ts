@@ -1,0 +1,269 @@
+/** Draws the overview on a canvas. Knows pixels and colours, nothing of the product. */
+
+import { clock, shortTime } from "../format/times.ts";
+import type { Lane } from "../timeline/row.ts";
+import { LANES } from "../timeline/row.ts";
+import type { Mark, Marks } from "./marks.ts";
+import { type Scale, type Stretch, toTime, toX } from "./scale.ts";
+
+export const LANE_HEIGHT = 15;
+const TOP = 5;
+const AXIS = 17;
+export const HEIGHT = TOP + LANES.length * LANE_HEIGHT + AXIS;
+
+export type Palette = Record<
+  Lane | "line" | "lineStrong" | "ink2" | "ink3" | "bad" | "ground" | "selected" | "accent",
+  string
+>;
+
+/** The part of the drawing that is visible, as shares of its width. */
+export interface Zoom {
+  from: number;
+  to: number;
+}
+
+export interface Picture {
+  marks: Marks;
+  scale: Scale;
+  zoom: Zoom;
+  selected: string | null;
+  hidden: ReadonlySet<Lane>;
+  /** Times of the first and last line that the list shows. */
+  window: { from: number; to: number } | null;
+}
+
+export interface Box {
+  row: string;
+  lane: Lane;
+  x0: number;
+  x1: number;
+}
+
+export function screenX(scale: Scale, zoom: Zoom, time: number): number {
+  return ((toX(scale, time) / scale.width - zoom.from) / (zoom.to - zoom.from)) * scale.width;
+}
+
+export function timeAtScreenX(scale: Scale, zoom: Zoom, x: number): number {
+  return toTime(scale, (zoom.from + (x / scale.width) * (zoom.to - zoom.from)) * scale.width);
+}
+
+export function laneY(lane: Lane): number {
+  return TOP + LANES.indexOf(lane) * LANE_HEIGHT;
+}
+
+/** Draws everything and returns the boxes that can be pointed at, in drawing order. */
+export function paint(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): Box[] {
+  const { scale } = picture;
+  context.clearRect(0, 0, scale.width, HEIGHT);
+  for (const lane of LANES) {
+    context.fillStyle = palette.line;
+    context.fillRect(0, laneY(lane) + LANE_HEIGHT - 0.5, scale.width, 0.5);
+  }
+  paintWindow(context, picture, palette);
+  for (const stretch of scale.stretches) paintStretch(context, picture, palette, stretch);
+  const boxes = paintMarks(context, picture, palette);
+  paintBoundaries(context, picture, palette);
+  paintAxis(context, picture, palette);
+  return boxes;
+}
+
+function paintWindow(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {
+  if (picture.window === null) return;
+  const x0 = screenX(picture.scale, picture.zoom, picture.window.from);
+  const x1 = Math.max(x0 + 6, screenX(picture.scale, picture.zoom, picture.window.to));
+  context.fillStyle = palette.selected;
+  context.globalAlpha = 0.55;
+  context.fillRect(x0 - 2, 0, x1 - x0 + 4, HEIGHT - AXIS + 2);
+  context.globalAlpha = 1;
+}
+
+const GAP_NAMES: Record<Stretch["kind"], string> = {
+  busy: "",
+  sleep: "asleep",
+  no_engine: "no engine",
+  waiting: "waiting",
+  idle: "",
+};
+
+function paintStretch(context: CanvasRenderingContext2D, picture: Picture, palette: Palette, stretch: Stretch): void {
+  if (stretch.kind === "busy") return;
+  const { scale, zoom } = picture;
+  const x0 = screenX(scale, zoom, stretch.from);
+  const x1 = screenX(scale, zoom, stretch.to);
+  if (x1 < 0 || x0 > scale.width) return;
+  const bottom = HEIGHT - AXIS;
+  if (stretch.kind === "sleep" || stretch.kind === "no_engine") {
+    context.save();
+    context.beginPath();
+    context.rect(x0, TOP - 3, x1 - x0, bottom - TOP + 3);
+    context.clip();
+    context.strokeStyle = palette.lineStrong;
+    context.globalAlpha = 0.6;
+    context.lineWidth = 1;
+    context.beginPath();
+    // Hatching leans right for sleep and left for a missing engine.
+    const lean = stretch.kind === "sleep" ? 1 : -1;
+    for (let x = x0 - bottom; x < x1 + bottom; x += 6) {
+      context.moveTo(x, lean > 0 ? bottom : 0);
+      context.lineTo(x + bottom, lean > 0 ? 0 : bottom);
+    }
+    context.stroke();
+    context.restore();
+  } else {
+    context.fillStyle = palette.ground;
+    context.fillRect(x0, 0, x1 - x0, bottom);
+    context.fillStyle = palette.lineStrong;
+    for (let y = TOP + 1; y < bottom; y += 5) context.fillRect((x0 + x1) / 2, y, 1, 2);
+  }
+  const name = GAP_NAMES[stretch.kind];
+  if (name === "" || x1 - x0 < 46) return;
+  context.font = FONT;
+  context.textAlign = "center";
+  const half = context.measureText(name).width / 2 + 4;
+  const middle = Math.min(scale.width - half, Math.max(half, (x0 + x1) / 2));
+  context.fillStyle = palette.ground;
+  context.fillRect(middle - half, bottom / 2 - 8, half * 2, 16);
+  context.fillStyle = palette.ink2;
+  context.fillText(name, middle, bottom / 2 + 4);
+}
+
+const FONT = '10.5px "Inter Variable", sans-serif';
+
+function paintMarks(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): Box[] {
+  const { scale, zoom, selected, hidden } = picture;
+  const boxes: Box[] = [];
+  const lastX: Record<string, number> = {};
+  let chosen: Box | null = null;
+  for (const mark of picture.marks.marks) {
+    if (hidden.has(mark.lane) && mark.tone !== "waiting") continue;
+    const x0 = screenX(scale, zoom, mark.from);
+    const x1 = Math.max(x0, screenX(scale, zoom, mark.to));
+    if (x1 < -4 || x0 > scale.width + 4) continue;
+    const box = { row: mark.row, lane: mark.lane, x0, x1 };
+    if (mark.row === selected && mark.shape !== "line") chosen = box;
+    // Marks closer than a pixel look like one: draw only those that say something the first does not.
+    const key = `${mark.lane}${mark.tone}${mark.shape}`;
+    if (x1 - (lastX[key] ?? -9) < 0.7) continue;
+    lastX[key] = x1;
+    paintMark(context, palette, mark, x0, x1);
+    if (mark.shape !== "line") boxes.push(box);
+  }
+  if (chosen !== null) {
+    context.strokeStyle = palette.ink2;
+    context.lineWidth = 1.5;
+    const y = laneY(chosen.lane);
+    context.strokeRect(chosen.x0 - 2.5, y + 1, Math.max(2, chosen.x1 - chosen.x0) + 5, LANE_HEIGHT - 3);
+  }
+  return boxes;
+}
+
+function paintMark(context: CanvasRenderingContext2D, palette: Palette, mark: Mark, x0: number, x1: number): void {
+  const y = laneY(mark.lane);
+  const middle = y + LANE_HEIGHT / 2 - 0.5;
+  const color = mark.tone === "bad" ? palette.bad : mark.tone === "waiting" ? palette.accent : palette[mark.lane];
+  context.fillStyle = color;
+  context.strokeStyle = color;
+  context.lineWidth = 1.25;
+  if (mark.shape === "line") {
+    context.globalAlpha = mark.tone === "bad" ? 0.9 : 0.45;
+    context.fillRect(x0, middle - 0.75, Math.max(1, x1 - x0), 1.5);
+  } else if (mark.shape === "dot") {
+    context.beginPath();
+    context.arc(x0, middle, mark.tone === "quiet" ? 1.75 : 3, 0, Math.PI * 2);
+    context.fill();
+  } else if (mark.shape === "diamond") paintDiamond(context, mark, x0, x1, middle);
+  else paintBar(context, mark, x0, x1, y);
+  context.globalAlpha = 1;
+}
+
+function paintDiamond(context: CanvasRenderingContext2D, mark: Mark, x0: number, x1: number, middle: number): void {
+  context.globalAlpha = 0.45;
+  context.fillRect(x0, middle - 0.75, Math.max(0, x1 - x0), 1.5);
+  context.globalAlpha = 1;
+  context.beginPath();
+  context.moveTo(x0, middle - 5);
+  context.lineTo(x0 + 5, middle);
+  context.lineTo(x0, middle + 5);
+  context.lineTo(x0 - 5, middle);
+  context.closePath();
+  if (mark.tone === "waiting") context.fill();
+  else context.stroke();
+}
+
+/** Outcome is told by shape as well as colour: failed bars are taller, unknown ones hollow, live ones fade at the end. */
+function paintBar(context: CanvasRenderingContext2D, mark: Mark, x0: number, x1: number, y: number): void {
+  const width = Math.max(1.75, x1 - x0);
+  const tall = mark.tone === "bad";
+  const top = y + (tall ? 1 : 3);
+  const height = LANE_HEIGHT - (tall ? 4 : 8);
+  if (mark.tone === "unknown") {
+    context.setLineDash([2, 2]);
+    context.strokeRect(x0 + 0.5, top, Math.max(3, width - 1), height);
+    context.setLineDash([]);
+    return;
+  }
+  if (mark.tone === "waiting") {
+    context.globalAlpha = 0.9;
+    context.setLineDash([1.5, 2.5]);
+    context.beginPath();
+    context.moveTo(x0, top + height / 2);
+    context.lineTo(x0 + width, top + height / 2);
+    context.stroke();
+    context.setLineDash([]);
+    return;
+  }
+  context.globalAlpha = mark.tone === "quiet" ? 0.45 : mark.tone === "live" ? 0.75 : 0.95;
+  if (width < 3) {
+    context.fillRect(x0, top, width, height);
+    return;
+  }
+  context.beginPath();
+  context.roundRect(x0, top, width, height, 1.5);
+  context.fill();
+}
+
+function paintBoundaries(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {
+  const { scale, zoom } = picture;
+  context.font = FONT;
+  context.textAlign = "left";
+  for (const boundary of picture.marks.boundaries) {
+    const x = screenX(scale, zoom, boundary.at);
+    if (x < -2 || x > scale.width + 2) continue;
+    context.strokeStyle = palette.bad;
+    context.lineWidth = 1.25;
+    context.setLineDash([3, 2.5]);
+    context.beginPath();
+    context.moveTo(x, 0);
+    context.lineTo(x, HEIGHT - AXIS + 3);
+    context.stroke();
+    context.setLineDash([]);
+  }
+}
+
+function paintAxis(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {
+  const { scale, zoom } = picture;
+  if (scale.stretches.length === 0) return;
+  context.font = FONT;
+  context.fillStyle = palette.ink3;
+  const y = HEIGHT - 4;
+  const count = Math.max(2, Math.floor(scale.width / 130));
+  const first = timeAtScreenX(scale, zoom, 0);
+  const last = timeAtScreenX(scale, zoom, scale.width);
+  const fine = last - first < 600_000;
+  let right = -20;
+  let day = "";
+  for (let i = 0; i <= count; i++) {
+    const x = (i / count) * scale.width;
+    const time = timeAtScreenX(scale, zoom, x);
+    const date = new Date(time).toDateString();
+    const text = date !== day || !fine ? shortTime(time) : clock(time);
+    day = date;
+    const label = fine && !text.includes(" ") ? clock(time) : text;
+    const width = context.measureText(label).width;
+    const at = Math.min(scale.width - width, Math.max(0, x - width / 2));
+    if (at < right + 16) continue;
+    context.textAlign = "left";
+    context.fillText(label, at, y);
+    right = at + width;
+  }
+}

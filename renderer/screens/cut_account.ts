@@ -1,0 +1,120 @@
+/** What is known of a session that was cut off: told from its last events. */
+
+import type { StoredEvent } from "../../main/contract/events.ts";
+import type { SessionSummary, TimelineFrame } from "../../main/contract/local_api.ts";
+import { call } from "../api/local.ts";
+import { SseParser } from "../api/sse.ts";
+import { duration } from "../format/numbers.ts";
+import { millis, shortTime } from "../format/times.ts";
+import { buildTimeline } from "../timeline/append.ts";
+import type { NoticeRow, ToolRow } from "../timeline/row.ts";
+import type { Timeline } from "../timeline/timeline.ts";
+
+export interface CutAccount {
+  /** What cut it off, and when. */
+  cause: string;
+  /** The event that tells about it, for a link. */
+  event: string | null;
+  /** Calls that were in flight, and what is known of each. */
+  known: { id: string; name: string; what: string; state: string; unknown: boolean }[];
+  /** What Resume will do, as the end of a sentence that begins with "Resume". */
+  plan: string;
+}
+
+/** Events read back from the end: enough to hold the last turn's calls of all but extreme sessions. */
+const BACK = 600;
+
+/** Reads the last events of a session and tells what they say. */
+export async function readAccount(summary: SessionSummary, signal: AbortSignal): Promise<CutAccount> {
+  const after = Math.max(0, summary.fold.last_seq - BACK);
+  const response = await call(`sessions/${encodeURIComponent(summary.id)}/timeline?after=${after}`, { signal });
+  return accountOf(summary, buildTimeline(await storedUntilNow(response)));
+}
+
+async function storedUntilNow(response: Response): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  const reader = response.body?.getReader();
+  if (reader === undefined) return events;
+  const parser = new SseParser();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return events;
+      for (const data of parser.push(value)) {
+        const frame = JSON.parse(data) as TimelineFrame;
+        if (frame.type === "caught_up") return events;
+        if (frame.type === "stored") events.push(frame.stored);
+      }
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** The account, from a timeline of the session's last events. */
+export function accountOf(summary: SessionSummary, timeline: Timeline): CutAccount {
+  const rows = [...timeline.rows.values()];
+  const cut = rows.findLast(
+    (row): row is NoticeRow => row.kind === "notice" && (row.code === "cut_off" || row.code === "stopped"),
+  );
+  const error = rows.findLast((row): row is NoticeRow => row.kind === "notice" && row.code === "error");
+  const open = new Set(summary.fold.calls.map((openCall) => openCall.id));
+  const settledSince = cut?.code === "cut_off" ? cut.seq : Number.POSITIVE_INFINITY;
+  const tools = rows.filter(
+    (row): row is ToolRow => row.kind === "tool" && (open.has(row.id) || wasSettledAfter(row, settledSince)),
+  );
+  return {
+    cause: causeOf(summary, cut, error),
+    event: cut?.id ?? null,
+    known: tools.map((row) => ({
+      id: row.id,
+      name: row.name,
+      what: row.what,
+      state: knownOf(row),
+      unknown: row.state === "unknown",
+    })),
+    plan: planOf(summary, tools),
+  };
+}
+
+function wasSettledAfter(row: ToolRow, seq: number): boolean {
+  return row.settled !== null && (row.seqs.at(-1) ?? 0) > seq;
+}
+
+function causeOf(summary: SessionSummary, cut: NoticeRow | undefined, error: NoticeRow | undefined): string {
+  const last = millis(summary.fold.updated_at);
+  if (summary.work === "stopped") {
+    const why = error === undefined ? "" : ` ${error.what}`;
+    return `Stopped at ${shortTime(cut?.at ?? last)}: the retries were used up.${why}`;
+  }
+  if (cut?.code === "cut_off") return `${cut.what} at ${shortTime(cut.at)}.`;
+  return `Nothing has run it since ${shortTime(last)}: the engine ended while it was under way.`;
+}
+
+function knownOf(row: ToolRow): string {
+  const took = row.startedAt !== null && row.end !== null ? ` after ${duration(row.end - row.startedAt)}` : "";
+  if (row.settled === "collected") return `It finished in the sandbox meanwhile${took}; its result was collected.`;
+  if (row.settled === "reattached") return "It was still running in the sandbox; Longhaul attached to it again.";
+  if (row.settled === "run_again") return "It was run again: repeating it is safe.";
+  if (row.state === "unknown")
+    return "Outcome unknown: it was started, and no answer was seen. The agent is told to look before repeating it.";
+  if (row.startedAt === null) return "It had not started.";
+  return "It was in flight. The sandbox is asked what became of it.";
+}
+
+function planOf(summary: SessionSummary, tools: readonly ToolRow[]): string {
+  const { fold } = summary;
+  const steps: string[] = [];
+  const inFlight = tools.filter((row) => row.end === null && row.startedAt !== null).length;
+  const unstarted = tools.filter((row) => row.end === null && row.startedAt === null).length;
+  if (inFlight > 0) {
+    steps.push("collects what finished, re-attaches to what still runs, and says plainly where nobody can know");
+  }
+  if (unstarted > 0)
+    steps.push(
+      unstarted === 1 ? "runs the call that had not started" : `runs the ${unstarted} calls that had not started`,
+    );
+  if (fold.model_request !== null) steps.push("asks the model again (its unfinished answer was never stored)");
+  else if (steps.length === 0 || fold.awaiting_model) steps.push("asks the model to go on");
+  return `${steps.join(", then ")}.`;
+}
