@@ -16,15 +16,6 @@ export interface Part {
 
 const root = join(import.meta.dirname, "..");
 
-/** Flags for every Chromium that a test starts. */
-export const CHROMIUM_FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-background-networking",
-  "--disable-sync",
-  "--no-first-run",
-];
-
 const CHROMIUM_PATHS = [
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
