@@ -74,6 +74,6 @@ export async function read(ledger: Ledger, sessionId: string, range?: EventRange
 export function label(stored: StoredEvent): string {
   const { event } = stored;
   if (event.type !== "user.message" && event.type !== "agent.message") return event.type;
-  const block = event.content[0];
+  const block = event.content?.[0];
   return block?.type === "text" ? block.text : event.type;
 }

@@ -15,6 +15,10 @@ export const APPLICATION_ID = 0x4c4f4e47;
  */
 export const SEQ_BITS = 30;
 
+/** Also run when the index is made anew: a damaged one cannot be emptied. */
+export const CREATE_SEARCH_INDEX =
+  "CREATE VIRTUAL TABLE search_index USING fts5 (text, content = '', contentless_delete = 1)";
+
 const V1 = `
 CREATE TABLE session_keys (
   no INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,7 +95,7 @@ CREATE TABLE minutes (
   PRIMARY KEY (session_no, minute, lane)
 ) STRICT, WITHOUT ROWID;
 
-CREATE VIRTUAL TABLE search_index USING fts5 (text, content = '', contentless_delete = 1);
+${CREATE_SEARCH_INDEX};
 CREATE TABLE index_progress (session_no INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 
 -- What made the projections: see Projector.

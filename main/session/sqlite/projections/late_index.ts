@@ -4,11 +4,12 @@
  * a search first takes in what is missing, and lists take the newest fold from memory.
  */
 import { setImmediate, setTimeout } from "node:timers";
-import type Database from "better-sqlite3";
+import Database from "better-sqlite3";
 import type { StoredEvent } from "../../../contract/events.ts";
 import type { SearchHit } from "../../ledger.ts";
 import { queryTerms, searchText, snippetOf, spaced } from "../../record/search_text.ts";
 import { basePos, type EventRows, endPos, seqOf, sessionNoOf } from "../event_rows.ts";
+import { CREATE_SEARCH_INDEX } from "../file/schema.ts";
 import type { MinuteTable } from "./minutes.ts";
 
 /** Work begins when nothing was appended for this long. */
@@ -32,6 +33,7 @@ export class LateIndex {
   /** Sessions with events to take in. */
   readonly #waiting = new Map<number, string>();
   #timer: NodeJS.Timeout | null = null;
+  #healed = false;
   #firstAt = 0;
   #lastAt = 0;
   #closed = false;
@@ -106,12 +108,14 @@ export class LateIndex {
     }
   }
 
-  /** Empties everything; it fills again by itself. */
+  /** Makes everything anew; it fills again by itself. */
   reset(): void {
-    this.#db.exec(
-      `INSERT INTO search_index (search_index) VALUES ('delete-all');
-       DELETE FROM minutes; DELETE FROM index_progress`,
-    );
+    this.#db
+      .transaction(() => {
+        this.#db.exec(`DROP TABLE IF EXISTS search_index; ${CREATE_SEARCH_INDEX}`);
+        this.#db.exec("DELETE FROM minutes; DELETE FROM index_progress");
+      })
+      .immediate();
     this.catchUp();
   }
 
@@ -121,12 +125,26 @@ export class LateIndex {
     if (terms.length === 0 || limit <= 0) return [];
     while (this.#attempt()) await new Promise((resolve) => setImmediate(resolve));
     const quoted = terms.map((term) => `"${term.replaceAll('"', '""')}"`);
+    try {
+      return this.#match(`${quoted.join(" ")}*`, limit).flatMap((pos) => this.#hit(pos, terms));
+    } catch (error) {
+      if (!this.#heal(error)) throw error;
+      return this.search(text, limit);
+    }
+  }
+
+  #match(query: string, limit: number): number[] {
     const sql = "SELECT rowid FROM search_index WHERE search_index MATCH ? ORDER BY rank LIMIT ?";
-    const found = this.#db
-      .prepare<unknown[], number>(sql)
-      .pluck()
-      .all(`${quoted.join(" ")}*`, limit);
-    return found.flatMap((pos) => this.#hit(pos, terms));
+    return this.#db.prepare<unknown[], number>(sql).pluck().all(query, limit);
+  }
+
+  /** Makes a damaged index anew, once per process: if that does not help, trying again would not either. */
+  #heal(error: unknown): boolean {
+    if (this.#healed || !(error instanceof Database.SqliteError) || /FULL|READONLY|BUSY/.test(error.code)) return false;
+    this.#healed = true;
+    this.#report(`The search index is damaged (${error.message}) and is made anew from the events.`);
+    this.reset();
+    return true;
   }
 
   #hit(pos: number, terms: readonly string[]): SearchHit[] {
@@ -163,6 +181,7 @@ export class LateIndex {
     try {
       if (!this.#slice(no, id)) this.#waiting.delete(no);
     } catch (error) {
+      if (this.#heal(error)) return true;
       this.#waiting.delete(no);
       this.#report(`Search and overview of ${id} could not be updated: ${String(error)}. Its events are safe.`);
     }
