@@ -1,0 +1,52 @@
+/**
+ * The host of one embedded sandbox: a process of its own that outlives the engine, so that a command in flight goes on
+ * when the engine dies, and whatever a command does to this process stays here. Started by `launch.ts` with the
+ * sandbox's folder and the idle time in milliseconds. The shell's thread starts from this same file.
+ */
+import { mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { isMainThread, workerData } from "node:worker_threads";
+import { CallLog } from "./call_log.ts";
+import { Calls } from "./calls.ts";
+import { SandboxFiles } from "./files.ts";
+import { HostServer } from "./host_server.ts";
+import { layoutOf, type SandboxLayout } from "./layout.ts";
+import { EmbeddedMachine } from "./machine.ts";
+import type { ShellState, ShellThreadData } from "./shell/protocol.ts";
+import { Shell } from "./shell/shell.ts";
+
+function readState(layout: SandboxLayout): ShellState {
+  try {
+    const state = JSON.parse(readFileSync(layout.stateFile, "utf8")) as Partial<ShellState>;
+    if (typeof state.cwd === "string" && typeof state.env === "object") return { cwd: state.cwd, env: state.env };
+  } catch {
+    // None yet, or torn by a power cut: the shell starts where a new one starts.
+  }
+  return { cwd: "/workspace", env: {} };
+}
+
+async function startHost(): Promise<void> {
+  const [entry = "", dir = "", idle = ""] = process.argv.slice(1);
+  const layout = layoutOf(dir);
+  // A terminal that closes, and a launcher that ends, must not take the sandbox along.
+  process.on("SIGHUP", () => undefined);
+  mkdirSync(layout.calls, { recursive: true, mode: 0o700 });
+  const shell = new Shell(layout.root, entry, readState(layout), (state) => {
+    writeFileSync(`${layout.stateFile}.tmp`, JSON.stringify(state), { mode: 0o600 });
+    renameSync(`${layout.stateFile}.tmp`, layout.stateFile);
+  });
+  const files = new SandboxFiles(realpathSync(layout.root));
+  const calls = new Calls(new EmbeddedMachine(files, shell), new CallLog(layout.calls));
+  const listening = await new HostServer(layout, calls, Number(idle)).listen();
+  process.send?.({ type: listening ? "ready" : "busy" });
+  if (process.connected) process.disconnect();
+  if (!listening) process.exit(0);
+  shell.warm();
+}
+
+if (isMainThread) {
+  await startHost();
+} else if ((workerData as ShellThreadData | null)?.role === "shell") {
+  // Loaded here only: the main thread must listen before the shell's code is read.
+  const { startShellThread } = await import("./shell/thread.ts");
+  startShellThread(workerData as ShellThreadData);
+}

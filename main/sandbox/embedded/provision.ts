@@ -1,0 +1,195 @@
+/** Fills the folder of an embedded sandbox: directories, attached files, copies of repositories. Each of them once. */
+import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join, posix } from "node:path";
+import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
+import type { RepositoryChanges } from "../../contract/local_api.ts";
+import { isWithin, OUTPUTS, UPLOADS, WORKDIR } from "../machine.ts";
+import type { ProvisionRequest } from "../port.ts";
+import { changesSince, createBaseline, ownExcludes } from "../resources/baseline.ts";
+import { copyTree } from "../resources/copy_tree.ts";
+import { RepositoryRefused, readRepository } from "../resources/repository.ts";
+import { type SandboxLayout, safeName } from "./layout.ts";
+
+/** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
+type MarkerState = "placing" | "complete";
+type FileResource = Extract<SessionResource, { type: "file" }>;
+
+const DIRECTORIES = [WORKDIR, UPLOADS, OUTPUTS, "/tmp", "/home/user"];
+
+/** Makes the folders of a sandbox. Rejects when the disk refuses. */
+export async function makeDirectories(layout: SandboxLayout): Promise<void> {
+  for (const directory of DIRECTORIES) await mkdir(join(layout.root, directory), { recursive: true, mode: 0o755 });
+  for (const folder of [layout.calls, layout.baselines, layout.markers])
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Brings in what is not in yet. A resource that cannot be brought in is a step with an error: the session goes on
+ * without it, and the next provisioning tries again.
+ */
+export async function placeResources(layout: SandboxLayout, request: ProvisionRequest): Promise<void> {
+  for (const resource of request.resources) {
+    if ((await marker(layout, resourceId(resource))) === "complete") continue;
+    const started = performance.now();
+    const report = (step: string, error: string | null): void =>
+      request.onStep({ step, duration_ms: Math.round(performance.now() - started), error });
+    try {
+      for (const step of await place(layout, resource, request.readFile)) report(step, null);
+    } catch (error) {
+      report(`attach ${nameOf(resource)}`, error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+function resourceId(resource: SessionResource): string {
+  return "id" in resource ? resource.id : `${resource.type}:${resource.mount_path ?? ""}`;
+}
+
+function nameOf(resource: SessionResource): string {
+  switch (resource.type) {
+    case "file":
+      return `file ${resource.file_id}`;
+    case "local_repository":
+      return `repository ${resource.path}`;
+    case "github_repository":
+      return `repository ${resource.url}`;
+    case "memory_store":
+      return `memory store ${resource.memory_store_id}`;
+  }
+}
+
+/** Resolves with what was done, a line each. */
+function place(
+  layout: SandboxLayout,
+  resource: SessionResource,
+  open: ProvisionRequest["readFile"],
+): Promise<string[]> {
+  switch (resource.type) {
+    case "file":
+      return placeFile(layout, resource, open);
+    case "local_repository":
+      return placeRepository(layout, resource);
+    case "github_repository":
+    case "memory_store":
+      throw new Error(
+        `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox, which is coming.`,
+      );
+  }
+}
+
+/** Where a file goes: mount paths are below the uploads folder whether they say so or not. */
+export function uploadPath(resource: Pick<FileResource, "mount_path" | "file_id">): string {
+  const asked = resource.mount_path === "" ? `/${resource.file_id}` : posix.resolve("/", resource.mount_path);
+  const path = isWithin(UPLOADS, asked) ? asked : posix.join(UPLOADS, asked);
+  if (path === UPLOADS || path.includes("\0")) {
+    throw new Error(`mount_path ${JSON.stringify(resource.mount_path)} must name a file, such as "/data.csv".`);
+  }
+  return path;
+}
+
+async function placeFile(
+  layout: SandboxLayout,
+  resource: FileResource,
+  open: ProvisionRequest["readFile"],
+): Promise<string[]> {
+  const path = uploadPath(resource);
+  const { bytes } = await open(resource.file_id);
+  const staged = await emptyFolder(join(layout.staging, safeName(resource.id)));
+  await writeFile(join(staged, "file"), bytes);
+  await chmod(join(staged, "file"), 0o444);
+  const target = join(layout.root, path);
+  await mkdir(dirname(target), { recursive: true });
+  await rename(join(staged, "file"), target);
+  await setMarker(layout, resource.id, "complete");
+  await rm(staged, { recursive: true, force: true });
+  return [`attach ${path} (${bytes.length} bytes)`];
+}
+
+async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryResource): Promise<string[]> {
+  const target = join(layout.root, mountPath(resource));
+  // Only a half-done placing of this resource may be cleared away; anything else there is somebody's work.
+  if ((await marker(layout, resource.id)) === "placing") await rm(target, { recursive: true, force: true });
+  if ((await readdir(target).catch(() => [])).length > 0) {
+    throw new RepositoryRefused(`mount_path ${resource.mount_path} is taken. Give the repository another mount_path.`);
+  }
+  const source = await readRepository(resource);
+  const staged = await emptyFolder(join(layout.staging, safeName(resource.id)));
+  const [tree, gitDir] = [join(staged, "tree"), join(staged, "git")];
+  await mkdir(tree);
+  await copyTree(source, tree);
+  const paths = source.files.map((file) => file.path);
+  await createBaseline(gitDir, tree, paths, await ownExcludes(source.top));
+
+  await setMarker(layout, resource.id, "placing");
+  const baseline = baselineDir(layout, resource);
+  await rm(baseline, { recursive: true, force: true });
+  await rename(gitDir, baseline);
+  await mkdir(dirname(target), { recursive: true });
+  await rmdir(target).catch(() => undefined);
+  await rename(tree, target);
+  await setMarker(layout, resource.id, "complete");
+  await rm(staged, { recursive: true, force: true });
+
+  const bytes = source.files.reduce((sum, file) => sum + file.size, 0);
+  const steps = [`copy ${resource.path} to ${mountPath(resource)} (${paths.length} files, ${megabytes(bytes)})`];
+  for (const [what, names] of source.skipped) {
+    const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
+    steps.push(
+      `leave out ${what}: ${names
+        .slice(0, 5)
+        .map((name) => JSON.stringify(name))
+        .join(", ")}${more}`,
+    );
+  }
+  return steps;
+}
+
+function mountPath(resource: LocalRepositoryResource): string {
+  const path = posix.resolve("/", resource.mount_path);
+  if (isWithin(WORKDIR, path) && !path.includes("\0")) return path;
+  throw new RepositoryRefused(`mount_path ${JSON.stringify(resource.mount_path)} must be below ${WORKDIR}.`);
+}
+
+/** What the agent changed in the attached repositories. Works whether or not the sandbox runs. */
+export async function repositoryChanges(
+  layout: SandboxLayout,
+  resources: readonly SessionResource[],
+): Promise<RepositoryChanges[]> {
+  const changes: RepositoryChanges[] = [];
+  for (const resource of resources) {
+    if (resource.type !== "local_repository" || (await marker(layout, resource.id)) !== "complete") continue;
+    const root = await realpath(layout.root);
+    const found = await changesSince(baselineDir(layout, resource), join(root, mountPath(resource)), root);
+    changes.push({ mount_path: resource.mount_path, path: resource.path, ...found });
+  }
+  return changes;
+}
+
+function baselineDir(layout: SandboxLayout, resource: LocalRepositoryResource): string {
+  return join(layout.baselines, safeName(resource.id));
+}
+
+async function marker(layout: SandboxLayout, id: string): Promise<MarkerState | null> {
+  const text = await readFile(join(layout.markers, safeName(id)), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  // A marker torn by a power cut says nothing more than that the files may be half in.
+  return text === null ? null : text === "complete" ? "complete" : "placing";
+}
+
+async function setMarker(layout: SandboxLayout, id: string, state: MarkerState): Promise<void> {
+  const file = join(layout.markers, safeName(id));
+  await writeFile(`${file}.tmp`, state);
+  await rename(`${file}.tmp`, file);
+}
+
+async function emptyFolder(path: string): Promise<string> {
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,99 @@
+/** The output of one command: its end in memory, a bounded copy of all of it on disk when it is long, chunks as it comes. */
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { OUTPUT_LIMIT } from "../../machine.ts";
+import { decodeText, fromCharacterStart } from "../../text.ts";
+import type { CapturedOutput } from "./protocol.ts";
+
+const SPILL_LIMIT = 10_000_000;
+/** Chunks for watchers are joined for this long, and anything beyond the size is left out: nobody can read faster. */
+const CHUNK_EVERY_MS = 30;
+const CHUNK_LIMIT = 16 * 1024;
+
+export class OutputCapture {
+  readonly #spillFile: { host: string; seen: string };
+  readonly #onChunk: (chunk: string) => void;
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #total = 0;
+  #spill: number | null = null;
+  #spillFailed = false;
+  #spilled = 0;
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #lastChunkAt = 0;
+
+  /**
+   * @param spillFile path of the file for the whole output, on this disk and as the agent sees it
+   * @param onChunk gets the output as it comes, joined and thinned
+   */
+  constructor(spillFile: { host: string; seen: string }, onChunk: (chunk: string) => void) {
+    this.#spillFile = spillFile;
+    this.#onChunk = onChunk;
+  }
+
+  append(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#total += bytes.length;
+    this.#kept.push(bytes);
+    this.#keptBytes += bytes.length;
+    if (this.#total > OUTPUT_LIMIT) this.#writeSpill();
+    if (this.#keptBytes > 2 * OUTPUT_LIMIT || this.#kept.length > 4096) this.#compact();
+    if (this.#pendingBytes < CHUNK_LIMIT) {
+      this.#pending.push(bytes.subarray(0, CHUNK_LIMIT - this.#pendingBytes));
+      this.#pendingBytes += bytes.length;
+    }
+    // Counted by the clock, not by a timer: a busy script never lets a timer of this thread fire.
+    if (Date.now() - this.#lastChunkAt >= CHUNK_EVERY_MS) this.#flush();
+  }
+
+  /** What the model may see. No more output may follow. */
+  finish(): CapturedOutput {
+    if (this.#spill !== null) closeSync(this.#spill);
+    this.#flush();
+    this.#compact();
+    const tail = Buffer.concat(this.#kept, this.#keptBytes);
+    if (this.#total <= OUTPUT_LIMIT) return { text: decodeText(tail), truncated: null };
+    const file = this.#spillFailed ? null : this.#spillFile.seen;
+    return { text: decodeText(fromCharacterStart(tail)), truncated: { bytes: this.#total, file } };
+  }
+
+  #flush(): void {
+    if (this.#pendingBytes === 0) return;
+    this.#lastChunkAt = Date.now();
+    this.#onChunk(decodeText(Buffer.concat(this.#pending)));
+    this.#pending = [];
+    this.#pendingBytes = 0;
+  }
+
+  #compact(): void {
+    const all = Buffer.concat(this.#kept, this.#keptBytes);
+    const tail = all.length > OUTPUT_LIMIT ? Buffer.from(all.subarray(all.length - OUTPUT_LIMIT)) : all;
+    this.#kept = [tail];
+    this.#keptBytes = tail.length;
+  }
+
+  /** At the first overflow everything so far is still in memory; later calls add the newest piece. */
+  #writeSpill(): void {
+    if (this.#spillFailed) return;
+    try {
+      if (this.#spill === null) {
+        mkdirSync(dirname(this.#spillFile.host), { recursive: true });
+        this.#spill = openSync(this.#spillFile.host, "w");
+        for (const part of this.#kept) this.#writePart(part);
+      } else {
+        this.#writePart(this.#kept.at(-1) ?? Buffer.alloc(0));
+      }
+    } catch {
+      // A full disk must not stop the command; the answer then says that the whole output could not be kept.
+      this.#spillFailed = true;
+    }
+  }
+
+  #writePart(part: Buffer): void {
+    const wanted = part.subarray(0, Math.max(0, SPILL_LIMIT - this.#spilled));
+    if (wanted.length === 0 || this.#spill === null) return;
+    writeSync(this.#spill, wanted);
+    this.#spilled += wanted.length;
+  }
+}

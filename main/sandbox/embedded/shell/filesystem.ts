@@ -1,0 +1,136 @@
+/** The file system that the shell sees: a folder of this disk as `/`, with devices and command names laid over it. */
+import { isUtf8 } from "node:buffer";
+import { rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type FileContent,
+  getCommandNames,
+  getJavaScriptCommandNames,
+  getPythonCommandNames,
+  type IFileSystem,
+  type InitialFiles,
+  InMemoryFs,
+  MountableFs,
+  ReadWriteFs,
+} from "just-bash";
+import { UPLOADS } from "../../machine.ts";
+
+/** Everything written to this path is the output of the running command. */
+export const SINK = "/dev/.output";
+const SINK_NAME = ".output";
+
+const MAX_FILE_BYTES = 512 * 1024 * 1024;
+
+/**
+ * @param hidden a command that exists without being listed
+ * @param sink gets what the running command writes
+ */
+export function shellFileSystem(root: string, hidden: string, sink: (bytes: Buffer) => void): IFileSystem {
+  const names = [hidden, ...getCommandNames(), ...getPythonCommandNames(), ...getJavaScriptCommandNames()];
+  const stubs = Object.fromEntries(
+    names.map((name) => [`/${name}`, { content: `#!/bin/bash\n# Built-in command: ${name}\n`, mode: 0o755 }]),
+  );
+  const commands = new ListedFs(stubs, hidden);
+  const uploads = new ReadWriteFs({ root: join(root, UPLOADS), maxFileReadSize: MAX_FILE_BYTES });
+  return new MountableFs({
+    base: new WorkFs({ root, allowSymlinks: true, maxFileReadSize: MAX_FILE_BYTES }),
+    mounts: [
+      { mountPoint: "/bin", filesystem: readOnly(commands, "/bin") },
+      { mountPoint: "/usr/bin", filesystem: readOnly(commands, "/usr/bin") },
+      { mountPoint: "/dev", filesystem: new DeviceFs(sink) },
+      { mountPoint: UPLOADS, filesystem: readOnly(uploads, UPLOADS) },
+    ],
+  });
+}
+
+class WorkFs extends ReadWriteFs {
+  readonly #root: string;
+
+  constructor(options: { root: string; allowSymlinks: boolean; maxFileReadSize: number }) {
+    super(options);
+    this.#root = options.root;
+  }
+
+  /** `rmdir` asks for this without `recursive`, which Node refuses for a folder even when it is empty. */
+  override async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
+    const stat = options?.recursive === true ? null : await this.lstat(path).catch(() => null);
+    if (stat?.isDirectory !== true) return super.rm(path, options);
+    await rmdir(join(this.#root, await this.realpath(path)));
+  }
+}
+
+/** Files in memory, one of which is not listed. */
+class ListedFs extends InMemoryFs {
+  readonly #hidden: string;
+
+  constructor(files: InitialFiles, hidden: string) {
+    super(files);
+    this.#hidden = hidden;
+  }
+
+  override async readdir(path: string): Promise<string[]> {
+    return (await super.readdir(path)).filter((name) => name !== this.#hidden);
+  }
+
+  override async readdirWithFileTypes(path: string): ReturnType<InMemoryFs["readdirWithFileTypes"]> {
+    return (await super.readdirWithFileTypes(path)).filter(({ name }) => name !== this.#hidden);
+  }
+}
+
+/** `/dev`: the sink, and devices of which writing loses and reading gives nothing. */
+class DeviceFs extends ListedFs {
+  readonly #sink: (bytes: Buffer) => void;
+
+  constructor(sink: (bytes: Buffer) => void) {
+    const devices = [SINK_NAME, "null", "zero", "stdin", "stdout", "stderr", "tty"];
+    super(Object.fromEntries(devices.map((name) => [`/${name}`, ""])), SINK_NAME);
+    this.#sink = sink;
+  }
+
+  override async writeFile(path: string, content: FileContent, encoding?: unknown): Promise<void> {
+    await this.appendFile(path, content, encoding);
+  }
+
+  override async appendFile(path: string, content: FileContent, encoding?: unknown): Promise<void> {
+    if (path === `/${SINK_NAME}`) this.#sink(toBytes(content, encoding));
+    else if (!(await this.exists(path))) throw new Error(`EACCES: permission denied, open '/dev${path}'`);
+  }
+}
+
+/**
+ * The bytes of an output. The shell marks some strings as bytes (a character each), and others that are bytes it does
+ * not mark: what can be read as the bytes of UTF-8 text is.
+ */
+function toBytes(content: FileContent, encoding: unknown): Buffer {
+  if (typeof content !== "string") return Buffer.from(content);
+  if (content.length === Buffer.byteLength(content) || /[^\0-\xff]/.test(content)) return Buffer.from(content);
+  const bytes = Buffer.from(content, "latin1");
+  const name = typeof encoding === "string" ? encoding : (encoding as { encoding?: string } | undefined)?.encoding;
+  return name === "binary" || name === "latin1" || isUtf8(bytes) ? bytes : Buffer.from(content);
+}
+
+const CHANGES = new Set<PropertyKey>([
+  "writeFile",
+  "appendFile",
+  "mkdir",
+  "rm",
+  "chmod",
+  "symlink",
+  "link",
+  "utimes",
+  "mv",
+]);
+
+/** The same file system, refusing every change. `mountPoint` is for its complaints. */
+function readOnly(filesystem: IFileSystem, mountPoint: string): IFileSystem {
+  const refuse = async (path: string): Promise<never> => {
+    throw Object.assign(new Error(`EROFS: read-only file system, open '${mountPoint}${path}'`), { code: "EROFS" });
+  };
+  return new Proxy(filesystem, {
+    get(target, key) {
+      if (CHANGES.has(key)) return refuse;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}

@@ -1,0 +1,146 @@
+/** Calls run once, can be attached to, stopped, and are accounted for when their sandbox dies. */
+import { expect, test } from "vitest";
+import { CallInterrupted, OutcomeUnknown } from "../port.ts";
+import { type Bench, failureOf, newCallId, provisionRequest, runTool } from "./bench.ts";
+
+export function callsSuite(bench: Bench): void {
+  test("the same id twice is one execution, at once or later", async () => {
+    const id = newCallId();
+    const run = (): Promise<string> =>
+      runTool(bench.hand, "bash", { command: "echo run >> once.txt; sleep 0.2; echo ok" }, id);
+    expect(await Promise.all([run(), run()])).toEqual(["ok", "ok"]);
+    expect(await run()).toBe("ok");
+    expect(await bench.bash("cat once.txt")).toBe("run");
+    expect(await bench.provider.callState(bench.session, id)).toBe("done");
+    expect(await bench.provider.callState(bench.session, newCallId())).toBe("unknown");
+  });
+
+  test("a failure is kept like a result", async () => {
+    const id = newCallId();
+    const run = (): Promise<string> => runTool(bench.hand, "bash", { command: "echo x >> fails.txt; false" }, id);
+    expect(await failureOf(run())).toBe(await failureOf(run()));
+    expect(await bench.bash("wc -l < fails.txt")).toMatch(/^\s*1$/);
+  });
+
+  test("a new provider attaches to a call that runs, and gets its output and result", async () => {
+    const id = newCallId();
+    const first = runTool(
+      bench.hand,
+      "bash",
+      { command: "echo early; sleep 0.6; echo late; echo x >> attach.txt" },
+      id,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const other = bench.subject.open();
+    expect(await other.callState(bench.session, id)).toBe("running");
+    const adopted = await other.provision(provisionRequest(bench.session));
+    expect(adopted.adopted).toBe(true);
+    const seen: string[] = [];
+    const text = await adopted.hand.execute(
+      "bash",
+      { command: "ignored: the call is known" },
+      {
+        tool_use_id: id,
+        signal: new AbortController().signal,
+        onOutput: (chunk) => seen.push(chunk),
+      },
+    );
+    expect(text).toBe("early\nlate");
+    expect(seen.join("")).toBe("early\nlate\n");
+    expect(await first).toBe("early\nlate");
+    expect(await bench.bash("cat attach.txt")).toBe("x");
+    await other.close();
+  });
+
+  test("commands wait for each other; file tools do not wait for them", async () => {
+    const order: string[] = [];
+    const note = (what: string) => (): number => order.push(what);
+    await Promise.all([
+      bench.bash("sleep 0.4; echo a >> order.txt").then(note("first command")),
+      bench.bash("echo b >> order.txt").then(note("second command")),
+      runTool(bench.hand, "write", { file_path: "free.txt", content: "" }).then(note("file")),
+    ]);
+    expect(order).toEqual(["file", "first command", "second command"]);
+    expect(await bench.bash("cat order.txt")).toBe("a\nb");
+  });
+
+  test("an interrupt stops the command, and the shell goes on where it was", async () => {
+    await bench.bash("cd deep; export STAYS=1");
+    const abort = new AbortController();
+    const id = newCallId();
+    const call = { tool_use_id: id, signal: abort.signal };
+    const running = bench.hand.execute("bash", { command: "while true; do :; done; echo x > not.txt" }, call);
+    setTimeout(() => abort.abort(), 200);
+    await expect(running).rejects.toBeInstanceOf(CallInterrupted);
+    await expect(runTool(bench.hand, "bash", { command: "" }, id)).rejects.toBeInstanceOf(CallInterrupted);
+    expect(await bench.bash("pwd; echo $STAYS; ls")).toBe("/workspace/deep\n1\ner");
+    await bench.bash("cd /workspace");
+    const before = new AbortController();
+    before.abort();
+    const never = bench.hand.execute(
+      "bash",
+      { command: "echo x > never.txt" },
+      { tool_use_id: newCallId(), signal: before.signal },
+    );
+    await expect(never).rejects.toBeInstanceOf(CallInterrupted);
+    expect(await failureOf(bench.bash("cat never.txt"))).toMatch(/No such file/);
+  });
+
+  test("an interrupted command that waits for its turn does not run", async () => {
+    const abort = new AbortController();
+    const first = bench.bash("sleep 0.4");
+    const second = bench.hand.execute(
+      "bash",
+      { command: "echo x > queued.txt" },
+      { tool_use_id: newCallId(), signal: abort.signal },
+    );
+    abort.abort();
+    await expect(second).rejects.toBeInstanceOf(CallInterrupted);
+    await first;
+    expect(await failureOf(bench.bash("cat queued.txt"))).toMatch(/No such file/);
+  });
+}
+
+export function killedSuite(bench: Bench): void {
+  test("leaves its files, its directory and its exported variables", async () => {
+    await bench.bash("cd deep; export ALIVE=1; echo kept > kept.txt");
+    await bench.subject.kill(bench.session);
+    expect(await bench.bash("pwd; cat kept.txt; echo $ALIVE")).toBe("/workspace/deep\nkept\n1");
+    await bench.bash("cd /workspace");
+  });
+
+  test("the outcome of a command in flight is unknown, and stays so; it is not run again", async () => {
+    const id = newCallId();
+    const run = (): Promise<string> => runTool(bench.hand, "bash", { command: "echo x >> killed.txt; sleep 30" }, id);
+    const running = run();
+    const rejected = expect(running).rejects.toThrow(
+      "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.",
+    );
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await bench.subject.kill(bench.session);
+    await rejected;
+    await expect(running).rejects.toBeInstanceOf(OutcomeUnknown);
+    await expect(run()).rejects.toBeInstanceOf(OutcomeUnknown);
+    expect(await bench.provider.callState(bench.session, id)).toBe("lost");
+    expect(await bench.bash("cat killed.txt")).toBe("x");
+  });
+
+  test("commands that waited for their turn run in the next one", async () => {
+    const blocked = runTool(bench.hand, "bash", { command: "sleep 30" }).catch((error: unknown) => error);
+    const waiting = runTool(bench.hand, "bash", { command: "echo x >> waited.txt; echo ran" });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await bench.subject.kill(bench.session);
+    expect(await blocked).toBeInstanceOf(OutcomeUnknown);
+    expect(await waiting).toBe("ran");
+    expect(await bench.bash("cat waited.txt")).toBe("x");
+  });
+
+  test("results from before are still there", async () => {
+    const id = newCallId();
+    expect(await runTool(bench.hand, "bash", { command: "echo x >> before.txt; echo result" }, id)).toBe("result");
+    await bench.subject.kill(bench.session);
+    expect(await bench.provider.callState(bench.session, id)).toBe("done");
+    expect(await runTool(bench.hand, "bash", { command: "echo x >> before.txt; echo result" }, id)).toBe("result");
+    expect(await bench.bash("cat before.txt")).toBe("x");
+  });
+}
