@@ -1,4 +1,6 @@
 /** Calls of the local API under `/longhaul/v1`. */
+
+import type { StoredEvent } from "../../main/contract/events.ts";
 import type { Health, RepositoryChanges, RequestContext, SessionSummaryPage } from "../../main/contract/local_api.ts";
 import { accessToken, setAccessToken } from "./access.ts";
 import { away, problemOfAnswer } from "./problem.ts";
@@ -55,6 +57,18 @@ export function listSessions(page: string | null): Promise<SessionSummaryPage> {
 /** Asks for a session to go on. */
 export async function wakeSession(id: string): Promise<void> {
   await call(`sessions/${encodeURIComponent(id)}/wake`, { method: "POST", body: {} });
+}
+
+/** Stored events after a position, at most `limit` (1000); long bodies stay markers. */
+export async function readEvents(
+  id: string,
+  after: number,
+  limit: number,
+  signal: AbortSignal,
+): Promise<StoredEvent[]> {
+  const query = new URLSearchParams({ after: String(after), limit: String(limit), hydrate: "false" });
+  const answer = await json<{ data: StoredEvent[] }>(`sessions/${encodeURIComponent(id)}/events?${query}`, { signal });
+  return answer.data;
 }
 
 export function getRequestContext(id: string, span: string): Promise<RequestContext> {

@@ -8,7 +8,6 @@ import { announce } from "../store/announce.ts";
 import type { Feed } from "../store/feed.ts";
 import { eventAt } from "../timeline/timeline.ts";
 import { Button } from "../ui/button.tsx";
-import { Kbd } from "../ui/kbd.tsx";
 import { registerApproval } from "./approval_keys.ts";
 import { networkText, sandboxText } from "./facts.tsx";
 
@@ -127,9 +126,7 @@ function ApprovalCard({ feed, fold, call, count, live }: ApprovalCardProps) {
             Deny…
           </Button>
           <span className="flex-1" />
-          <span className="text-meta text-ink-2">
-            It waits as long as you need <Kbd>A</Kbd> <Kbd>D</Kbd>
-          </span>
+          <span className="text-meta text-ink-2">It waits as long as you need</span>
         </div>
       )}
     </section>

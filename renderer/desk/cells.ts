@@ -7,6 +7,8 @@ export type Tone = "quiet" | "plain" | "bad" | "waiting" | "unknown";
 export interface Cell {
   text: string;
   tone: Tone;
+  /** Shown only where there is room. */
+  wide?: boolean;
 }
 
 const NOTICES: Record<NoticeCode, string> = {
@@ -108,7 +110,7 @@ export function outcomeOf(row: Row, running: boolean): Cell[] {
       if (row.state === "provisioning") return [{ text: running ? "under way" : "not finished", tone: "quiet" }];
       return row.steps.length > 0 ? [{ text: plural(row.steps.length, "step"), tone: "quiet" }] : [];
     case "notice":
-      return row.detail === "" ? [] : [{ text: row.detail, tone: "quiet" }];
+      return row.detail === "" ? [] : [{ text: row.detail, tone: "quiet", wide: true }];
   }
 }
 
@@ -127,8 +129,9 @@ function requestOutcome(row: RequestRow, running: boolean): Cell[] {
   const stop: Cell[] = row.stopReason === "max_tokens" ? [{ text: "cut at its length limit", tone: "bad" }] : [];
   return [
     ...stop,
-    { text: `${tokens(all)} in${cached === null ? "" : ` · ${cached} cached`}`, tone: "quiet" },
-    { text: `${tokens(row.usage.output_tokens)} out`, tone: "quiet" },
+    { text: `${tokens(all)} in`, tone: "quiet" },
+    ...(cached === null ? [] : [{ text: `${cached} cached`, tone: "quiet" as const, wide: true }]),
+    { text: `${tokens(row.usage.output_tokens)} out`, tone: "quiet", wide: true },
   ];
 }
 
@@ -169,12 +172,12 @@ export function turnCells(turn: Turn): Cell[] {
   const cached = percent(turn.usage.cache_read_input_tokens, all);
   const cells: Cell[] = [];
   if (turn.requests > 0) cells.push({ text: plural(turn.requests, "request"), tone: "quiet" });
-  if (turn.tools > 0) cells.push({ text: plural(turn.tools, "call"), tone: "quiet" });
+  if (turn.tools > 0) cells.push({ text: plural(turn.tools, "call"), tone: "quiet", wide: true });
   if (all > 0) {
-    const total = tokens(all + turn.usage.output_tokens);
-    cells.push({ text: `${total} tokens${cached === null ? "" : ` (${cached} cached)`}`, tone: "quiet" });
+    cells.push({ text: `${tokens(all + turn.usage.output_tokens)} tokens`, tone: "quiet" });
+    if (cached !== null) cells.push({ text: `${cached} cached`, tone: "quiet", wide: true });
   }
-  if (turn.failures > 0) cells.push({ text: `${turn.failures} failed`, tone: "quiet" });
+  if (turn.failures > 0) cells.push({ text: `${turn.failures} failed`, tone: "quiet", wide: true });
   const state = TURN_STATES[turn.state];
   if (state.text !== "") cells.push(state);
   return cells;

@@ -65,7 +65,7 @@ export function RowBody({ row, feed }: { row: Row; feed: Feed }): ReactNode {
 
 /** Lines the body up with the column that says what the row is about. */
 function Indented({ children }: { children: ReactNode }) {
-  return <div className="space-y-2 pt-0.5 pr-8 pb-3 pl-[264px] max-[1100px]:pl-[102px]">{children}</div>;
+  return <div className="space-y-2 pt-0.5 pr-8 pb-3 pl-[90px] @min-[760px]:pl-[262px]">{children}</div>;
 }
 
 /** What a person wrote stays as they wrote it. */

@@ -27,7 +27,7 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
   const label = labelOf(row);
   const loud = row.kind === "message" || (row.kind === "request" && !isQuiet(row));
   return (
-    <span className="flex h-7 items-center gap-3 pr-3">
+    <span className="relative flex h-7 items-center gap-3 pr-6">
       <span className="w-[52px] shrink-0 text-ink-3">
         <time className="text-small" dateTime={new Date(row.at).toISOString()} title={exactTime(row.at)}>
           {clock(row.at)}
@@ -52,7 +52,7 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
       <ChevronRight
         size={12}
         aria-hidden
-        className={`shrink-0 text-ink-3 transition-transform duration-100 ${opened ? "rotate-90" : ""} opacity-0 group-hover/line:opacity-100`}
+        className={`absolute right-1.5 text-ink-3 transition-transform duration-100 ${opened ? "rotate-90" : ""} opacity-0 group-hover/line:opacity-100`}
       />
     </span>
   );
@@ -62,9 +62,12 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
 export function Outcome({ cells }: { cells: readonly Cell[] }) {
   if (cells.length === 0) return null;
   return (
-    <span className="num flex min-w-0 max-w-[46%] shrink-0 justify-end gap-3 overflow-hidden text-small whitespace-nowrap">
+    <span className="num flex min-w-0 max-w-[50%] shrink-0 justify-end gap-3 overflow-hidden text-small whitespace-nowrap">
       {cells.map((cell) => (
-        <span key={cell.text} className={`truncate ${TONE_TEXT[cell.tone]}`}>
+        <span
+          key={cell.text}
+          className={`truncate ${TONE_TEXT[cell.tone]} ${cell.wide === true ? "hidden @min-[680px]:inline" : ""}`}
+        >
           {cell.text}
         </span>
       ))}

@@ -68,7 +68,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
   const inspector = <Inspector feed={feed} summary={summary} selected={selected} running={running} />;
   return (
     <div className="flex min-w-0 flex-1">
-      <main className="flex min-w-0 flex-1 flex-col" data-testid="session" data-session={id}>
+      <main className="@container flex min-w-0 flex-1 flex-col" data-testid="session" data-session={id}>
         <TitleBar summary={summary} live={live} />
         <Overview
           session={id}

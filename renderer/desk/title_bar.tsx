@@ -79,16 +79,21 @@ function Facts({ summary }: { summary: SessionSummary }) {
   const cached = percent(fold.usage.cache_read_input_tokens, all);
   const folders = fold.resources.flatMap((resource) => (resource.type === "local_repository" ? [resource.path] : []));
   return (
-    <p className="flex min-w-0 gap-2.5 overflow-hidden pl-[22px] text-small whitespace-nowrap text-ink-2 [&>*+*]:before:mr-2.5 [&>*+*]:before:text-ink-3 [&>*+*]:before:content-['·']">
+    <p className="truncate pl-[22px] text-small text-ink-2">
       {folders.map((path) => (
-        <span key={path} className="truncate" title={path}>
+        <span key={path} title={path}>
           {folderName(path)}
+          <Dot />
         </span>
       ))}
-      <span className="truncate">{fold.agent.name}</span>
-      <span className="shrink-0">{fold.agent.model.id}</span>
+      <span className="hidden @min-[680px]:inline">
+        {fold.agent.name}
+        <Dot />
+      </span>
+      {fold.agent.model.id}
       {fold.sandbox !== null && (
-        <span className={`shrink-0 ${fold.sandbox.state === "lost" ? "text-bad" : ""}`}>
+        <span className={fold.sandbox.state === "lost" ? "text-bad" : ""}>
+          <Dot />
           {fold.sandbox.provider} sandbox{fold.sandbox.state === "ready" ? "" : ` ${fold.sandbox.state}`}
         </span>
       )}
@@ -96,13 +101,18 @@ function Facts({ summary }: { summary: SessionSummary }) {
         <Tip
           label={`${fold.usage.input_tokens} new, ${fold.usage.cache_creation_input_tokens} written to the cache, ${fold.usage.cache_read_input_tokens} read from it; ${fold.usage.output_tokens} out`}
         >
-          <span className="num shrink-0">
+          <span className="num">
+            <Dot />
             {tokens(all + fold.usage.output_tokens)} tokens{cached === null ? "" : ` (${cached} cached)`}
           </span>
         </Tip>
       )}
     </p>
   );
+}
+
+function Dot() {
+  return <span className="text-ink-3"> · </span>;
 }
 
 function SessionMenu({ summary }: { summary: SessionSummary }) {

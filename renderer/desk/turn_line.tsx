@@ -17,22 +17,23 @@ export const TurnLine = memo(function TurnLine({ turn, running }: TurnLineProps)
   const now = useNow(ticking);
   const active = activeMs(turn, ticking ? now : (turn.runningSince ?? 0));
   return (
-    <span className="flex h-7 items-center gap-3 pr-3 text-small text-ink-2">
-      <span className="shrink-0 font-medium text-ink">
-        {turn.number === 0 ? "Before the first turn" : `Turn ${turn.number}`}
-      </span>
+    <span className="flex h-7 items-center gap-3 pr-6 text-small text-ink-2">
+      <span className="shrink-0 font-medium text-ink">Turn {turn.number}</span>
       <time className="shrink-0 text-ink-3" dateTime={new Date(turn.at).toISOString()} title={exactTime(turn.at)}>
         {shortTime(turn.at)}
       </time>
       <span className="num flex min-w-0 gap-3 overflow-hidden whitespace-nowrap">
         {turnCells(turn).map((cell) => (
-          <span key={cell.text} className={`truncate ${TONE_TEXT[cell.tone]}`}>
+          <span
+            key={cell.text}
+            className={`${TONE_TEXT[cell.tone]} ${cell.wide === true ? "hidden @min-[680px]:inline" : ""}`}
+          >
             {cell.text}
           </span>
         ))}
       </span>
       <span className="leader" aria-hidden />
-      {turn.number > 0 && <span className="num shrink-0 text-ink">{duration(active)}</span>}
+      <span className="num shrink-0 text-ink">{duration(active)}</span>
     </span>
   );
 });

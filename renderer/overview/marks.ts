@@ -12,6 +12,9 @@ export interface Mark {
   from: number;
   to: number;
   tone: MarkTone;
+  /** Which of `slots` equal parts of the lane's height it takes: marks that overlap in time stand above each other. */
+  slot: number;
+  slots: number;
 }
 
 /** A place where one process ended and another took over. */
@@ -35,7 +38,7 @@ export function collectMarks(timeline: Timeline, now: number): Marks {
   let last: Row | null = null;
   const close = (to: number): void => {
     if (alive !== null && last !== null) {
-      out.marks.push({ row: last.id, lane: "sandbox", shape: "line", from: alive, to, tone: "quiet" });
+      out.marks.push({ row: last.id, lane: "sandbox", shape: "line", from: alive, to, tone: "quiet", ...WHOLE });
     }
     alive = null;
   };
@@ -47,20 +50,46 @@ export function collectMarks(timeline: Timeline, now: number): Marks {
     } else if (row.kind === "notice" && row.code === "sandbox_lost") close(row.at);
   }
   close(now);
+  stack(out.marks);
   return out;
+}
+
+const MAX_SLOTS = 3;
+const WHOLE = { slot: 0, slots: 1 };
+
+/** Gives overlapping bars of the tools lane their own part of its height. */
+function stack(marks: Mark[]): void {
+  const bars = marks.filter((mark) => mark.lane === "tools" && mark.shape === "bar").sort((a, b) => a.from - b.from);
+  let group: Mark[] = [];
+  let ends: number[] = [];
+  let until = Number.NEGATIVE_INFINITY;
+  const finish = (): void => {
+    for (const mark of group) mark.slots = ends.length;
+    group = [];
+    ends = [];
+  };
+  for (const mark of bars) {
+    if (mark.from >= until) finish();
+    const free = ends.findIndex((end) => end <= mark.from);
+    mark.slot = free >= 0 ? free : Math.min(ends.length, MAX_SLOTS - 1);
+    ends[mark.slot] = mark.to;
+    group.push(mark);
+    until = Math.max(until, mark.to);
+  }
+  finish();
 }
 
 function collect(row: Row, now: number, out: Marks): void {
   switch (row.kind) {
     case "message":
-      out.marks.push({ row: row.id, lane: "you", shape: "dot", from: row.at, to: row.at, tone: "plain" });
+      out.marks.push({ row: row.id, lane: "you", shape: "dot", from: row.at, to: row.at, tone: "plain", ...WHOLE });
       out.busy.push({ from: row.at, to: row.at });
       return;
     case "request": {
       const to = row.end ?? now;
       const bad = row.state === "failed" || row.state === "cut_off";
       const tone = bad ? "bad" : row.end === null ? "live" : row.state === "interrupted" ? "quiet" : "plain";
-      out.marks.push({ row: row.id, lane: "model", shape: "bar", from: row.at, to, tone });
+      out.marks.push({ row: row.id, lane: "model", shape: "bar", from: row.at, to, tone, ...WHOLE });
       out.busy.push({ from: row.at, to });
       return;
     }
@@ -69,7 +98,7 @@ function collect(row: Row, now: number, out: Marks): void {
     case "sandbox": {
       const to = row.end ?? now;
       const tone = row.state === "failed" || row.state === "lost" ? "bad" : row.end === null ? "live" : "plain";
-      out.marks.push({ row: row.id, lane: "sandbox", shape: "bar", from: row.at, to, tone });
+      out.marks.push({ row: row.id, lane: "sandbox", shape: "bar", from: row.at, to, tone, ...WHOLE });
       out.busy.push({ from: row.at, to });
       return;
     }
@@ -90,18 +119,18 @@ function collectTool(row: Extract<Row, { kind: "tool" }>, now: number, out: Mark
   if (row.asked) {
     const to = row.confirmation?.at ?? row.end ?? now;
     const tone = row.state === "waiting" ? "waiting" : "plain";
-    out.marks.push({ row: row.id, lane: "you", shape: "diamond", from: row.at, to, tone });
+    out.marks.push({ row: row.id, lane: "you", shape: "diamond", from: row.at, to, tone, ...WHOLE });
     out.gaps.push({ kind: "waiting", from: row.at, to, row: row.id });
   }
   if (row.startedAt === null) return;
   const to = row.end ?? now;
   const tone = TOOL_TONES[row.state] ?? (row.end === null ? "live" : "plain");
-  out.marks.push({ row: row.id, lane: "tools", shape: "bar", from: row.startedAt, to, tone });
+  out.marks.push({ row: row.id, lane: "tools", shape: "bar", from: row.startedAt, to, tone, ...WHOLE });
   out.busy.push({ from: row.startedAt, to });
 }
 
 function collectNotice(row: Extract<Row, { kind: "notice" }>, now: number, out: Marks): void {
-  const mark = { row: row.id, lane: row.lane, from: row.at, to: row.end ?? now };
+  const mark = { row: row.id, lane: row.lane, from: row.at, to: row.end ?? now, ...WHOLE };
   if (row.code === "cut_off") {
     out.boundaries.push({ row: row.id, at: row.at, label: row.what.replace(/^Cut off: /, "") });
     out.busy.push({ from: row.at, to: row.at });

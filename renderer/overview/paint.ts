@@ -69,12 +69,17 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture, palet
 
 function paintWindow(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {
   if (picture.window === null) return;
-  const x0 = screenX(picture.scale, picture.zoom, picture.window.from);
-  const x1 = Math.max(x0 + 6, screenX(picture.scale, picture.zoom, picture.window.to));
+  const { width } = picture.scale;
+  const x0 = Math.max(0, screenX(picture.scale, picture.zoom, picture.window.from) - 2);
+  const x1 = Math.min(width, Math.max(x0 + 8, screenX(picture.scale, picture.zoom, picture.window.to) + 2));
+  if (x1 - x0 > width * 0.97) return;
+  const bottom = HEIGHT - AXIS + 2;
   context.fillStyle = palette.selected;
-  context.globalAlpha = 0.55;
-  context.fillRect(x0 - 2, 0, x1 - x0 + 4, HEIGHT - AXIS + 2);
+  context.globalAlpha = 0.5;
+  context.fillRect(x0, 0, x1 - x0, bottom);
   context.globalAlpha = 1;
+  context.fillStyle = palette.ink3;
+  context.fillRect(x0, bottom, x1 - x0, 2);
 }
 
 const GAP_NAMES: Record<Stretch["kind"], string> = {
@@ -160,7 +165,12 @@ function paintMarks(context: CanvasRenderingContext2D, picture: Picture, palette
 function paintMark(context: CanvasRenderingContext2D, palette: Palette, mark: Mark, x0: number, x1: number): void {
   const y = laneY(mark.lane);
   const middle = y + LANE_HEIGHT / 2 - 0.5;
-  const color = mark.tone === "bad" ? palette.bad : mark.tone === "waiting" ? palette.accent : palette[mark.lane];
+  const color =
+    mark.tone === "bad" || mark.tone === "unknown"
+      ? palette.bad
+      : mark.tone === "waiting"
+        ? palette.accent
+        : palette[mark.lane];
   context.fillStyle = color;
   context.strokeStyle = color;
   context.lineWidth = 1.25;
@@ -194,8 +204,10 @@ function paintDiamond(context: CanvasRenderingContext2D, mark: Mark, x0: number,
 function paintBar(context: CanvasRenderingContext2D, mark: Mark, x0: number, x1: number, y: number): void {
   const width = Math.max(1.75, x1 - x0);
   const tall = mark.tone === "bad";
-  const top = y + (tall ? 1 : 3);
-  const height = LANE_HEIGHT - (tall ? 4 : 8);
+  const room = LANE_HEIGHT - (tall ? 4 : 7);
+  // Calls that run at the same time share the lane's height.
+  const height = mark.slots > 1 ? Math.max(2, (LANE_HEIGHT - 4) / mark.slots - 1) : room;
+  const top = mark.slots > 1 ? y + 1.5 + mark.slot * (height + 1) : y + (tall ? 1 : 3);
   if (mark.tone === "unknown") {
     context.setLineDash([2, 2]);
     context.strokeRect(x0 + 0.5, top, Math.max(3, width - 1), height);
@@ -247,23 +259,20 @@ function paintAxis(context: CanvasRenderingContext2D, picture: Picture, palette:
   context.fillStyle = palette.ink3;
   const y = HEIGHT - 4;
   const count = Math.max(2, Math.floor(scale.width / 130));
-  const first = timeAtScreenX(scale, zoom, 0);
-  const last = timeAtScreenX(scale, zoom, scale.width);
-  const fine = last - first < 600_000;
   let right = -20;
-  let day = "";
+  let day = new Date().toDateString();
   for (let i = 0; i <= count; i++) {
     const x = (i / count) * scale.width;
     const time = timeAtScreenX(scale, zoom, x);
+    const near = timeAtScreenX(scale, zoom, x + 60) - timeAtScreenX(scale, zoom, x - 60);
     const date = new Date(time).toDateString();
-    const text = date !== day || !fine ? shortTime(time) : clock(time);
-    day = date;
-    const label = fine && !text.includes(" ") ? clock(time) : text;
+    const label = date !== day ? shortTime(time) : near < 300_000 ? clock(time) : clock(time).slice(0, 5);
     const width = context.measureText(label).width;
     const at = Math.min(scale.width - width, Math.max(0, x - width / 2));
     if (at < right + 16) continue;
     context.textAlign = "left";
     context.fillText(label, at, y);
     right = at + width;
+    day = date;
   }
 }

@@ -15,8 +15,8 @@ describe("the scale", () => {
     ];
     const scale = makeScale(busy, [{ kind: "sleep", from: 70_000, to: 8 * HOUR - 10_000 }], 1000);
     expect(scale.stretches.map((stretch) => stretch.kind)).toEqual(["busy", "sleep", "busy"]);
-    expect(toX(scale, 60_000)).toBeCloseTo(470);
-    expect(toX(scale, 8 * HOUR)).toBeCloseTo(530);
+    expect(toX(scale, 60_000)).toBeCloseTo(456);
+    expect(toX(scale, 8 * HOUR)).toBeCloseTo(544);
   });
 
   it("cuts what was under way when the machine slept", () => {

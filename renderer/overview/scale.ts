@@ -103,7 +103,7 @@ function nameOf(pause: Span, gaps: readonly (Span & { kind: Exclude<StretchKind,
 function place(stretches: Stretch[], width: number): void {
   const pauses = stretches.filter((stretch) => stretch.kind !== "busy").length;
   const busyMs = stretches.reduce((sum, s) => sum + (s.kind === "busy" ? s.to - s.from : 0), 0);
-  const wished = Math.min(72, Math.max(24, width * 0.06));
+  const wished = Math.min(88, Math.max(24, width * 0.09));
   const pausePx = pauses === 0 ? 0 : Math.min(wished, (width * MAX_GAPS_SHARE) / pauses);
   const perMs = busyMs > 0 ? (width - pausePx * pauses) / busyMs : 0;
   let x = 0;

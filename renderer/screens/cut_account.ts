@@ -1,9 +1,7 @@
 /** What is known of a session that was cut off: told from its last events. */
 
-import type { StoredEvent } from "../../main/contract/events.ts";
-import type { SessionSummary, TimelineFrame } from "../../main/contract/local_api.ts";
-import { call } from "../api/local.ts";
-import { SseParser } from "../api/sse.ts";
+import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { readEvents } from "../api/local.ts";
 import { duration } from "../format/numbers.ts";
 import { millis, shortTime } from "../format/times.ts";
 import { buildTimeline } from "../timeline/append.ts";
@@ -27,28 +25,7 @@ const BACK = 600;
 /** Reads the last events of a session and tells what they say. */
 export async function readAccount(summary: SessionSummary, signal: AbortSignal): Promise<CutAccount> {
   const after = Math.max(0, summary.fold.last_seq - BACK);
-  const response = await call(`sessions/${encodeURIComponent(summary.id)}/timeline?after=${after}`, { signal });
-  return accountOf(summary, buildTimeline(await storedUntilNow(response)));
-}
-
-async function storedUntilNow(response: Response): Promise<StoredEvent[]> {
-  const events: StoredEvent[] = [];
-  const reader = response.body?.getReader();
-  if (reader === undefined) return events;
-  const parser = new SseParser();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return events;
-      for (const data of parser.push(value)) {
-        const frame = JSON.parse(data) as TimelineFrame;
-        if (frame.type === "caught_up") return events;
-        if (frame.type === "stored") events.push(frame.stored);
-      }
-    }
-  } finally {
-    await reader.cancel();
-  }
+  return accountOf(summary, buildTimeline(await readEvents(summary.id, after, BACK, signal)));
 }
 
 /** The account, from a timeline of the session's last events. */

@@ -35,12 +35,7 @@ export function Home() {
         </header>
         <Begin cut={cut} first={first} />
         <section className="space-y-1" aria-label="Checks" data-testid="checks">
-          <div className="flex items-center">
-            <h2 className="flex-1 text-meta font-medium tracking-wide text-ink-2 uppercase">On this machine</h2>
-            <Button look="ghost" icon={<RefreshCw size={14} aria-hidden />} onClick={refreshHealth}>
-              Check again
-            </Button>
-          </div>
+          <h2 className="text-meta font-medium tracking-wide text-ink-2 uppercase">On this machine</h2>
           {health === null ? (
             <p className="text-ink-2">Asking the engine…</p>
           ) : (
@@ -148,6 +143,16 @@ function Check({
         {extra !== null && <p className="truncate text-small text-ink-3">{extra}</p>}
         {check.advice !== null && <p className="text-ink-2">{check.advice}</p>}
       </div>
+      {check.state !== "ok" && (
+        <Button
+          look="ghost"
+          icon={<RefreshCw size={14} aria-hidden />}
+          onClick={refreshHealth}
+          aria-label={`Check ${name} again`}
+        >
+          Check again
+        </Button>
+      )}
     </li>
   );
 }

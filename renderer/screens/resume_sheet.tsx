@@ -34,7 +34,7 @@ export function ResumeSheet({ open }: { open: boolean }) {
         <ul className="divide-y divide-line">
           {cut.map((summary) => (
             <li key={summary.id}>
-              <Card summary={summary} live={live} />
+              <Card summary={summary} live={live} alone={cut.length === 1} />
             </li>
           ))}
         </ul>
@@ -67,7 +67,7 @@ export function ResumeSheet({ open }: { open: boolean }) {
   );
 }
 
-function Card({ summary, live }: { summary: SessionSummary; live: boolean }) {
+function Card({ summary, live, alone }: { summary: SessionSummary; live: boolean; alone: boolean }) {
   const account = useAccount(summary);
   const busy = useActions((state) => state.busy.has(`resume ${summary.id}`));
   return (
@@ -86,7 +86,7 @@ function Card({ summary, live }: { summary: SessionSummary; live: boolean }) {
           Look
         </Button>
         <Button
-          look="primary"
+          look={alone ? "primary" : "plain"}
           icon={<Play size={14} aria-hidden />}
           disabled={!live || busy}
           onClick={() => void resume(summary.id)}

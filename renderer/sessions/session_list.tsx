@@ -28,10 +28,10 @@ export function SessionList() {
       <div className="flex h-12 shrink-0 items-center gap-1 pr-2 pl-4">
         <button
           type="button"
-          className="flex-1 text-left text-lead font-semibold"
+          className="flex flex-1 items-center gap-2 text-left text-lead font-semibold"
           onClick={() => go({ screen: "home" })}
         >
-          Longhaul
+          <Mark /> Longhaul
         </button>
         <IconButton label="New session" hint="N" onClick={() => go({ screen: "new" })} data-testid="new-session">
           <Plus size={16} aria-hidden />
@@ -90,6 +90,16 @@ export function SessionList() {
         </IconButton>
       </div>
     </nav>
+  );
+}
+
+/** A line that is cut and goes on. */
+function Mark() {
+  return (
+    <svg viewBox="0 0 20 16" width="20" height="16" aria-hidden className="shrink-0">
+      <path d="M1 8h6M15 8h4" strokeWidth="2.5" strokeLinecap="round" className="stroke-ink-2" />
+      <path d="M11 4.2 14.8 8 11 11.8 7.2 8Z" className="fill-accent" />
+    </svg>
   );
 }
 

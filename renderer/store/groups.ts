@@ -3,6 +3,7 @@
 import { type OpenCall, waitsForClient } from "../../main/contract/fold_calls.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
 import { millis } from "../format/times.ts";
+import { firstPlainLine } from "../timeline/content.ts";
 
 export type Group = "needs_you" | "running" | "waiting" | "idle" | "archived";
 
@@ -47,17 +48,17 @@ export function reasonOf(summary: SessionSummary): string {
     return asked.length === 1 ? `approve ${asked[0]?.name ?? "a call"}` : `approve ${asked.length} calls`;
   if (work === "stopped") return fold.stop_reason?.type === "budget_reached" ? "budget reached" : "stopped";
   if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
-  if (activity === "running") return fold.last_act;
+  if (activity === "running") return firstPlainLine(fold.last_act);
   if (activity === "queued") return "waits for a free slot";
   if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : "retry planned";
   if (work === "client") return "waits for a program's result";
   if (fold.phase === "terminated") return "ended";
-  return fold.last_act;
+  return firstPlainLine(fold.last_act);
 }
 
 /** What a session is called: its title, or what it last did, or its id. */
 export function titleOf(summary: SessionSummary): string {
-  return summary.fold.title || summary.fold.last_act || summary.id;
+  return summary.fold.title || firstPlainLine(summary.fold.last_act) || summary.id;
 }
 
 function matches(summary: SessionSummary, words: readonly string[]): boolean {

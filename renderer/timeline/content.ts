@@ -68,6 +68,14 @@ export function countLines(text: string): number {
   return lines;
 }
 
+/** The first line of a Markdown text as plain words: marks of headings, lists, code and emphasis are left out. */
+export function firstPlainLine(text: string): string {
+  return firstLine(text)
+    .replace(/^(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+/, "")
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/(\*\*|__|`)(?=\S)(.*?\S)\1/g, "$2");
+}
+
 /** The first line with something on it, at most 240 characters, spaces collapsed. */
 export function firstLine(text: string): string {
   for (const line of text.slice(0, 4000).split("\n")) {

@@ -44,7 +44,8 @@ export class Flattener {
 
 function turnLines(timeline: Timeline, turn: Turn, index: number, shape: Shape): Line[] {
   const open = !shape.collapsed.has(turn.id);
-  const out: Line[] = [{ kind: "turn", id: turn.id, turn: index, open }];
+  // What came before the first turn needs no heading.
+  const out: Line[] = turn.number === 0 ? [] : [{ kind: "turn", id: turn.id, turn: index, open }];
   if (!open) return out;
   for (const id of timeline.children.get(turn.id) ?? []) pushRow(out, timeline, id, 2, shape);
   return out;

@@ -3,7 +3,17 @@ import type { EventOf, LonghaulEventOf, StoredEvent, WakeReason } from "../../ma
 import { duration, plural } from "../format/numbers.ts";
 import { millis } from "../format/times.ts";
 import type { NoticeCode, NoticeRow, NoticeTone, Turn } from "./row.ts";
-import { addRow, openTurn, replaceTurn, rowBase, rowOfKind, type Timeline, timeOf, updateRow } from "./timeline.ts";
+import {
+  addRow,
+  childrenOf,
+  openTurn,
+  replaceTurn,
+  rowBase,
+  rowOfKind,
+  type Timeline,
+  timeOf,
+  updateRow,
+} from "./timeline.ts";
 
 /** Adds a row for a fact that has no row of its own kind. */
 export function addNotice(
@@ -80,6 +90,7 @@ export function onCutOff(timeline: Timeline, event: LonghaulEventOf<"longhaul.cu
     end: to,
   });
   timeline.gaps.push({ kind: "no_engine", from, to, row: stored.event.id });
+  tellBeforeLease(timeline, stored.event.id);
   for (const id of event.calls_in_flight) {
     const row = rowOfKind(timeline, id, "tool");
     if (row?.end === null) updateRow(timeline, id, { state: "cut_off" });
@@ -105,6 +116,17 @@ export function onSleep(timeline: Timeline, event: LonghaulEventOf<"longhaul.sle
   if (turn !== null && turn.runningSince !== null) {
     replaceTurn(timeline, { ...turn, activeMs: turn.activeMs - event.seconds * 1000 });
   }
+}
+
+/** The cut came before the lease that noticed it: the list tells them in that order. */
+function tellBeforeLease(timeline: Timeline, cut: string): void {
+  const turn = timeline.turns.at(-1);
+  const ids = turn === undefined ? [] : childrenOf(timeline, turn.id);
+  const at = ids.length - 1;
+  const lease = timeline.latest.lease;
+  if (ids[at] !== cut || lease === null || ids[at - 1] !== lease) return;
+  ids[at - 1] = cut;
+  ids[at] = lease;
 }
 
 function stopped(turn: Turn, at: number): Turn {

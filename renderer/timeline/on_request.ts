@@ -1,7 +1,7 @@
 /** Model requests: their spans, answers, and compaction. */
 import type { EventOf, LonghaulEventOf, StoredEvent } from "../../main/contract/events.ts";
 import { tokens } from "../format/numbers.ts";
-import { firstLine, plainText } from "./content.ts";
+import { firstPlainLine, plainText } from "./content.ts";
 import type { RequestRow } from "./row.ts";
 import {
   addRow,
@@ -65,7 +65,7 @@ export function onAnswer(
 ): void {
   const row = rowOfKind(timeline, timeline.latest.request, "request");
   if (row === undefined) return;
-  const said = event.type === "agent.message" ? firstLine(plainText(event.content)) : "";
+  const said = event.type === "agent.message" ? firstPlainLine(plainText(event.content)) : "";
   updateRow(timeline, row.id, row.what === "" && said !== "" ? { what: said } : {}, stored);
 }
 

@@ -1,6 +1,6 @@
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useCallback, useRef } from "react";
 import { IconButton } from "./button.tsx";
 
 const PLACES = {
@@ -22,12 +22,20 @@ interface DialogProps {
 
 /** A dialog, drawer or sheet: keeps the focus inside, closes with Esc, gives the focus back. */
 export function Dialog({ open, onClose, title, place = "center", showTitle = true, testId, children }: DialogProps) {
+  const popup = useRef<HTMLDivElement>(null);
+  // Without something better to begin with, the dialog itself has the focus: not its close button.
+  const focus = useCallback((): HTMLElement | true => {
+    const wanted = popup.current?.querySelector<HTMLElement>("input, textarea, [data-autofocus]");
+    return wanted ?? popup.current ?? true;
+  }, []);
   return (
     <Base.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Base.Portal>
         <Base.Backdrop className="fixed inset-0 z-30 bg-[var(--scrim)]" />
         <Base.Popup
           data-testid={testId}
+          ref={popup}
+          initialFocus={focus}
           className={`fixed z-40 flex flex-col overflow-hidden bg-panel text-ink shadow-float outline-none ${PLACES[place]}`}
         >
           <div

@@ -56,6 +56,7 @@ export class LogBuilder {
     return this.add({ type: "user.message", content: [{ type: "text", text }] });
   }
 
+  /** The lease; the status follows at once, except after a take-over, which first tells of the cut. */
   wake(
     reason: "client_event" | "engine_start" | "retry" | "user",
     pid: number,
@@ -72,7 +73,7 @@ export class LogBuilder {
       reason,
       taken_over_from: takenOverFrom,
     });
-    this.add({ type: "session.status_running" });
+    if (takenOverFrom === null) this.add({ type: "session.status_running" });
     return this;
   }
 
