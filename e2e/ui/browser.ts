@@ -30,10 +30,10 @@ export async function openDesk(browser: Browser, product: Product, route = "", l
     viewport: { width: look.width ?? 1280, height: look.height ?? 800 },
     colorScheme: look.colorScheme ?? "light",
   });
-  await context.addInitScript(([key, token]) => localStorage.setItem(key ?? "", token ?? ""), [
-    "longhaul.token",
-    product.token,
-  ]);
+  await context.addInitScript(
+    ([key, token]) => localStorage.setItem(key ?? "", token ?? ""),
+    ["longhaul.token", product.token],
+  );
   const page = await context.newPage();
   await page.goto(`${product.url}/${route}`);
   return page;

@@ -1,4 +1,4 @@
-/** Live deltas: previews and tool output for whoever watches now. Never stored, never replayed (L5). */
+/** Live deltas: previews and tool output for whoever watches now. Never stored (L5). */
 import type { PreviewFrame } from "../contract/local_api.ts";
 
 export type LiveFrame =
@@ -7,8 +7,19 @@ export type LiveFrame =
 
 type Watcher = (frame: LiveFrame) => void;
 
+/** Beyond this the beginning of a message is not caught up with; its stored event brings all of it. */
+const MAX_CATCH_UP_CHARS = 1_000_000;
+
+/** The message that streams now: what a watcher that comes in its middle is shown first. */
+interface Open {
+  start: PreviewFrame;
+  id: string;
+  text: string;
+}
+
 export class LiveDeltas {
   readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #open = new Map<string, Open[]>();
 
   /** Calls `watcher` with every frame of the session from now on. Returns the unsubscriber. */
   watch(sessionId: string, watcher: Watcher): () => void {
@@ -21,13 +32,38 @@ export class LiveDeltas {
     };
   }
 
-  /** True when somebody watches: producing a frame for nobody is wasted work. */
-  isWatched(sessionId: string): boolean {
-    return this.#watchers.has(sessionId);
+  /**
+   * {@link watch}, preceded by what has streamed of the answer in flight: for the timeline, which may be opened in the
+   * middle of it. The contract's streams never replay, so they must not use this.
+   */
+  join(sessionId: string, watcher: Watcher): () => void {
+    for (const { start, id, text } of this.#open.get(sessionId) ?? []) {
+      watcher({ type: "preview", frame: start });
+      if (text === "") continue;
+      const delta = { type: "content_delta" as const, index: 0, content: { type: "text" as const, text } };
+      watcher({ type: "preview", frame: { type: "event_delta", event_id: id, delta } });
+    }
+    return this.watch(sessionId, watcher);
   }
 
   /** Hands a frame to every watcher. A watcher must not throw. */
   publish(sessionId: string, frame: LiveFrame): void {
+    if (frame.type === "preview") this.#remember(sessionId, frame.frame);
     for (const watcher of this.#watchers.get(sessionId) ?? []) watcher(frame);
+  }
+
+  /** The answer in flight has ended: its stored events take over. */
+  ended(sessionId: string): void {
+    this.#open.delete(sessionId);
+  }
+
+  #remember(sessionId: string, frame: PreviewFrame): void {
+    const open = this.#open.get(sessionId) ?? [];
+    if (frame.type === "event_start") {
+      this.#open.set(sessionId, [...open, { start: frame, id: frame.event.id, text: "" }]);
+      return;
+    }
+    const message = open.find((each) => each.id === frame.event_id);
+    if (message !== undefined && message.text.length < MAX_CATCH_UP_CHARS) message.text += frame.delta.content.text;
   }
 }

@@ -21,7 +21,9 @@ export class LiveText {
   preview(frame: PreviewFrame): void {
     if (frame.type === "event_start") {
       const kind = frame.event.type === "agent.thinking" ? "thinking" : "message";
-      this.previews = [...this.previews, { id: frame.event.id, kind, text: "" }];
+      // After a reconnect the engine sends the answer in flight again from its beginning.
+      const others = this.previews.filter((preview) => preview.id !== frame.event.id);
+      this.previews = [...others, { id: frame.event.id, kind, text: "" }];
       return;
     }
     const { text } = frame.delta.content;

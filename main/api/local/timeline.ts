@@ -27,7 +27,7 @@ export function mountTimeline(api: Api, deps: Deps): void {
       path: c.req.path,
       afterSeq,
       hydrate: false,
-      live: true,
+      live: "join",
       activity: true,
       follower: (writer, inbox) => timelineFollower(deps, sessionId, writer, inbox),
     });

@@ -1,5 +1,6 @@
 /** Follows one session's ledger by position: each event once, in order, whatever the speed of the reader. */
 import type { StoredEvent } from "../../contract/events.ts";
+import type { LiveFrame } from "../../session/live.ts";
 import type { Deps } from "../http/context.ts";
 import { asApiError, isOurFault } from "../http/failure.ts";
 import { existingSession } from "../v1/sessions/session.ts";
@@ -29,7 +30,8 @@ export interface FollowOptions {
   afterSeq: number | null;
   /** false: large bodies stay markers. */
   hydrate: boolean;
-  live: boolean;
+  /** Live frames: none, those from now on, or those preceded by what has streamed of the answer in flight. */
+  live: "none" | "watch" | "join";
   activity: boolean;
   follower: (writer: SseWriter, inbox: Inbox) => Follower;
 }
@@ -52,7 +54,10 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
       }
     }),
   ];
-  if (options.live) stops.push(deps.live.watch(sessionId, (frame) => inbox.live(frame)));
+  if (options.live !== "none") {
+    const watcher = (frame: LiveFrame): void => inbox.live(frame);
+    stops.push(options.live === "join" ? deps.live.join(sessionId, watcher) : deps.live.watch(sessionId, watcher));
+  }
   if (options.activity) {
     stops.push(
       deps.orchestrator.onActivity((id) => {

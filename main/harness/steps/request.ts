@@ -85,6 +85,8 @@ export async function ask(
       error instanceof ModelError ? error : new ModelError("failed", `The model request failed: ${String(error)}`);
     await emit(failureEvents(view.fold, sent.id, failure, ports));
     return null;
+  } finally {
+    ports.live.ended(view.sessionId);
   }
 }
 

@@ -26,7 +26,7 @@ export function streamEvents(c: ApiContext, deps: Deps): Promise<Response> {
     path: c.req.path,
     afterSeq: null,
     hydrate: true,
-    live: deltas.size > 0,
+    live: deltas.size > 0 ? "watch" : "none",
     activity: false,
     follower: (writer, inbox) => publicFollower(deps, sessionId, deltas, writer, inbox),
   });
