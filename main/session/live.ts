@@ -46,6 +46,11 @@ export class LiveDeltas {
     return this.watch(sessionId, watcher);
   }
 
+  /** True while somebody watches: a reader that has gone must not be kept. */
+  isWatched(sessionId: string): boolean {
+    return this.#watchers.has(sessionId);
+  }
+
   /** Hands a frame to every watcher. A watcher must not throw. */
   publish(sessionId: string, frame: LiveFrame): void {
     if (frame.type === "preview") this.#remember(sessionId, frame.frame);
