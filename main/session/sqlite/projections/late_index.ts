@@ -16,6 +16,8 @@ import type { MinuteTable } from "./minutes.ts";
 const QUIET_MS = 250;
 /** It begins anyway when it was put off for this long. */
 const PATIENCE_MS = 10_000;
+/** Pause between two transactions while appends go on: late work takes a few hundredths of the time, not the half. */
+const BUSY_PAUSE_MS = 250;
 /** Events per transaction: a few milliseconds during which nothing else runs. */
 const SLICE = 64;
 
@@ -90,6 +92,7 @@ export class LateIndex {
   close(): void {
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const id of this.#waiting.values()) this.#refresh(id);
     for (let slices = 0; this.#waiting.size > 0 && slices < 50; slices++) this.#attempt();
   }
 
@@ -165,9 +168,11 @@ export class LateIndex {
   #work(): void {
     const now = performance.now();
     const quiet = now - this.#lastAt;
-    if (quiet < QUIET_MS && now - this.#firstAt < PATIENCE_MS) return this.#arm(QUIET_MS - quiet);
+    const isBusy = quiet < QUIET_MS;
+    if (isBusy && now - this.#firstAt < PATIENCE_MS) return this.#arm(QUIET_MS - quiet);
     this.#timer = null;
     if (this.#closed || !this.#attempt()) return;
+    if (isBusy) return this.#arm(BUSY_PAUSE_MS);
     setImmediate(() => {
       if (this.#timer === null) this.#work();
     });
@@ -183,9 +188,18 @@ export class LateIndex {
     } catch (error) {
       if (this.#heal(error)) return true;
       this.#waiting.delete(no);
+      this.#refresh(id);
       this.#report(`Search and overview of ${id} could not be updated: ${String(error)}. Its events are safe.`);
     }
     return true;
+  }
+
+  #refresh(id: string): void {
+    try {
+      this.#refreshRow(id);
+    } catch (error) {
+      this.#report(`The session list could not be updated for ${id}: ${String(error)}. Its events are safe.`);
+    }
   }
 
   /** False when the session has nothing left to take in. */
@@ -193,7 +207,7 @@ export class LateIndex {
     const [events = []] = this.#rows.slices(no, id, { after_seq: this.#progress.get(no) ?? 0, limit: SLICE });
     if (events.length > 0) this.#db.transaction(() => this.#takeIn(no, events)).immediate();
     if (events.length === SLICE) return true;
-    this.#refreshRow(id);
+    this.#refresh(id);
     return false;
   }
 

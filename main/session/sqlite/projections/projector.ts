@@ -32,6 +32,9 @@ export interface ProjectionParts {
   report: (problem: string) => void;
 }
 
+/** A row's fold is at most this far behind its events: what a start after a crash has to fold again. */
+const MAX_BEHIND = 500;
+
 interface StaleSession {
   no: number;
   id: string;
@@ -68,7 +71,8 @@ export class Projector {
    */
   append(state: SessionState, events: readonly StoredEvent[]): SessionFold | null {
     const { no, id, fold, written } = state;
-    const rowIsRight = written !== null && sameColumns(fold, written);
+    const isNear = written !== null && fold.last_seq - written.last_seq < MAX_BEHIND;
+    const rowIsRight = isNear && sameColumns(fold, written);
     if (this.#broken.has(id) || (rowIsRight && !events.some(({ event }) => concernsPlaces(event)))) return written;
     this.#mark.run();
     try {

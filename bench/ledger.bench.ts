@@ -1,0 +1,179 @@
+/**
+ * The ledger against what it stands on: a bare fdatasync, and a bare better-sqlite3 insert in the same mode. Variants
+ * take turns within one run, so that a noisy disk disturbs all of them alike; ratios are between neighbours.
+ */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import Database from "better-sqlite3";
+import type { EventDraft } from "../main/contract/events.ts";
+import { fileBlobStore } from "../main/session/blobs.ts";
+import { openSqliteLedger, type SqliteStore } from "../main/session/sqlite/open.ts";
+import { agentMessage, sessionCreated } from "../main/session/testing/drafts.ts";
+
+const ROUNDS = 40;
+/** Operations per round and variant; fewer of the large ones. */
+const opsPerRound = (events: number): number => (events === 100 ? 4 : 20);
+/** About 1 KB as JSON. */
+const TEXT = "the quick brown fox jumps over the lazy dog ".repeat(21);
+const SESSION = "sesn_01KAJ0BENCH000000000000000";
+
+interface Variant {
+  name: string;
+  /** Events per operation. */
+  events: number;
+  /** Name of the variant that this one is compared with. */
+  baseline: string | null;
+  operate: () => Promise<void> | void;
+}
+
+interface Row {
+  name: string;
+  p50_ms: number;
+  p95_ms: number;
+  events_per_s: number;
+  /** Baseline's p50 over this one's: 1 is as fast. */
+  ratio: number | null;
+}
+
+function draft(): EventDraft {
+  return agentMessage(TEXT);
+}
+
+function bareFlush(dir: string): () => void {
+  const handle = fs.openSync(path.join(dir, "bare.log"), "a");
+  return () => {
+    fs.writeSync(handle, `${JSON.stringify(draft())}\n`);
+    fs.fdatasyncSync(handle);
+  };
+}
+
+/** The least that keeps an event: one table, no index, no chain, no fold. */
+function bareInsert(dir: string): (count: number) => void {
+  const db = new Database(path.join(dir, "bare.db"));
+  db.pragma("journal_mode = WAL");
+  db.pragma("synchronous = FULL");
+  db.exec(
+    "CREATE TABLE events (pos INTEGER PRIMARY KEY, session_id TEXT, seq INTEGER, type TEXT, at TEXT, event TEXT)",
+  );
+  const insert = db.prepare("INSERT INTO events (session_id, seq, type, at, event) VALUES (?, ?, ?, ?, ?)");
+  const [begin, commit] = [db.prepare("BEGIN IMMEDIATE"), db.prepare("COMMIT")];
+  let seq = 0;
+  return (count) => {
+    begin.run();
+    for (let index = 0; index < count; index++) {
+      const event = draft();
+      insert.run(SESSION, ++seq, event.type, new Date().toISOString(), JSON.stringify(event));
+    }
+    commit.run();
+  };
+}
+
+function variants(dir: string, { ledger }: SqliteStore): Variant[] {
+  const bare = bareInsert(dir);
+  const many = (count: number): EventDraft[] => Array.from({ length: count }, draft);
+  const ours = (count: number): Variant[] => [
+    { name: `bare better-sqlite3, ${count} per commit`, events: count, baseline: null, operate: () => bare(count) },
+    {
+      name: count === 1 ? "emitEvent, one after the other" : `emitEvents of ${count}`,
+      events: count,
+      baseline: `bare better-sqlite3, ${count} per commit`,
+      operate: async () => void (await ledger.emitEvents(SESSION, many(count))),
+    },
+  ];
+  const concurrent = (count: number): Variant => ({
+    name: `${count} × emitEvent at once`,
+    events: count,
+    baseline: `bare better-sqlite3, ${count} per commit`,
+    operate: async () => void (await Promise.all(many(count).map((one) => ledger.emitEvent(SESSION, one)))),
+  });
+  const flush: Variant = { name: "bare write + fdatasync", events: 1, baseline: null, operate: bareFlush(dir) };
+  return [flush, ...ours(1), ...ours(10), concurrent(10), ...ours(100), concurrent(100)];
+}
+
+function quantile(values: readonly number[], q: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN;
+}
+
+async function appendRows(dir: string, store: SqliteStore): Promise<Row[]> {
+  const all = variants(dir, store);
+  const times = new Map(all.map(({ name }) => [name, [] as number[]]));
+  // The first rounds warm up the compiler and let the logs reach their full size: after that they are overwritten.
+  for (let round = -10; round < ROUNDS; round++) {
+    for (const { name, events, operate } of all) {
+      for (let count = 0; count < opsPerRound(events); count++) {
+        const start = performance.now();
+        await operate();
+        if (round >= 0) times.get(name)?.push(performance.now() - start);
+      }
+    }
+  }
+  return all.map(({ name, events, baseline }) => {
+    const own = times.get(name) ?? [];
+    const p50_ms = quantile(own, 0.5);
+    const ratio = baseline === null ? null : quantile(times.get(baseline) ?? [], 0.5) / p50_ms;
+    return { name, p50_ms, p95_ms: quantile(own, 0.95), events_per_s: (events * 1000) / p50_ms, ratio };
+  });
+}
+
+async function readRow(store: SqliteStore, count: number): Promise<Row> {
+  const times: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const start = performance.now();
+    let read = 0;
+    for await (const stored of store.ledger.getEvents(SESSION, { limit: count })) read += stored.seq > 0 ? 1 : 0;
+    if (read !== count) throw new Error(`read ${read} events instead of ${count}`);
+    times.push(performance.now() - start);
+  }
+  const p50_ms = quantile(times, 0.5);
+  const name = `getEvents of ${count.toLocaleString("en")}`;
+  return { name, p50_ms, p95_ms: quantile(times, 0.95), events_per_s: (count * 1000) / p50_ms, ratio: null };
+}
+
+async function restartRow(dir: string, store: SqliteStore): Promise<{ store: SqliteStore; row: Row }> {
+  await store.close();
+  const start = performance.now();
+  const again = openSqliteLedger({ dataDir: dir, blobs: fileBlobStore(path.join(dir, "blobs")) });
+  const record = await again.ledger.getSession(SESSION);
+  const p50_ms = performance.now() - start;
+  const name = `open and getSession at ${(record?.last_seq ?? 0).toLocaleString("en")} events`;
+  return { store: again, row: { name, p50_ms, p95_ms: p50_ms, events_per_s: Number.NaN, ratio: null } };
+}
+
+function table(rows: readonly Row[]): string {
+  const head = ["", "p50 ms", "p95 ms", "events/s", "of bare"];
+  const lines = rows.map(({ name, p50_ms, p95_ms, events_per_s, ratio }) => [
+    name,
+    p50_ms.toFixed(3),
+    p95_ms.toFixed(3),
+    Number.isNaN(events_per_s) ? "" : Math.round(events_per_s).toLocaleString("en"),
+    ratio === null ? "" : `${Math.round(ratio * 100)} %`,
+  ]);
+  const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)));
+  const format = (line: readonly string[]): string =>
+    line
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join("  ");
+  return [head, ...lines].map(format).join("\n");
+}
+
+/** Measures appends, reads and a restart on a ledger in the temporary folder's file system. */
+export async function run(): Promise<{ table: string; json: object }> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "longhaul-bench-"));
+  let store = openSqliteLedger({ dataDir: dir, blobs: fileBlobStore(path.join(dir, "blobs")) });
+  try {
+    await store.ledger.createSession(SESSION, [sessionCreated()]);
+    const rows = await appendRows(dir, store);
+    let { last_seq } = (await store.ledger.getSession(SESSION)) ?? { last_seq: 0 };
+    for (; last_seq < 100_000; last_seq += 500)
+      await store.ledger.emitEvents(SESSION, Array.from({ length: 500 }, draft));
+    rows.push(await readRow(store, 10_000), await readRow(store, 100_000));
+    const restarted = await restartRow(dir, store);
+    store = restarted.store;
+    rows.push(restarted.row);
+    return { table: table(rows), json: { rows } };
+  } finally {
+    await store.close();
+    fs.rmSync(dir, { recursive: true, force: true });
+  }
+}
