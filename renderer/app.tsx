@@ -122,7 +122,7 @@ function useCutOffOffer(): void {
     if (key === "" || load("offered", "", isString) === key) return;
     // A session that was only just created is taken up within moments: that is no cut.
     const timer = setTimeout(() => {
-      if (useOverlay.getState().overlay !== null) return;
+      if (useOverlay.getState().overlay !== null || useRoute.getState().route.screen === "new") return;
       save("offered", key);
       openOverlay("resume");
     }, 2500);

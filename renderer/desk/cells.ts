@@ -138,7 +138,7 @@ function requestOutcome(row: RequestRow, running: boolean): Cell[] {
 function toolOutcome(row: ToolRow, running: boolean): Cell[] {
   const cells: Cell[] = [];
   const unfinished = row.state === "running" || row.state === "requested";
-  if (row.settled === "collected") cells.push({ text: "collected after the cut", tone: "plain" });
+  if (row.settled === "collected") cells.push({ text: "collected", tone: "plain" });
   if (row.settled === "reattached") cells.push({ text: "re-attached", tone: "plain" });
   if (row.settled === "run_again") cells.push({ text: "run again", tone: "plain" });
   if (row.delta !== null && row.state === "ok") {

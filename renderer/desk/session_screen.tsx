@@ -65,7 +65,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
       </p>
     );
   }
-  const inspector = <Inspector feed={feed} summary={summary} selected={selected} running={running} />;
+  const shown = { feed, summary, selected, running };
   return (
     <div className="flex min-w-0 flex-1">
       <main className="@container flex min-w-0 flex-1 flex-col" data-testid="session" data-session={id}>
@@ -92,7 +92,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
       </main>
       {wide && inspectorOpen && (
         <aside aria-label="Inspector" className="flex w-[400px] shrink-0 flex-col border-l border-line bg-panel">
-          {inspector}
+          <Inspector {...shown} />
         </aside>
       )}
       {!wide && (
@@ -100,9 +100,10 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
           open={inspectorOpen && selected !== null}
           onClose={() => setInspectorOpen(false)}
           title="Inspector"
+          showTitle={false}
           place="right"
         >
-          {inspector}
+          <Inspector {...shown} onClose={() => setInspectorOpen(false)} />
         </Dialog>
       )}
     </div>

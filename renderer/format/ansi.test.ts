@@ -26,6 +26,10 @@ describe("terminal output", () => {
     ).toBe("ablinkc");
   });
 
+  it("spells out marks that turn the direction of text", () => {
+    expect(stripAnsi("rm \u202Egpj.exe")).toBe("rm [U+202E]gpj.exe");
+  });
+
   it("shows the last state of a rewritten line", () => {
     expect(stripAnsi("10%\r50%\r100%\nnext\r\nend")).toBe("100%\nnext\nend");
   });

@@ -2,6 +2,7 @@
  * Terminal output as styled pieces of plain text. Colours and weights are kept; every other control sequence is dropped,
  * so nothing that a program prints can move the cursor, set a title or reach the page as markup.
  */
+import { visible } from "./visible.ts";
 
 export interface AnsiPiece {
   text: string;
@@ -38,7 +39,7 @@ export function parseAnsi(text: string): AnsiPiece[] {
   let from = 0;
   const source = overwrite(text);
   const push = (raw: string): void => {
-    const clean = raw.replace(CONTROL, "");
+    const clean = visible(raw.replace(CONTROL, ""));
     if (clean !== "") pieces.push({ text: clean, ...style });
   };
   for (const match of source.matchAll(ESCAPE)) {
@@ -52,7 +53,7 @@ export function parseAnsi(text: string): AnsiPiece[] {
 
 /** The text alone. */
 export function stripAnsi(text: string): string {
-  return overwrite(text).replace(ESCAPE, "").replace(CONTROL, "");
+  return visible(overwrite(text).replace(ESCAPE, "").replace(CONTROL, ""));
 }
 
 /** Progress bars rewrite their line with a carriage return: only the last state is worth a line. */

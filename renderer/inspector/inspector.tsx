@@ -29,16 +29,18 @@ interface InspectorProps {
   summary: SessionSummary;
   selected: string | null;
   running: boolean;
+  /** Given where the inspector lies over the desk: closes it. */
+  onClose?: () => void;
 }
 
 /** Everything about what is selected; about the whole session when nothing is. */
-export function Inspector({ feed, summary, selected, running }: InspectorProps) {
+export function Inspector({ feed, summary, selected, running, onClose }: InspectorProps) {
   const tab = usePrefs((state) => state.tab);
   const row = selected === null ? undefined : feed.timeline.rows.get(selected);
   const turn = selected === null ? undefined : feed.timeline.turns.find((candidate) => candidate.id === selected);
   return (
     <div className="flex min-h-0 flex-1 flex-col" data-testid="inspector">
-      <Head session={feed.id} row={row} turn={turn} />
+      <Head session={feed.id} row={row} turn={turn} onClose={onClose} />
       <div role="tablist" aria-label="Inspector" className="flex shrink-0 gap-1 border-b border-line px-2">
         {TABS.map(({ id, label }) => (
           <button
@@ -90,27 +92,28 @@ function content(
   }
 }
 
-function Head({ session, row, turn }: { session: string; row: Row | undefined; turn: Turn | undefined }) {
+interface HeadProps {
+  session: string;
+  row: Row | undefined;
+  turn: Turn | undefined;
+  onClose: (() => void) | undefined;
+}
+
+function Head({ session, row, turn, onClose }: HeadProps) {
   const id = row?.id ?? turn?.id;
   const title = row !== undefined ? labelOf(row) : turn !== undefined ? `Turn ${turn.number}` : "This session";
   const tone = row === undefined ? "" : isBad(row) ? "text-bad" : LANE_TEXT[row.lane];
+  const link = (event: string): string =>
+    `${location.origin}${location.pathname}${routeHash({ screen: "session", id: session, event })}`;
+  const leave = onClose ?? ((): void => go({ screen: "session", id: session, event: null }, true));
   return (
     <div className="flex h-10 shrink-0 items-center gap-1 pr-2 pl-4">
       <h2 className={`min-w-0 flex-1 truncate font-semibold ${tone}`}>{title}</h2>
-      {id !== undefined && (
-        <>
-          <CopyButton
-            text={`${location.origin}${location.pathname}${routeHash({ screen: "session", id: session, event: id })}`}
-            label="Copy link"
-          />
-          <IconButton
-            label="Back to the session"
-            hint="Esc"
-            onClick={() => go({ screen: "session", id: session, event: null }, true)}
-          >
-            <X size={14} aria-hidden />
-          </IconButton>
-        </>
+      {id !== undefined && <CopyButton text={link(id)} label="Copy link" />}
+      {(id !== undefined || onClose !== undefined) && (
+        <IconButton label={onClose === undefined ? "Back to the session" : "Close"} hint="Esc" onClick={leave}>
+          <X size={14} aria-hidden />
+        </IconButton>
       )}
     </div>
   );

@@ -142,7 +142,7 @@ function ToolFacts({ feed, row, running, common }: { feed: Feed; row: ToolRow; r
           ],
           ["Reason", confirmation?.message ?? null],
           ["Outcome", outcome.length > 0 ? outcome.join(", ") : row.state === "ok" ? "done" : null],
-          ["Dispatched", row.attempts > 1 ? `${row.attempts} times; the sandbox ran it once` : null],
+          ["Dispatched", row.attempts > 1 ? dispatches(row) : null],
         ]}
       />
       {row.state === "unknown" && (
@@ -169,6 +169,11 @@ function ToolFacts({ feed, row, running, common }: { feed: Feed; row: ToolRow; r
       )}
     </>
   );
+}
+
+function dispatches(row: ToolRow): string {
+  const once = row.settled === "collected" || row.settled === "reattached";
+  return `${row.attempts} times${once ? "; the sandbox ran it once" : ""}`;
 }
 
 function NoticeFacts({ feed, row, common }: { feed: Feed; row: NoticeRow; common: Common }) {

@@ -42,7 +42,7 @@ export function ToolTable({ feed, turn }: { feed: Feed; turn: Turn | null }) {
         <thead className="text-left text-ink-3">
           <tr>
             {["Tool", "Calls", "Failed", "Median", "Longest"].map((head, column) => (
-              <th key={head} scope="col" className={`py-0.5 font-normal ${column > 0 ? "text-right" : ""}`}>
+              <th key={head} scope="col" className={`py-0.5 font-normal ${column > 0 ? "pl-3 text-right" : ""}`}>
                 {head}
               </th>
             ))}
@@ -56,11 +56,17 @@ export function ToolTable({ feed, turn }: { feed: Feed; turn: Turn | null }) {
             const failed = rows.filter((row) => row.state === "failed").length;
             return (
               <tr key={name}>
-                <td className="py-0.5 text-tools">{name}</td>
-                <td className="text-right">{rows.length}</td>
-                <td className={`text-right ${failed > 0 ? "text-bad" : "text-ink-3"}`}>{failed}</td>
-                <td className="text-right">{times.length === 0 ? "–" : duration(times[times.length >> 1] ?? 0)}</td>
-                <td className="text-right">{times.length === 0 ? "–" : duration(times.at(-1) ?? 0)}</td>
+                <td className="w-full max-w-0 truncate py-0.5 pr-2 text-tools" title={name}>
+                  {name}
+                </td>
+                <td className="pl-3 text-right whitespace-nowrap">{rows.length}</td>
+                <td className={`pl-3 text-right ${failed > 0 ? "text-bad" : "text-ink-3"}`}>{failed}</td>
+                <td className="pl-3 text-right whitespace-nowrap">
+                  {times.length === 0 ? "–" : duration(times[times.length >> 1] ?? 0)}
+                </td>
+                <td className="pl-3 text-right whitespace-nowrap">
+                  {times.length === 0 ? "–" : duration(times.at(-1) ?? 0)}
+                </td>
               </tr>
             );
           })}

@@ -63,6 +63,7 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture, palet
   for (const stretch of scale.stretches) paintStretch(context, picture, palette, stretch);
   const boxes = paintMarks(context, picture, palette);
   paintBoundaries(context, picture, palette);
+  for (const stretch of scale.stretches) paintGapName(context, picture, palette, stretch);
   paintAxis(context, picture, palette);
   return boxes;
 }
@@ -120,8 +121,16 @@ function paintStretch(context: CanvasRenderingContext2D, picture: Picture, palet
     context.fillStyle = palette.lineStrong;
     for (let y = TOP + 1; y < bottom; y += 5) context.fillRect((x0 + x1) / 2, y, 1, 2);
   }
+}
+
+/** Names of gaps, above everything that crosses them. */
+function paintGapName(context: CanvasRenderingContext2D, picture: Picture, palette: Palette, stretch: Stretch): void {
+  const { scale, zoom } = picture;
+  const x0 = screenX(scale, zoom, stretch.from);
+  const x1 = screenX(scale, zoom, stretch.to);
+  const bottom = HEIGHT - AXIS;
   const name = GAP_NAMES[stretch.kind];
-  if (name === "" || x1 - x0 < 46) return;
+  if (name === "" || x1 - x0 < 46 || x1 < 0 || x0 > scale.width) return;
   context.font = FONT;
   context.textAlign = "center";
   const half = context.measureText(name).width / 2 + 4;

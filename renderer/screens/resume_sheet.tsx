@@ -24,7 +24,7 @@ export function ResumeSheet({ open }: { open: boolean }) {
     <Dialog
       open={open}
       onClose={closeOverlay}
-      title={cut.length === 0 ? "Nothing to resume" : "Cut off before they were done"}
+      title={cut.length === 0 ? "Nothing to resume" : "These wait for your Resume"}
       testId="resume-sheet"
     >
       <div className="min-h-0 flex-1 overflow-y-auto">

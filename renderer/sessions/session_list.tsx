@@ -21,6 +21,7 @@ export function SessionList() {
   const filter = usePrefs((state) => state.filter);
   const folded = usePrefs((state) => state.foldedGroups);
   const groups = useMemo(() => groupSessions(sessions.values(), filter), [sessions, filter]);
+  const live = useEngine((state) => state.connection === "open");
   const resumable = [...sessions.values()].filter(needsResume).length;
   const empty = groups.every((group) => group.sessions.length === 0);
   return (
@@ -53,6 +54,7 @@ export function SessionList() {
                     <ChevronRight size={10} aria-hidden className={folded.has(group.id) ? "" : "rotate-90"} />
                     <span className={`flex-1 text-left ${group.id === "needs_you" ? "text-accent-text" : ""}`}>
                       {group.label}
+                      {group.id === "running" && !live && " when last seen"}
                     </span>
                     <span className="num text-ink-3">{group.sessions.length}</span>
                   </button>

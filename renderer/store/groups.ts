@@ -1,9 +1,10 @@
 /** Sorts sessions by what they need. "Running" is what the engine says it does now, never what a log once said. */
 
+import type { SessionFold } from "../../main/contract/fold.ts";
 import { type OpenCall, waitsForClient } from "../../main/contract/fold_calls.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
-import { millis } from "../format/times.ts";
-import { firstPlainLine } from "../timeline/content.ts";
+import { millis, shortTime } from "../format/times.ts";
+import { firstLine, firstPlainLine } from "../timeline/content.ts";
 
 export type Group = "needs_you" | "running" | "waiting" | "idle" | "archived";
 
@@ -50,15 +51,19 @@ export function reasonOf(summary: SessionSummary): string {
   if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
   if (activity === "running") return firstPlainLine(fold.last_act);
   if (activity === "queued") return "waits for a free slot";
-  if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : "retry planned";
+  if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : retryText(fold);
   if (work === "client") return "waits for a program's result";
   if (fold.phase === "terminated") return "ended";
   return firstPlainLine(fold.last_act);
 }
 
+function retryText(fold: SessionFold): string {
+  return fold.retry === null ? "retry planned" : `retry at ${shortTime(millis(fold.retry.at))}`;
+}
+
 /** What a session is called: its title, or what it last did, or its id. */
 export function titleOf(summary: SessionSummary): string {
-  return summary.fold.title || firstPlainLine(summary.fold.last_act) || summary.id;
+  return firstLine(summary.fold.title ?? "") || firstPlainLine(summary.fold.last_act) || summary.id;
 }
 
 function matches(summary: SessionSummary, words: readonly string[]): boolean {

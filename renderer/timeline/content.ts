@@ -1,5 +1,6 @@
 /** Reads the bodies of events. Texts over 64 KiB arrive as markers; everything here treats both alike. */
 import type { BlobMarker } from "../../main/contract/local_api.ts";
+import { visible } from "../format/visible.ts";
 
 export type Part =
   | { kind: "text"; text: string }
@@ -79,7 +80,7 @@ export function firstPlainLine(text: string): string {
 /** The first line with something on it, at most 240 characters, spaces collapsed. */
 export function firstLine(text: string): string {
   for (const line of text.slice(0, 4000).split("\n")) {
-    const clean = line.replace(/\s+/g, " ").trim();
+    const clean = visible(line.replace(/\s+/g, " ").trim());
     if (clean !== "") return clean.length > 240 ? `${clean.slice(0, 239)}…` : clean;
   }
   return "";

@@ -1,7 +1,7 @@
 /** Statuses, errors, leases, and the ways in which running is cut off. */
 import type { EventOf, LonghaulEventOf, StoredEvent, WakeReason } from "../../main/contract/events.ts";
 import { duration, plural } from "../format/numbers.ts";
-import { millis } from "../format/times.ts";
+import { clock, millis } from "../format/times.ts";
 import type { NoticeCode, NoticeRow, NoticeTone, Turn } from "./row.ts";
 import {
   addRow,
@@ -204,7 +204,7 @@ export function onRetry(
     tone: "waiting",
     what: event.waits_for_network
       ? `Waiting for the network; retry ${event.attempt} comes when it is back`
-      : `Retry ${event.attempt} in ${duration(at - now)}`,
+      : `Retry ${event.attempt} at ${clock(at)}`,
     detail: event.error_type.replaceAll("_", " "),
     end: Math.max(now, at),
   });
