@@ -58,7 +58,7 @@ async function wakeOnce(size: number): Promise<number> {
     model: { base_url: model.url, api_key: model.apiKey },
   });
   const started = performance.now();
-  const engine = fork(ENGINE, { execArgv: [], env: { ...process.env, LONGHAUL_COMPACT_AT_TOKENS: "100000000" } });
+  const engine = fork(ENGINE, { execArgv: [], env: { ...process.env, LONGHAUL_COMPACT_AT: "100000000" } });
   const boot: EngineBoot = {
     type: "boot",
     data_dir,

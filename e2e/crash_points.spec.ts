@@ -20,7 +20,7 @@ import { TASK_FILES, taskScript } from "./product/task.ts";
 
 /** Points that only some setting reaches, with that setting. */
 const SETTINGS: Partial<Record<CrashPoint, Record<string, string>>> = {
-  "compaction.before_commit": { LONGHAUL_COMPACT_AT_TOKENS: "400" },
+  "compaction.before_commit": { LONGHAUL_COMPACT_AT: "400" },
 };
 
 interface End {

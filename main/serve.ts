@@ -69,7 +69,7 @@ function siblingEntry(built: string, source: string): string {
 
 /** Limits that tests set so that rare paths are reached in seconds. */
 function testLimits(): { compact_at_tokens?: number } {
-  const tokens = Number(process.env["LONGHAUL_COMPACT_AT_TOKENS"]);
+  const tokens = Number(process.env["LONGHAUL_COMPACT_AT"]);
   return Number.isSafeInteger(tokens) && tokens > 0 ? { compact_at_tokens: tokens } : {};
 }
 
