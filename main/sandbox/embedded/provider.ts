@@ -103,6 +103,7 @@ class EmbeddedSandbox implements Hand {
   #connecting: Promise<{ client: HostClient; adopted: boolean }> | null = null;
   #provisioning: Promise<ProvisionResult> | null = null;
   #changes: Promise<unknown> = Promise.resolve();
+  #destroyed = false;
 
   constructor(layout: SandboxLayout, program: HostProgram) {
     this.#layout = layout;
@@ -211,6 +212,9 @@ class EmbeddedSandbox implements Hand {
 
   async destroy(): Promise<void> {
     const { dir } = this.#layout;
+    // A call that is cut off by this must not start the next host in a folder that is being removed.
+    this.#destroyed = true;
+    await this.#provisioning?.catch(() => undefined);
     if ((await stat(dir).catch(() => null)) === null) return;
     await this.#shutDownHost();
     // Renamed first: a sandbox of which half is left must never be found again.
@@ -248,6 +252,7 @@ class EmbeddedSandbox implements Hand {
   }
 
   async #connect(): Promise<{ client: HostClient; adopted: boolean }> {
+    if (this.#destroyed) throw new SandboxLost("The sandbox was removed with its session.");
     if (this.#client !== null && !this.#client.closed) return { client: this.#client, adopted: true };
     this.#connecting ??= connectHost(this.#layout, this.#program).finally(() => {
       this.#connecting = null;
