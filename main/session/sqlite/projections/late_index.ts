@@ -83,9 +83,9 @@ export class LateIndex {
     return this.#waiting.has(no);
   }
 
-  /** Takes in what one session lacks, for a reader that needs it now. */
-  catchUpOne(no: number, id: string): void {
-    while (this.#slice(no, id)) this.#waiting.set(no, id);
+  /** Takes in everything at once, for a reader that cannot wait. */
+  finishNow(): void {
+    while (this.#attempt());
   }
 
   /** Stops; takes in what is left unless that is so much that the next start had better do it. */
@@ -178,20 +178,42 @@ export class LateIndex {
     });
   }
 
-  /** Takes in some events. False when nothing is missing. A session that fails is left until the next append to it. */
+  /** Takes in some events, of as many sessions as a slice holds. False when nothing is missing. */
   #attempt(): boolean {
-    const [next] = this.#waiting;
-    if (next === undefined) return false;
-    const [no, id] = next;
+    if (this.#waiting.size === 0) return false;
+    const looked = new Map<number, string>();
     try {
-      if (!this.#slice(no, id)) this.#waiting.delete(no);
+      const done = this.#db.transaction(() => this.#slice(looked)).immediate();
+      this.#finish(done);
     } catch (error) {
       if (this.#heal(error)) return true;
-      this.#waiting.delete(no);
-      this.#refresh(id);
-      this.#report(`Search and overview of ${id} could not be updated: ${String(error)}. Its events are safe.`);
+      // Left until the next append to them: trying at once again would fail again.
+      this.#finish(looked);
+      this.#report(`Search and overview could not be updated: ${String(error)}. The events are safe.`);
     }
     return true;
+  }
+
+  /** @returns the sessions that have nothing left to take in */
+  #slice(looked: Map<number, string>): Map<number, string> {
+    const done = new Map<number, string>();
+    let left = SLICE;
+    for (const [no, id] of this.#waiting) {
+      looked.set(no, id);
+      const [events = []] = this.#rows.slices(no, id, { after_seq: this.#progress.get(no) ?? 0, limit: left });
+      if (events.length > 0) this.#takeIn(no, events);
+      left -= events.length;
+      if (left <= 0) break;
+      done.set(no, id);
+    }
+    return done;
+  }
+
+  #finish(sessions: ReadonlyMap<number, string>): void {
+    for (const [no, id] of sessions) {
+      this.#refresh(id);
+      this.#waiting.delete(no);
+    }
   }
 
   #refresh(id: string): void {
@@ -200,15 +222,6 @@ export class LateIndex {
     } catch (error) {
       this.#report(`The session list could not be updated for ${id}: ${String(error)}. Its events are safe.`);
     }
-  }
-
-  /** False when the session has nothing left to take in. */
-  #slice(no: number, id: string): boolean {
-    const [events = []] = this.#rows.slices(no, id, { after_seq: this.#progress.get(no) ?? 0, limit: SLICE });
-    if (events.length > 0) this.#db.transaction(() => this.#takeIn(no, events)).immediate();
-    if (events.length === SLICE) return true;
-    this.#refresh(id);
-    return false;
   }
 
   #takeIn(no: number, events: readonly StoredEvent[]): void {
