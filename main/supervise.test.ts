@@ -2,12 +2,15 @@ import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineBoot } from "./contract/process.ts";
 import { type EngineFacts, entriesBeside, type SuperviseOptions, type Supervisor, supervise } from "./supervise.ts";
 import type { StubScript, StubStart } from "./supervision/testing/stub_child.ts";
 
 const STUB = fileURLToPath(new URL("./supervision/testing/stub_child.ts", import.meta.url));
+
+// Real processes on a busy machine take their time; the waits themselves end after 8 s.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let running: Supervisor | null = null;

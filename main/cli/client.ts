@@ -172,3 +172,15 @@ async function refusalText(response: Response): Promise<string> {
   }
   return `The engine answered with status ${response.status}.`;
 }
+
+/** The message of the API's error envelope; the SDK's own message is status and raw JSON. */
+export function apiText(error: unknown): string {
+  if (error instanceof Error && "error" in error) {
+    const body: unknown = error.error;
+    if (typeof body === "object" && body !== null && "error" in body) {
+      const inner = body.error;
+      if (typeof inner === "object" && inner !== null && "message" in inner) return String(inner.message);
+    }
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,5 +1,6 @@
 /** `longhaul verify`: walks the hash chain of one session or of all, without an engine. */
 import { readSettings } from "../config.ts";
+import { plural } from "./account/words.ts";
 import { type Command, DATA_DIR_OPTION, EXIT } from "./command.ts";
 
 export interface VerifiedSession {
@@ -46,7 +47,7 @@ function line({ session_id, events, broken_at, reason }: VerifiedSession): strin
 
 function total(sessions: readonly VerifiedSession[], broken: number): string {
   const events = sessions.reduce((sum, session) => sum + session.events, 0);
-  if (broken === 0) return `${sessions.length} sessions, ${events} events: every chain is whole.`;
+  if (broken === 0) return `${plural(sessions.length, "session")}, ${plural(events, "event")}: every chain is whole.`;
   return (
     `${broken} of ${sessions.length} sessions are broken. Events before the named position are as they were written. ` +
     "Copy the data directory before anything else, and restore the ledger from its newest backup beside it."

@@ -140,11 +140,15 @@ describe("streaming", () => {
     expect(text).toMatch(/Some te\n.*model {5}Some text missing\n$/);
   });
 
-  test("rows that come between do not run into the text", () => {
+  test("rows that come between do not run into the text, which then goes on and is not repeated", () => {
     const recording = new Recording().task().request("sp").stream("m", "Thinking aloud");
-    recording.add({ type: "user.interrupt" });
-    recording.delta("m", " more");
-    expect(account(recording.frames).text).toMatch(/Thinking aloud\n10:00:03 {2}you {7}interrupt\n$/);
+    recording.add({ type: "longhaul.sandbox_ready", provider: "embedded", duration_ms: 3, adopted: false });
+    expect(account(recording.frames).text).toMatch(/Thinking aloud\n10:00:03 {2}sandbox {3}embedded: ready · 3 ms\n$/);
+    const silent = account(recording.frames);
+    const end = account(new Recording().message("m", "Thinking aloud").frames.slice(1), silent.state);
+    expect(end.text).toBe("");
+    recording.delta("m", " more").message("m", "Thinking aloud more.");
+    expect(account(recording.frames).text).toMatch(/ready · 3 ms\n.*model {6}more\.\n$/);
   });
 });
 
@@ -177,7 +181,7 @@ describe("what else happens", () => {
     expect(text).toContain("in flight: bash npm test\n");
     expect(text).toContain("settled   bash finished in the sandbox meanwhile; its result was collected");
     expect(text).toContain("unknown   bash: It may have taken effect.");
-    expect(text).toContain("bash      attempt 2: npm test");
+    expect(text).toContain("bash      attempt 2 of the same call: npm test");
   });
 
   test("errors, retries, sleep, compaction, a lost sandbox, approvals", () => {
@@ -238,6 +242,24 @@ describe("what else happens", () => {
     const codes = [...account(recording.frames).text].map((character) => character.charCodeAt(0));
     expect(codes.filter((code) => (code < 32 && code !== 10) || (code >= 127 && code < 160))).toEqual([]);
   });
+});
+
+test("before it goes on, a session that was cut off says by what; once it went on, no more", () => {
+  const recording = new Recording().task().request("s");
+  recording.add({
+    type: "longhaul.cut_off",
+    cause: "engine_died",
+    last_event_at: "2026-11-22T10:00:02.000Z",
+    noticed_at: "2026-11-22T11:00:00.000Z",
+    calls_in_flight: [],
+    model_request_in_flight: "s",
+  });
+  recording.released();
+  const text = whereItStands(account(recording.frames).state, PLAIN);
+  expect(text).toContain("cut off   the engine died after 10:00:02; noticed at 11:00:00. Everything before is safe.\n");
+  expect(text).toContain("In flight: a model request since 10:00:02; it is sent again, unchanged.");
+  recording.add({ type: "longhaul.resume_requested", by: "user" });
+  expect(whereItStands(account(recording.frames).state, PLAIN)).not.toContain("cut off");
 });
 
 test("where a session stands: what is in flight and what never began", () => {

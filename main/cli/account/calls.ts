@@ -36,12 +36,13 @@ export function resultRows(
   calls: AccountState["calls"],
   at: string,
   style: Style,
-): { calls: AccountState["calls"]; text: string } {
+): { calls: AccountState["calls"]; answered: AccountState["answered"]; text: string } {
   const id = answeredCall(event);
   const call = calls[id];
   // A second result for a call changes nothing in the session, so it is not told either.
-  if (call === undefined) return { calls, text: "" };
-  const { [id]: _answered, ...open } = calls;
+  if (call === undefined) return { calls, answered: null, text: "" };
+  const { [id]: _closed, ...open } = calls;
+  const answered = { id, name: call.name };
   const failed = event.is_error === true;
   const lines = harmless(textOf(event.content)).replace(/\n+$/, "").split("\n");
   const took = duration(Date.parse(at) - Date.parse(call.at));
@@ -49,11 +50,11 @@ export function resultRows(
   const head = row(style, at, failed ? "  failed" : "  ok", `${label}${took}${failed ? "" : outcome(lines)}`, {
     paint: failed ? "red" : "green",
   });
-  if (!failed) return { calls: open, text: head };
+  if (!failed) return { calls: open, answered, text: head };
   const shown = lines.slice(-SHOWN_LINES);
   const hidden = lines.length - shown.length;
   const more = hidden > 0 ? note(style, `… ${plural(hidden, "line")} before`) : "";
-  return { calls: open, text: head + more + note(style, shown.map((line) => clip(line, 200)).join("\n")) };
+  return { calls: open, answered, text: head + more + note(style, shown.map((line) => clip(line, 200)).join("\n")) };
 }
 
 /** What a success says of itself: a short result in full, of a long one its size and its last line. */

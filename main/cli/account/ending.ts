@@ -33,9 +33,13 @@ export function endingText(facts: EndingFacts, style: Style): string {
   const good = ending === "done";
   const lines: string[] = [""];
   if (facts.final_message !== null)
-    lines.push(style.paint("bold", "Final message"), harmless(facts.final_message).trimEnd(), "");
+    lines.push(
+      style.paint("bold", good ? "Final message" : "Last message"),
+      harmless(facts.final_message).trimEnd(),
+      "",
+    );
   lines.push(
-    `${style.paint(good ? "green" : "yellow", TITLES[ending])} in ${duration(fold.active_ms)} · ${totals(fold)}`,
+    `${style.paint(good ? "green" : "yellow", TITLES[ending])} in ${duration(activeMs(fold))} · ${totals(fold)}`,
   );
   lines.push(pair("tokens", tokens(fold)));
   lines.push(pair("model", `${fold.agent.model.id}${fold.demo ? " (answered by the offline demo model)" : ""}`));
@@ -44,6 +48,11 @@ export function endingText(facts: EndingFacts, style: Style): string {
   for (const repository of facts.repositories) lines.push(...repositoryLines(repository));
   if (facts.advice !== null) lines.push("", facts.advice);
   return `${lines.join("\n")}\n`;
+}
+
+/** Time in status running, up to the last event of a turn that still runs. */
+function activeMs({ active_ms, running_since, updated_at }: SessionFold): number {
+  return active_ms + (running_since === null ? 0 : Math.max(0, Date.parse(updated_at) - Date.parse(running_since)));
 }
 
 function pair(name: string, value: string): string {
@@ -93,7 +102,7 @@ export function endingJson(facts: EndingFacts, exitCode: number): string {
     stop_reason: fold.stop_reason,
     error: fold.error,
     usage: fold.usage,
-    active_ms: fold.active_ms,
+    active_ms: activeMs(fold),
     turns: fold.turns,
     model_requests: fold.model_requests,
     tool_calls: fold.tool_calls,

@@ -77,7 +77,8 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
         paint: "yellow",
       });
     case "longhaul.call_settled": {
-      const call = before.calls[event.tool_use_id];
+      const answered = before.answered?.id === event.tool_use_id ? before.answered : null;
+      const call = before.calls[event.tool_use_id] ?? answered;
       return row(style, at, "settled", `${call?.name ?? "a call"} ${SETTLED[event.how]}`, { paint: "yellow" });
     }
     case "longhaul.outcome_unknown":
@@ -109,7 +110,7 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
 const SETTLED: Record<Settlement, string> = {
   collected: "finished in the sandbox meanwhile; its result was collected",
   reattached: "still runs in the sandbox; watching it again",
-  run_again: "is run again: that does no harm",
+  run_again: "had taken no effect that a repeat could double, so it is run again",
   outcome_unknown: "may or may not have taken effect; the model was told so",
   interrupted: "was stopped",
   denied: "was denied",
@@ -121,19 +122,20 @@ const CAUSES: Record<LonghaulEventOf<"longhaul.cut_off">["cause"], string> = {
   shutdown: "the engine was shut down",
 };
 
+/** What cut the session off, and when. */
+export function cutOffRow(event: LonghaulEventOf<"longhaul.cut_off">, at: string, style: Style): string {
+  const text =
+    `${CAUSES[event.cause]} after ${style.clock(event.last_event_at)}; noticed at ${style.clock(event.noticed_at)}. ` +
+    "Everything before is safe.";
+  return row(style, at, "cut off", text, { paint: "yellow" });
+}
+
 function cutOffRows(
   before: AccountState,
   event: LonghaulEventOf<"longhaul.cut_off">,
   at: string,
   style: Style,
 ): string {
-  const head = row(
-    style,
-    at,
-    "cut off",
-    `${CAUSES[event.cause]} after ${style.clock(event.last_event_at)}; noticed at ${style.clock(event.noticed_at)}. Everything before is safe.`,
-    { paint: "yellow" },
-  );
   const calls = event.calls_in_flight.map((id) => {
     const call = before.calls[id];
     return note(
@@ -143,5 +145,5 @@ function cutOffRows(
     );
   });
   const request = event.model_request_in_flight === null ? "" : note(style, "in flight: a model request", "yellow");
-  return head + calls.join("") + request;
+  return cutOffRow(event, at, style) + calls.join("") + request;
 }

@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { EngineFacts } from "../../supervise.ts";
 import { engineFilePath, isAlive, readEngineFile } from "./engine_file.ts";
 
 const PROGRAM = fileURLToPath(new URL("../testing/serve_stub.ts", import.meta.url));
+
+// Real processes on a busy machine take their time; the waits themselves end after 8 s.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let children: ChildProcessWithoutNullStreams[] = [];

@@ -3,7 +3,7 @@ import { type OpenCall, waitsForClient } from "../../contract/fold_calls.ts";
 import type { AccountState } from "../account/account.ts";
 import { note } from "../account/rows.ts";
 import { harmless, type Style } from "../account/words.ts";
-import type { LocalClient } from "../client.ts";
+import { apiText, type LocalClient } from "../client.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Interrupts } from "./interrupts.ts";
 
@@ -26,29 +26,27 @@ interface Confirmation {
 
 /**
  * Asks about every call that waits and sends the answers.
+ * @param answered ids of calls that were answered here; filled in, and not asked about again while the answer is on its way
  * @returns false when nobody can be asked, or the person gave no answer: the calls go on waiting
  */
-export async function answerCalls(options: ApprovalOptions): Promise<boolean> {
+export async function answerCalls(options: ApprovalOptions, answered: Set<string>): Promise<boolean> {
   const { client, terminal, state, session_id, json } = options;
-  const waiting = (state.fold?.calls ?? []).filter(waitsForClient);
+  const waiting = (state.fold?.calls ?? []).filter((call) => waitsForClient(call) && !answered.has(call.id));
   // A custom tool's result is made by a program; there is nothing that a person could type here.
   if (json || !terminal.interactive || waiting.some((call) => call.kind === "custom")) return false;
   const events: Confirmation[] = [];
   for (const call of waiting) {
     const answer = await askAbout(options, call);
-    if (answer === null) return false;
+    // Ctrl+C at the question interrupts the turn, which answers every call: following goes on to see that.
+    if (answer === null) return options.interrupts.asked && !options.interrupts.leaving.aborted;
     events.push(answer);
   }
+  if (events.length === 0) return true;
+  for (const { tool_use_id } of events) answered.add(tool_use_id);
   const sdk = await client.sdk();
   await sdk.beta.sessions.events.send(session_id, { events }).catch((error: unknown) => {
     // Answered in another window meanwhile: the timeline shows that answer, and following goes on.
-    terminal.out(
-      note(
-        options.style,
-        `The answer was not taken: ${error instanceof Error ? error.message : String(error)}`,
-        "yellow",
-      ),
-    );
+    terminal.out(note(options.style, `The answer was not taken: ${apiText(error)}`, "yellow"));
   });
   return true;
 }
@@ -57,15 +55,21 @@ async function askAbout(
   { terminal, style, state, interrupts }: ApprovalOptions,
   call: OpenCall,
 ): Promise<Confirmation | null> {
+  const pressed = new AbortController();
+  const signal = AbortSignal.any([interrupts.leaving, pressed.signal]);
+  const press = (): void => {
+    interrupts.press();
+    pressed.abort();
+  };
   terminal.out(note(style, callText(state, call), "bold"));
   for (;;) {
-    const answer = await terminal.ask(`Allow ${call.name}? [y]es, [n]o: `, interrupts.leaving, interrupts.press);
+    const answer = await terminal.ask(`Allow ${call.name}? [y]es, [n]o: `, signal, press);
     if (answer === null) return null;
     const word = answer.trim().toLowerCase();
     if (word === "y" || word === "yes")
       return { type: "user.tool_confirmation", tool_use_id: call.id, result: "allow" };
     if (word === "n" || word === "no") {
-      const reason = await terminal.ask("Reason for the model (may be empty): ", interrupts.leaving, interrupts.press);
+      const reason = await terminal.ask("Reason for the model (may be empty): ", signal, press);
       if (reason === null) return null;
       const told = reason.trim() === "" ? {} : { deny_message: reason.trim() };
       return { type: "user.tool_confirmation", tool_use_id: call.id, result: "deny", ...told };
@@ -77,9 +81,10 @@ async function askAbout(
 function callText(state: AccountState, call: OpenCall): string {
   const input = state.calls[call.id]?.input;
   const fields = typeof input === "object" && input !== null ? Object.entries(input) : [];
-  const lines = fields.map(
-    ([name, value]) => `  ${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
+  const lines = fields.map(([name, value]) => {
+    const text = typeof value === "string" ? value.trimEnd() : JSON.stringify(value);
+    return `  ${name}: ${text.replaceAll("\n", "\n    ")}`;
+  });
   return harmless([`${call.name} in the session's sandbox:`, ...lines].join("\n"));
 }
 

@@ -201,6 +201,21 @@ describe("approvals", () => {
     expect(output).toContain("timeout_ms: 5");
   });
 
+  test("events that arrive before the answer took effect are no reason to ask again", async () => {
+    const recording = waiting();
+    recording.released();
+    recording.add({ type: "session.thread_status_idle", session_thread_id: "sthr_1" } as unknown as Parameters<
+      Recording["add"]
+    >[0]);
+    const played = new ScriptedClient(recording.frames);
+    played.onSend = () => [];
+    const leaving = new AbortController();
+    setTimeout(() => leaving.abort(), 100);
+    const { output } = await run(played, ["y", "y", "y"], { ...idle(), leaving: leaving.signal });
+    expect(played.sent).toHaveLength(1);
+    expect(output.match(/Allow bash/g)).toHaveLength(1);
+  });
+
   test("no carries the reason", async () => {
     const client = new ScriptedClient(waiting().frames);
     client.onSend = () => [{ type: "deleted" }];

@@ -66,6 +66,7 @@ class Follower {
   state: AccountState;
   ending: Ending | null = null;
   readonly #options: FollowOptions;
+  readonly #answered = new Set<string>();
   #caughtUp = false;
 
   constructor(options: FollowOptions) {
@@ -89,7 +90,8 @@ class Follower {
     const { fold } = this.state;
     if (fold === null) return;
     this.ending = endingOf(fold, this.#options.interrupts.asked);
-    if (this.ending === "needs_you" && (await answerCalls({ ...this.#options, state: this.state }))) this.ending = null;
+    if (this.ending !== "needs_you") return;
+    if (await answerCalls({ ...this.#options, state: this.state }, this.#answered)) this.ending = null;
   }
 }
 
@@ -109,8 +111,9 @@ export function endingOf(fold: SessionFold, interrupted: boolean): Exclude<Endin
   if (fold.phase === "terminated") return "failed";
   const work = unfinishedWork(fold);
   if (work === "now" || work === "later") return null;
+  // An interrupt that is on its way answers the calls that wait.
+  if (work === "client") return interrupted ? null : "needs_you";
   if (interrupted) return "interrupted";
-  if (work === "client") return "needs_you";
   if (work === "stopped") return "failed";
   // No work and no reason to stop: nothing was ever asked of this session.
   const reason = fold.stop_reason?.type ?? "end_turn";

@@ -4,6 +4,7 @@ import type { AgentCreateParams } from "@anthropic-ai/sdk/resources/beta/agents/
 import type { SessionCreateParams } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import { DEMO_MODEL } from "../../vault/demo/identity.ts";
 import { clip } from "../account/words.ts";
+import { apiText } from "../client.ts";
 import { CommandFailed } from "../command.ts";
 import type { Task } from "./pending_run.ts";
 
@@ -95,16 +96,4 @@ async function findEnvironment(sdk: Anthropic): Promise<string | null> {
     if (environment.name === ENVIRONMENT_NAME && environment.archived_at === null) return environment.id;
   }
   return null;
-}
-
-/** The message of the API's error envelope; the SDK's own message is status and raw JSON. */
-export function apiText(error: unknown): string {
-  if (error instanceof Error && "error" in error) {
-    const body: unknown = error.error;
-    if (typeof body === "object" && body !== null && "error" in body) {
-      const inner = body.error;
-      if (typeof inner === "object" && inner !== null && "message" in inner) return String(inner.message);
-    }
-  }
-  return error instanceof Error ? error.message : String(error);
 }
