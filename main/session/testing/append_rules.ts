@@ -136,6 +136,8 @@ export function appendRules(open: OpenLedger): void {
     test("L3 one bad append of a group is refused alone", async () => {
       const ledger = await open();
       const id = await newSession(ledger);
+      const told: string[] = [];
+      ledger.subscribe((events) => told.push(...events.map(label)));
       const cyclic: Record<string, unknown> = {};
       cyclic.self = cyclic;
       const results = await Promise.allSettled([
@@ -162,6 +164,7 @@ export function appendRules(open: OpenLedger): void {
       expect(reasons[1]).toBeInstanceOf(UnknownSessionError);
       for (const index of [2, 3, 4]) expect(reasons[index]).toBeInstanceOf(InvalidAppendError);
       expect((await read(ledger, id)).slice(1).map(label)).toEqual(["a", "b"]);
+      expect(told).toEqual(["a", "b"]);
       expect((await ledger.verify(id)).broken_at).toBeNull();
       expect((await ledger.getSession(id))?.fold.last_seq).toBe(3);
     });

@@ -74,6 +74,7 @@ export function bodyRules(open: OpenLedger): void {
         fc.array(fc.nat(0xffff), { maxLength: 50 }).map((units) => String.fromCharCode(...units)),
         fc.integer({ min: 1, max: 10_000 }).map((size) => "ä€😀".repeat(size).slice(0, 2 * size)),
         fc.constant("\0\ud800 lone"),
+        fc.constant(`${"x".repeat(70_000)}\ud800`),
       );
       const value = fc.dictionary(
         fc.oneof(fc.string(), fc.constant("__proto__")),
