@@ -40,6 +40,7 @@ function backUp(db: Database.Database, dataDir: string, version: number): string
   try {
     db.prepare("VACUUM INTO ?").run(unfinished);
     checkBackup(db, unfinished);
+    fs.chmodSync(unfinished, 0o600);
     const handle = fs.openSync(unfinished, "r+");
     try {
       fs.fsyncSync(handle);

@@ -52,6 +52,10 @@ describe("L11 opening", () => {
     expect(db.pragma("user_version", { simple: true })).toBe(MIGRATIONS.at(-1)?.version);
     expect(db.pragma("application_id", { simple: true })).toBe(0x4c4f4e47);
     expect(db.pragma("integrity_check", { simple: true })).toBe("ok");
+    if (process.platform !== "win32") {
+      for (const name of ["ledger.db", "ledger.db-wal"])
+        expect(fs.statSync(path.join(dir, name)).mode & 0o777).toBe(0o600);
+    }
     db.close();
     expect(fs.readdirSync(dir)).toEqual(["ledger.db"]);
   });

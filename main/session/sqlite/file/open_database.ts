@@ -58,6 +58,8 @@ function createLedger(dataDir: string, migrations: readonly Migration[]): void {
       // Closing the last connection copies the log into the file and flushes it.
       db.close();
     }
+    // Sessions are private, also in a folder that others may read. SQLite gives its log the same mode.
+    fs.chmodSync(unfinished, 0o600);
     fs.renameSync(unfinished, file);
     if (process.platform === "win32") return;
     const folder = fs.openSync(dataDir, "r");
