@@ -15,6 +15,7 @@ import type { BenchResult } from "./run.ts";
 
 const SIZES = [1_000, 10_000, 100_000];
 const RUNS = 5;
+const ROUNDS_PER_TURN = 100;
 const TARGET_MS: Record<number, number> = { 1000: 500, 100000: 2_000 };
 const ENGINE = new URL("../out/main/serve.js", import.meta.url).pathname;
 
@@ -88,23 +89,22 @@ async function record(dataDir: string, size: number): Promise<void> {
   const store = openSqliteLedger({ dataDir, blobs: fileBlobStore(`${dataDir}/blobs`) });
   const id = newId("session");
   await store.ledger.createSession(id, [{ type: "longhaul.session_created", session: snapshot() }]);
-  const first = newId("event");
-  await store.ledger.emitEvents(id, [
-    { type: "user.message", id: first, content: [{ type: "text", text: "A long task." }] } as EventDraft,
-    { type: "longhaul.inputs_consumed", event_ids: [first] },
-    { type: "session.status_running" },
-  ]);
-  const perRound = 6;
-  let batch: EventDraft[] = [];
-  for (let written = 4; written + perRound <= size; written += perRound) {
-    batch.push(...round(written));
-    if (batch.length >= 3_000) {
-      await store.ledger.emitEvents(id, batch);
-      batch = [];
-    }
+  let written = 1;
+  const batch: EventDraft[] = [{ type: "session.status_running" }];
+  for (let n = 0; written + batch.length < size; n++) {
+    // A person speaks now and then: a turn of thousands of tool rounds would be stopped.
+    batch.push(...(n % ROUNDS_PER_TURN === 0 ? message(n) : round(n)));
+    if (batch.length < 3_000) continue;
+    written += (await store.ledger.emitEvents(id, batch.splice(0))).length;
   }
   await store.ledger.emitEvents(id, batch);
   await store.ledger.close();
+}
+
+function message(n: number): EventDraft[] {
+  const id = newId("event");
+  const content = [{ type: "text" as const, text: `Part ${n} of a long task.` }];
+  return [{ type: "user.message", id, content } as EventDraft, { type: "longhaul.inputs_consumed", event_ids: [id] }];
 }
 
 function round(n: number): EventDraft[] {
