@@ -153,10 +153,11 @@ describe("restart", () => {
   });
 
   test("an engine that dies while the broker is down waits for the new broker", async () => {
-    script("broker", { do: "serve" }, { do: "serve" });
+    script("broker", { do: "serve" }, { do: "serve", ready_after_ms: 500 });
     launch();
     await until("the engine is ready", () => engines.length === 1);
     process.kill(engines[0]!.broker_pid, "SIGKILL");
+    await until("the broker's death is known", () => logs.length === 1);
     process.kill(engines[0]!.pid, "SIGKILL");
     await until("the engine is back", () => engines.length >= 2);
     expect((starts("engine").at(-1)!.boot as EngineBoot).broker.url).toBe("http://127.0.0.1:20001");

@@ -17,6 +17,7 @@ export interface StubScript {
   failure?: "data_dir_locked" | "port_in_use";
   /** Say `ready` before that. */
   ready?: boolean;
+  ready_after_ms?: number;
   ignores_drain?: boolean;
 }
 
@@ -50,8 +51,9 @@ function run(role: "engine" | "broker", boot: BrokerBoot | EngineBoot): void {
 
 function follow(role: string, script: StubScript, port: number): void {
   const ready = script.ready ?? script.do === "serve";
+  const address = { url: `http://127.0.0.1:${port}`, token: `token-${process.pid}` };
   if (ready)
-    process.send?.({ type: "ready", url: `http://127.0.0.1:${port}`, token: `token-${process.pid}`, pid: process.pid });
+    setTimeout(() => process.send?.({ type: "ready", ...address, pid: process.pid }), script.ready_after_ms ?? 0);
   process.on("message", (message: { type: string }) => {
     note("messages.jsonl", { role, pid: process.pid, message });
     if (message.type === "drain" && script.ignores_drain !== true) {
