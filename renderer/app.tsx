@@ -109,25 +109,41 @@ function Desk() {
   );
 }
 
-/** Offers the resume sheet by itself, once for each new set of sessions that were cut off. */
+/** A session that was only just created is taken up within moments: that is no cut. */
+const OFFER_AFTER_MS = 1500;
+
+/**
+ * Offers the resume sheet when the desk opens or the engine comes back, once for each new set of sessions that were cut
+ * off, and never to somebody who is already doing something: the list says it too.
+ */
 function useCutOffOffer(): void {
-  const sessions = useEngine((state) => state.sessions);
-  const listed = useEngine((state) => state.listed);
-  const cut = listed ? [...sessions.values()].filter((summary) => needsResume(summary) && summary.work === "now") : [];
+  const connected = useEngine((state) => (state.listed && state.connection === "open" ? state.since : null));
+  useEffect(() => {
+    if (connected === null) return;
+    const timer = setTimeout(offer, OFFER_AFTER_MS);
+    const leave = (): void => clearTimeout(timer);
+    addEventListener("pointerdown", leave);
+    addEventListener("keydown", leave);
+    return () => {
+      leave();
+      removeEventListener("pointerdown", leave);
+      removeEventListener("keydown", leave);
+    };
+  }, [connected]);
+}
+
+function offer(): void {
+  const cut = [...useEngine.getState().sessions.values()].filter(
+    (summary) => needsResume(summary) && summary.work === "now",
+  );
   const key = cut
     .map((summary) => `${summary.id}@${summary.fold.last_seq}`)
     .sort()
     .join(" ");
-  useEffect(() => {
-    if (key === "" || load("offered", "", isString) === key) return;
-    // A session that was only just created is taken up within moments: that is no cut.
-    const timer = setTimeout(() => {
-      if (useOverlay.getState().overlay !== null || useRoute.getState().route.screen === "new") return;
-      save("offered", key);
-      openOverlay("resume");
-    }, 2500);
-    return () => clearTimeout(timer);
-  }, [key]);
+  if (key === "" || load("offered", "", isString) === key) return;
+  if (useOverlay.getState().overlay !== null || useRoute.getState().route.screen === "new") return;
+  save("offered", key);
+  openOverlay("resume");
 }
 
 function usePageTitle(): void {

@@ -1,11 +1,11 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
-import { applyTheme } from "./store/prefs.ts";
+import { applyTheme, usePrefs } from "./store/prefs.ts";
 import { startRouting } from "./store/route.ts";
 import "./style.css";
 
-applyTheme();
+applyTheme(usePrefs.getState().theme);
 startRouting();
 
 const root = document.getElementById("root");

@@ -1,9 +1,18 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { Feed } from "../store/feed.ts";
 import { usePrefs } from "../store/prefs.ts";
-import { setAnchor, setOpened, setWindow, toggleCollapsed, useView, type View, viewOf } from "../store/view.ts";
+import {
+  anchorOf,
+  setAnchor,
+  setOpened,
+  setWindow,
+  toggleCollapsed,
+  useView,
+  type View,
+  viewOf,
+} from "../store/view.ts";
 import { Flattener, type Line } from "../timeline/flatten.ts";
 import type { Row } from "../timeline/row.ts";
 import { Button } from "../ui/button.tsx";
@@ -15,6 +24,8 @@ import { RowLine } from "./row_line.tsx";
 import { TurnLine } from "./turn_line.tsx";
 
 const ROW = 28;
+/** Turns and the queue have some air above them. */
+const HEADED = 36;
 /** Within this many pixels of the end, the list follows what comes. */
 const NEAR_END = 40;
 
@@ -40,16 +51,20 @@ export function TimelineList({ feed, running, selected, onSelect }: TimelineList
   const view = useView(session);
   const hiddenLanes = usePrefs((state) => state.hiddenLanes);
   const [flattener] = useState(() => new Flattener());
-  const lines = flattener.lines(timeline, { collapsed: view.collapsed, hiddenLanes });
+  const { revision } = timeline;
+  const lines = useMemo(() => {
+    void revision;
+    return flattener.lines(timeline, { collapsed: view.collapsed, hiddenLanes });
+  }, [flattener, timeline, revision, view.collapsed, hiddenLanes]);
   const scroller = useRef<HTMLDivElement>(null);
-  const [following, setFollowing] = useState(() => viewOf(session).anchor === null);
+  const [following, setFollowing] = useState(() => anchorOf(session) === null);
   const seen = useRef(0);
 
   const virtualizer = useVirtualizer({
     count: lines.length,
     getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
-    getItemKey: (index) => lines[index]?.id ?? index,
+    estimateSize: useCallback((index: number) => (lines[index]?.kind === "row" ? ROW : HEADED), [lines]),
+    getItemKey: useCallback((index: number) => lines[index]?.id ?? index, [lines]),
     overscan: 16,
   });
   const items = virtualizer.getVirtualItems();
@@ -67,9 +82,9 @@ export function TimelineList({ feed, running, selected, onSelect }: TimelineList
   useLayoutEffect(() => {
     if (restored.current || !feed.caughtUp) return;
     restored.current = true;
-    const { anchor } = viewOf(session);
-    const index = anchor === null ? -1 : lines.findIndex((line) => line.id === anchor.line);
-    if (index >= 0 && anchor !== null) virtualizer.scrollToIndex(index, { align: "start" });
+    const anchor = anchorOf(session);
+    const index = anchor === null ? -1 : lines.findIndex((line) => line.id === anchor);
+    if (index >= 0) virtualizer.scrollToIndex(index, { align: "start" });
   });
 
   const onScroll = useCallback((): void => {
@@ -79,18 +94,14 @@ export function TimelineList({ feed, running, selected, onSelect }: TimelineList
     setFollowing(atEnd);
     const first = virtualizer.getVirtualItems().find((item) => item.end > element.scrollTop);
     const line = first === undefined ? undefined : lines[first.index];
-    setAnchor(
-      session,
-      atEnd || line === undefined ? null : { line: line.id, offset: element.scrollTop - (first?.start ?? 0) },
-    );
+    setAnchor(session, atEnd || line === undefined ? null : line.id);
   }, [lines, session, virtualizer]);
 
   useEffect(() => {
-    const element = scroller.current;
-    if (element === null) return;
-    const shown = items.filter(
-      (item) => item.end > element.scrollTop && item.start < element.scrollTop + element.clientHeight,
-    );
+    // The virtualizer's own numbers: asking the page for them would make it lay itself out.
+    const top = virtualizer.scrollOffset ?? 0;
+    const bottom = top + (virtualizer.scrollRect?.height ?? 0);
+    const shown = items.filter((item) => item.end > top && item.start < bottom);
     const times = shown.flatMap((item) => timesOf(feed, lines[item.index]));
     if (times.length > 0) setWindow(session, Math.min(...times), Math.max(...times));
   });
@@ -150,7 +161,7 @@ export function TimelineList({ feed, running, selected, onSelect }: TimelineList
                 data-index={item.index}
                 aria-setsize={lines.length}
                 aria-posinset={item.index + 1}
-                className="absolute inset-x-0"
+                className="absolute inset-x-0 [contain:layout_style]"
                 style={{ transform: `translateY(${item.start}px)` }}
               >
                 <LineView

@@ -1,5 +1,9 @@
 /** Times in the person's own zone: short where there is little room, exact on hover. */
 
+// Spelt out: asking the platform for names costs more than everything else that is drawn for a row.
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /** Milliseconds since the epoch of an ISO time; `fallback` when it cannot be read. */
 export function millis(iso: string | null | undefined, fallback = 0): number {
   const value = iso ? Date.parse(iso) : Number.NaN;
@@ -33,7 +37,7 @@ export function ago(at: number, now: number = Date.now()): string {
 /** `Sun 22 Nov 2026, 14:02:11.312 (UTC+01:00)`: what a tooltip shows. */
 export function exactTime(at: number): string {
   const date = new Date(at);
-  const weekday = date.toLocaleDateString("en-GB", { weekday: "short" });
+  const weekday = DAYS[date.getDay()] ?? "";
   const day = `${date.getDate()} ${monthName(date)} ${date.getFullYear()}`;
   return `${weekday} ${day}, ${clock(at)}.${date.getMilliseconds().toString().padStart(3, "0")} (${zone(date)})`;
 }
@@ -45,7 +49,7 @@ function dayName(date: Date, now: Date): string {
 }
 
 function monthName(date: Date): string {
-  return date.toLocaleDateString("en-GB", { month: "short" });
+  return MONTHS[date.getMonth()] ?? "";
 }
 
 function zone(date: Date): string {

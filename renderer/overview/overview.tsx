@@ -7,10 +7,20 @@ import { toggleLane, usePrefs } from "../store/prefs.ts";
 import { useWindow } from "../store/view.ts";
 import { LANES, type Lane } from "../timeline/row.ts";
 import type { Timeline } from "../timeline/timeline.ts";
-import { useMedia, useNow } from "../ui/media.ts";
+import { useMedia, useNow, useThrottled } from "../ui/media.ts";
 import { Tip } from "../ui/tip.tsx";
 import { collectMarks, type Marks } from "./marks.ts";
-import { type Box, HEIGHT, LANE_HEIGHT, laneY, type Palette, paint, screenX, type Zoom } from "./paint.ts";
+import {
+  type Box,
+  HEIGHT,
+  LANE_HEIGHT,
+  laneY,
+  type Palette,
+  paint,
+  paintPointers,
+  screenX,
+  type Zoom,
+} from "./paint.ts";
 import { makeScale } from "./scale.ts";
 
 interface OverviewProps {
@@ -26,6 +36,9 @@ const WHOLE: Zoom = { from: 0, to: 1 };
 const DRAG = 5;
 /** The picture is drawn anew at most this often while a session runs. */
 const EVERY_MS = 250;
+/** Rows from which on it is drawn less often. */
+const MANY = 20_000;
+const SELDOM_MS = 2000;
 
 function readPalette(element: Element): Palette {
   const style = getComputedStyle(element);
@@ -47,10 +60,22 @@ function readPalette(element: Element): Palette {
   };
 }
 
+/** Sizes a canvas for the screen's pixels and returns its context. */
+function prepare(canvas: HTMLCanvasElement | null, width: number): CanvasRenderingContext2D | null {
+  const context = canvas?.getContext("2d") ?? null;
+  if (canvas === null || context === null || width === 0) return null;
+  const ratio = devicePixelRatio;
+  canvas.width = width * ratio;
+  canvas.height = HEIGHT * ratio;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
+
 /** The picture of a session: time on x, one lane per kind. What it draws is in the list as text too. */
 export function Overview({ session, timeline, running, selected, onSelect }: OverviewProps) {
   const holder = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
+  const under = useRef<HTMLCanvasElement>(null);
   const boxes = useRef<Box[]>([]);
   const [width, setWidth] = useState(0);
   const [zoom, setZoom] = useState<Zoom>(WHOLE);
@@ -60,7 +85,7 @@ export function Overview({ session, timeline, running, selected, onSelect }: Ove
   const theme = usePrefs((state) => state.theme);
   const dark = useMedia("(prefers-color-scheme: dark)");
   const view = useWindow(session);
-  const tick = useNow(running, EVERY_MS);
+  const tick = useNow(running, timeline.rows.size > MANY ? SELDOM_MS : EVERY_MS);
   const now = running ? Math.max(tick, timeline.lastAt) : timeline.lastAt;
 
   useEffect(() => {
@@ -71,25 +96,29 @@ export function Overview({ session, timeline, running, selected, onSelect }: Ove
     return () => observer.disconnect();
   }, []);
 
-  const revision = timeline.revision;
+  const revision = useThrottled(timeline.revision, timeline.rows.size > MANY ? SELDOM_MS : EVERY_MS);
   const picture = useMemo(() => {
     void revision;
     const marks = collectMarks(timeline, now);
-    return { marks, scale: makeScale(marks.busy, marks.gaps, Math.max(1, width)) };
-  }, [timeline, revision, now, width]);
+    return { marks, scale: makeScale(marks.busy, marks.gaps, Math.max(1, width)), zoom, hidden };
+  }, [timeline, revision, now, width, zoom, hidden]);
 
-  useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context || width === 0) return;
+  // Reading colours makes the browser compute styles: once per theme, not once per movement.
+  const palette = useMemo(() => {
     void theme;
     void dark;
-    const ratio = devicePixelRatio;
-    element.width = width * ratio;
-    element.height = HEIGHT * ratio;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    boxes.current = paint(context, { ...picture, zoom, selected, hidden, window: view }, readPalette(element));
-  }, [picture, zoom, selected, hidden, view, width, theme, dark]);
+    return readPalette(document.documentElement);
+  }, [theme, dark]);
+
+  useEffect(() => {
+    const context = prepare(canvas.current, width);
+    if (context !== null) boxes.current = paint(context, picture, palette);
+  }, [picture, width, palette]);
+
+  useEffect(() => {
+    const context = prepare(under.current, width);
+    if (context !== null) paintPointers(context, picture, { selected, window: view }, palette);
+  }, [picture, selected, view, width, palette]);
 
   const find = useCallback((x: number, y: number): Box | null => {
     let best: Box | null = null;
@@ -139,12 +168,13 @@ export function Overview({ session, timeline, running, selected, onSelect }: Ove
     <div className="flex shrink-0 border-b border-line pr-3 pl-1.5" data-testid="overview">
       <LaneLabels hidden={hidden} />
       <div ref={holder} className="relative min-w-0 flex-1">
+        <canvas ref={under} aria-hidden style={{ width, height: HEIGHT }} className="absolute top-0 left-0" />
         <canvas
           ref={canvas}
           role="img"
           aria-label={describe(timeline, picture.marks)}
           style={{ width, height: HEIGHT }}
-          className="block touch-none"
+          className="relative block touch-none"
           onPointerDown={onDown}
           onPointerMove={onMove}
           onPointerUp={onUp}

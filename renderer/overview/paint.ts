@@ -26,8 +26,12 @@ export interface Picture {
   marks: Marks;
   scale: Scale;
   zoom: Zoom;
-  selected: string | null;
   hidden: ReadonlySet<Lane>;
+}
+
+/** What changes with every movement in the list: kept apart, since drawing all marks anew for it would be felt. */
+export interface Pointers {
+  selected: string | null;
   /** Times of the first and last line that the list shows. */
   window: { from: number; to: number } | null;
 }
@@ -59,7 +63,6 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture, palet
     context.fillStyle = palette.line;
     context.fillRect(0, laneY(lane) + LANE_HEIGHT - 0.5, scale.width, 0.5);
   }
-  paintWindow(context, picture, palette);
   for (const stretch of scale.stretches) paintStretch(context, picture, palette, stretch);
   const boxes = paintMarks(context, picture, palette);
   paintBoundaries(context, picture, palette);
@@ -68,15 +71,41 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture, palet
   return boxes;
 }
 
-function paintWindow(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {
-  if (picture.window === null) return;
+/** Draws the list's window and the selected mark, to lie under the marks. */
+export function paintPointers(
+  context: CanvasRenderingContext2D,
+  picture: Picture,
+  pointers: Pointers,
+  palette: Palette,
+): void {
+  const { scale, zoom } = picture;
+  context.clearRect(0, 0, scale.width, HEIGHT);
+  if (pointers.window !== null) paintWindow(context, picture, pointers.window, palette);
+  const mark =
+    pointers.selected === null
+      ? undefined
+      : picture.marks.marks.find((candidate) => candidate.row === pointers.selected && candidate.shape !== "line");
+  if (mark === undefined) return;
+  const x0 = screenX(scale, zoom, mark.from);
+  const x1 = Math.max(x0 + 2, screenX(scale, zoom, mark.to));
+  context.strokeStyle = palette.ink2;
+  context.lineWidth = 1.5;
+  context.strokeRect(x0 - 2.5, laneY(mark.lane) + 0.5, x1 - x0 + 5, LANE_HEIGHT - 2);
+}
+
+function paintWindow(
+  context: CanvasRenderingContext2D,
+  picture: Picture,
+  window: { from: number; to: number },
+  palette: Palette,
+): void {
   const { width } = picture.scale;
-  const x0 = Math.max(0, screenX(picture.scale, picture.zoom, picture.window.from) - 2);
-  const x1 = Math.min(width, Math.max(x0 + 8, screenX(picture.scale, picture.zoom, picture.window.to) + 2));
+  const x0 = Math.max(0, screenX(picture.scale, picture.zoom, window.from) - 2);
+  const x1 = Math.min(width, Math.max(x0 + 8, screenX(picture.scale, picture.zoom, window.to) + 2));
   if (x1 - x0 > width * 0.97) return;
   const bottom = HEIGHT - AXIS + 2;
   context.fillStyle = palette.selected;
-  context.globalAlpha = 0.5;
+  context.globalAlpha = 0.6;
   context.fillRect(x0, 0, x1 - x0, bottom);
   context.globalAlpha = 1;
   context.fillStyle = palette.ink3;
@@ -144,29 +173,21 @@ function paintGapName(context: CanvasRenderingContext2D, picture: Picture, palet
 const FONT = '10.5px "Inter Variable", sans-serif';
 
 function paintMarks(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): Box[] {
-  const { scale, zoom, selected, hidden } = picture;
+  const { scale, zoom, hidden } = picture;
   const boxes: Box[] = [];
   const lastX: Record<string, number> = {};
-  let chosen: Box | null = null;
   for (const mark of picture.marks.marks) {
     if (hidden.has(mark.lane) && mark.tone !== "waiting") continue;
     const x0 = screenX(scale, zoom, mark.from);
     const x1 = Math.max(x0, screenX(scale, zoom, mark.to));
     if (x1 < -4 || x0 > scale.width + 4) continue;
     const box = { row: mark.row, lane: mark.lane, x0, x1 };
-    if (mark.row === selected && mark.shape !== "line") chosen = box;
     // Marks closer than a pixel look like one: draw only those that say something the first does not.
     const key = `${mark.lane}${mark.tone}${mark.shape}`;
     if (x1 - (lastX[key] ?? -9) < 0.7) continue;
     lastX[key] = x1;
     paintMark(context, palette, mark, x0, x1);
     if (mark.shape !== "line") boxes.push(box);
-  }
-  if (chosen !== null) {
-    context.strokeStyle = palette.ink2;
-    context.lineWidth = 1.5;
-    const y = laneY(chosen.lane);
-    context.strokeRect(chosen.x0 - 2.5, y + 1, Math.max(2, chosen.x1 - chosen.x0) + 5, LANE_HEIGHT - 3);
   }
   return boxes;
 }

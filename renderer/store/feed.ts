@@ -14,6 +14,8 @@ export type FeedState = "loading" | "live" | "away" | "missing" | "deleted";
 
 /** Frames are applied together once per drawn frame; a hidden page, which draws none, does so less often. */
 const HIDDEN_MS = 400;
+/** While a long log is being read, drawing every piece of it would take longer than reading it. */
+const CATCH_UP_MS = 300;
 
 export class Feed {
   readonly id: string;
@@ -75,9 +77,14 @@ export class Feed {
 
   #receive(frame: TimelineFrame): void {
     this.#buffer.push(frame);
+    if (frame.type === "caught_up") {
+      this.#apply();
+      return;
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
-    if (document.hidden) setTimeout(() => this.#apply(), HIDDEN_MS);
+    if (!this.caughtUp) setTimeout(() => this.#apply(), CATCH_UP_MS);
+    else if (document.hidden) setTimeout(() => this.#apply(), HIDDEN_MS);
     else requestAnimationFrame(() => this.#apply());
   }
 

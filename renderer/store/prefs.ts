@@ -34,9 +34,10 @@ export const usePrefs = create<Prefs>(() => ({
 }));
 
 export function setTheme(theme: Theme): void {
+  // First the page, then those who draw with its colours.
+  applyTheme(theme);
   usePrefs.setState({ theme });
   save("theme", theme);
-  applyTheme();
 }
 
 export function nextTheme(): void {
@@ -45,8 +46,7 @@ export function nextTheme(): void {
 }
 
 /** Puts the chosen theme on the page; `system` leaves it to the style sheet's media query. */
-export function applyTheme(): void {
-  const { theme } = usePrefs.getState();
+export function applyTheme(theme: Theme): void {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
 }

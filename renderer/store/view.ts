@@ -7,9 +7,10 @@ export interface View {
   collapsed: ReadonlySet<string>;
   /** Rows opened or closed by hand; others follow the rule of the list. */
   opened: ReadonlyMap<string, boolean>;
-  /** First line on screen and how far it is scrolled off; null follows the end. */
-  anchor: { line: string; offset: number } | null;
 }
+
+/** First line on screen; null follows the end. */
+type Anchor = string | null;
 
 interface Views {
   views: Readonly<Record<string, View>>;
@@ -17,7 +18,7 @@ interface Views {
   windows: Readonly<Record<string, { from: number; to: number }>>;
 }
 
-const EMPTY: View = { collapsed: new Set(), opened: new Map(), anchor: null };
+const EMPTY: View = { collapsed: new Set(), opened: new Map() };
 /** Sessions whose arrangement is remembered across reloads. */
 const REMEMBERED = 20;
 
@@ -25,7 +26,7 @@ interface SavedView {
   id: string;
   collapsed: string[];
   opened: [string, boolean][];
-  anchor: View["anchor"];
+  anchor: Anchor;
 }
 
 function isSaved(value: unknown): value is SavedView[] {
@@ -38,10 +39,14 @@ function isSaved(value: unknown): value is SavedView[] {
 function restore(): Record<string, View> {
   const views: Record<string, View> = {};
   for (const { id, collapsed, opened, anchor } of load<SavedView[]>("views", [], isSaved)) {
-    views[id] = { collapsed: new Set(collapsed), opened: new Map(opened), anchor: anchor ?? null };
+    views[id] = { collapsed: new Set(collapsed), opened: new Map(opened) };
+    if (typeof anchor === "string") anchors.set(id, anchor);
   }
   return views;
 }
+
+/** Not a part of the view: scrolling must not draw anything anew. */
+const anchors = new Map<string, string>();
 
 const useViews = create<Views>(() => ({ views: restore(), windows: {} }));
 
@@ -75,9 +80,16 @@ function change(session: string, patch: Partial<View>): void {
 
 function saveViews(): void {
   saving = null;
-  const saved = Object.entries(useViews.getState().views)
-    .slice(-REMEMBERED)
-    .map(([id, view]) => ({ id, collapsed: [...view.collapsed], opened: [...view.opened], anchor: view.anchor }));
+  const { views } = useViews.getState();
+  const ids = [...new Set([...Object.keys(views), ...anchors.keys()])].slice(-REMEMBERED);
+  const saved = ids
+    .map((id) => [id, views[id] ?? EMPTY] as const)
+    .map(([id, view]) => ({
+      id,
+      collapsed: [...view.collapsed],
+      opened: [...view.opened],
+      anchor: anchors.get(id) ?? null,
+    }));
   save("views", saved);
 }
 
@@ -95,8 +107,13 @@ export function setOpened(session: string, id: string, open: boolean): void {
   change(session, { opened: new Map(viewOf(session).opened).set(id, open) });
 }
 
-export function setAnchor(session: string, anchor: View["anchor"]): void {
-  const old = viewOf(session).anchor;
-  if (old?.line === anchor?.line && old?.offset === anchor?.offset) return;
-  change(session, { anchor });
+export function anchorOf(session: string): Anchor {
+  return anchors.get(session) ?? null;
+}
+
+export function setAnchor(session: string, anchor: Anchor): void {
+  if (anchorOf(session) === anchor) return;
+  if (anchor === null) anchors.delete(session);
+  else anchors.set(session, anchor);
+  saving ??= setTimeout(saveViews, 300);
 }

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 /** True while the media query holds. */
 export function useMedia(query: string): boolean {
@@ -23,4 +23,19 @@ export function useNow(active: boolean, everyMs = 1000): number {
     return () => clearInterval(timer);
   }, [active, everyMs]);
   return now;
+}
+
+/** The value, renewed at most every `everyMs`. */
+export function useThrottled<T>(value: T, everyMs: number): T {
+  const [shown, setShown] = useState(value);
+  const last = useRef(0);
+  useEffect(() => {
+    const wait = Math.max(0, last.current + everyMs - performance.now());
+    const timer = setTimeout(() => {
+      last.current = performance.now();
+      setShown(value);
+    }, wait);
+    return () => clearTimeout(timer);
+  }, [value, everyMs]);
+  return shown;
 }
