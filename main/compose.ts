@@ -101,7 +101,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       const record = await ledger.getSession(sessionId);
       return record === null ? [] : provider.changes(sessionId, record.fold.resources);
     },
-    requestContext: (sessionId, spanId) => rebuildRequest(ledger, sessionId, spanId),
+    requestContext: (sessionId, spanId) => rebuildRequest({ ledger, catalog, blobs }, sessionId, spanId),
     health: () =>
       engineHealth({ started_at, data_dir: options.data_dir, auto_resume: options.auto_resume, store, model }),
     destroySandbox: async (sessionId) => {

@@ -52,10 +52,33 @@ describe("a turn", () => {
     const spans = (await rig.events(id)).filter(({ event }) => event.type === "span.model_request_start");
     expect(spans).toHaveLength(2);
     for (const [index, span] of spans.entries()) {
-      const rebuilt = await rebuildRequest(rig.ledger, id, span.event.id);
+      const rebuilt = await rebuildRequest(rig.ports, id, span.event.id);
       expect(rebuilt?.matches).toBe(true);
       expect(rebuilt?.request).toEqual(JSON.parse(rig.server.requests[index]?.raw.toString() ?? ""));
     }
+  });
+
+  test("sends the content of uploaded files, and rebuilds the same bytes later", async () => {
+    rig = await startRig([say("A cat."), say("Gone.")]);
+    const png = Buffer.from("iVBORw0KGgo=", "base64");
+    const created_at = new Date().toISOString();
+    const file = { id: "file_01CAT", type: "file" as const, filename: "cat.png", mime_type: "image/png" };
+    const sha256 = await rig.ports.blobs.put(png);
+    await rig.ports.catalog.putFile({ ...file, created_at, size_bytes: png.length, sha256 });
+    const id = await rig.create();
+    await rig.send(id, {
+      type: "user.message",
+      content: [{ type: "image", source: { file_id: "file_01CAT", type: "file" } }],
+    });
+    await rig.orchestrator.wake(id, "client_event");
+    await rig.orchestrator.settled(id);
+    const sent = rig.server.requests[0];
+    expect(sent?.rejected).toBeNull();
+    expect(sent?.body?.messages[0]?.content).toEqual([
+      { type: "image", source: { type: "base64", media_type: "image/png", data: png.toString("base64") } },
+    ]);
+    const span = (await rig.events(id)).find(({ event }) => event.type === "span.model_request_start");
+    expect((await rebuildRequest(rig.ports, id, span?.event.id ?? ""))?.matches).toBe(true);
   });
 
   test("runs parallel calls at once and answers them in the model's order", async () => {

@@ -2,18 +2,27 @@
 import type { LonghaulEventOf, StoredEvent } from "../../contract/events.ts";
 import { foldEvent, type SessionFold } from "../../contract/fold.ts";
 import type { RequestContext } from "../../contract/local_api.ts";
+import type { BlobStore, Catalog } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
-import { buildRequest } from "./request.ts";
+import { withFiles } from "./files.ts";
+import { bodyHash, buildRequest } from "./request.ts";
 import { Transcript } from "./transcript.ts";
+
+export interface RequestSources {
+  ledger: Ledger;
+  catalog: Catalog;
+  blobs: BlobStore;
+}
 
 type Sent = LonghaulEventOf<"longhaul.model_request">;
 
 /** The request of a `span.model_request_start`; null when the session has no such span. */
 export async function rebuildRequest(
-  ledger: Ledger,
+  sources: RequestSources,
   sessionId: string,
   spanId: string,
 ): Promise<RequestContext | null> {
+  const { ledger } = sources;
   const sent = await findSent(ledger, sessionId, spanId);
   if (sent === null) return null;
   const transcript = new Transcript();
@@ -24,12 +33,14 @@ export async function rebuildRequest(
   }
   if (fold === null) return null;
   const built = buildRequest(fold, transcript, { kind: sent.kind, shortened: sent.shortened });
+  const body = await withFiles(built.body, sources.catalog, sources.blobs);
+  const sha256 = bodyHash(body);
   return {
     model_request_start_id: spanId,
-    request: JSON.parse(built.body) as Record<string, unknown>,
-    bytes: Buffer.byteLength(built.body),
-    sha256: built.sha256,
-    matches: built.sha256 === sent.request_sha256,
+    request: JSON.parse(body) as Record<string, unknown>,
+    bytes: Buffer.byteLength(body),
+    sha256,
+    matches: sha256 === sent.request_sha256,
   };
 }
 

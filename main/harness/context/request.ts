@@ -5,9 +5,8 @@ import { offeredTools } from "../permissions.ts";
 import type { Transcript } from "./transcript.ts";
 
 export interface BuiltRequest {
-  /** JSON body, `stream: true` included. */
+  /** JSON body, `stream: true` included; uploaded files are still named by their ids. */
   body: string;
-  sha256: string;
   message_count: number;
   tool_count: number;
 }
@@ -49,10 +48,14 @@ export function buildRequest(fold: SessionFold, transcript: Transcript, options:
   const body = `${parts.join(",")}}`;
   return {
     body,
-    sha256: createHash("sha256").update(body).digest("hex"),
     message_count: messages.length,
     tool_count: tools.length,
   };
+}
+
+/** Lower-case hex SHA-256 of a body as it is sent. */
+export function bodyHash(body: string): string {
+  return createHash("sha256").update(body).digest("hex");
 }
 
 /** The agent's own prompt, then what the harness knows about the place; the fixed cache breakpoint is at the end. */

@@ -5,6 +5,7 @@
 import type { ContentBlockParam, ToolResultBlockParam } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { EventOf, LedgerEvent, LonghaulEventOf, StoredEvent } from "../../contract/events.ts";
 import { answeredCall } from "../../contract/fold_calls.ts";
+import { fileSource } from "./files.ts";
 
 /** One message: its blocks as JSON texts, so that a request is joined rather than serialised again at every step. */
 interface Message {
@@ -81,7 +82,7 @@ export class Transcript {
     const blocks: string[] = [];
     for (const content of message.content) {
       if (content.type === "redacted") continue;
-      if (content.type !== "text") blocks.push(JSON.stringify(content));
+      if (content.type !== "text") blocks.push(JSON.stringify(withFileSource(content)));
       else if (content.text.trim() !== "") blocks.push(textBlock(content.text));
     }
     this.#addUser(blocks.length > 0 ? blocks : [textBlock("(empty message)")]);
@@ -178,6 +179,13 @@ function isResult(event: LedgerEvent): event is ResultEvent {
     event.type === "user.custom_tool_result" ||
     event.type === "user.tool_result"
   );
+}
+
+/** One key order for file sources, whatever the client sent: they are found by their bytes later. */
+function withFileSource<B extends { source: { type: string } }>(content: B): B {
+  const { source } = content;
+  if (source.type !== "file" || !("file_id" in source)) return content;
+  return { ...content, source: fileSource(String(source.file_id)) };
 }
 
 function block(content: ContentBlockParam): string {

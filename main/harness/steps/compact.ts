@@ -16,7 +16,7 @@ export async function compactStep(
   const tokens_before = view.fold.context_tokens;
   const through_seq = view.fold.last_seq;
   const shortened = view.fold.context_full;
-  const sent = await startRequest(view, emit, { kind: "compaction", shortened });
+  const sent = await startRequest(view, ports, emit, { kind: "compaction", shortened });
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || !answer.complete || signals.shutdown.aborted) return;
   const summary = answer.content

@@ -2,7 +2,8 @@
 import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
 import { crashPoint } from "../../crash_points.ts";
-import { type BuiltRequest, buildRequest, type RequestOptions } from "../context/request.ts";
+import { withFiles } from "../context/files.ts";
+import { bodyHash, buildRequest, type RequestOptions } from "../context/request.ts";
 import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
@@ -21,7 +22,7 @@ export async function requestStep(
   emit: Emit,
   signals: StepSignals,
 ): Promise<void> {
-  const sent = await startRequest(view, emit, { kind: "turn", shortened: false });
+  const sent = await startRequest(view, ports, emit, { kind: "turn", shortened: false });
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
@@ -32,14 +33,22 @@ export async function requestStep(
 }
 
 export interface SentRequest {
+  /** Id of its `span.model_request_start`. */
   id: string;
-  built: BuiltRequest;
+  /** The exact bytes to send. */
+  body: string;
 }
 
 /** Commits the span's start with the request's hash; then the request may be sent. */
-export async function startRequest(view: SessionView, emit: Emit, options: RequestOptions): Promise<SentRequest> {
+export async function startRequest(
+  view: SessionView,
+  ports: Pick<HarnessPorts, "catalog" | "blobs">,
+  emit: Emit,
+  options: RequestOptions,
+): Promise<SentRequest> {
   const { fold } = view;
   const built = buildRequest(fold, view.transcript, options);
+  const body = await withFiles(built.body, ports.catalog, ports.blobs);
   const id = newId("event");
   await emit([
     ...runningEvents(fold),
@@ -50,15 +59,15 @@ export async function startRequest(view: SessionView, emit: Emit, options: Reque
       kind: options.kind,
       shortened: options.shortened,
       model: fold.agent.model.id,
-      request_sha256: built.sha256,
-      request_bytes: Buffer.byteLength(built.body),
+      request_sha256: bodyHash(body),
+      request_bytes: Buffer.byteLength(body),
       through_seq: fold.last_seq,
       message_count: built.message_count,
       tool_count: built.tool_count,
     },
   ]);
   crashPoint("model.before_request");
-  return { id, built };
+  return { id, body };
 }
 
 /** Sends a started request. Returns null when it failed (the failure is in the ledger) or this process goes away. */
@@ -71,7 +80,7 @@ export async function ask(
 ): Promise<Answer | null> {
   const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
   try {
-    const stream = ports.model.stream(view.sessionId, sent.built.body, signal);
+    const stream = ports.model.stream(view.sessionId, sent.body, signal);
     return await readAnswer(stream, {
       session_id: view.sessionId,
       live: ports.live,

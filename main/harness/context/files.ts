@@ -1,0 +1,32 @@
+/** Puts the bytes of uploaded files where a message names them: the model endpoint knows nothing of our file ids. */
+import type { BlobStore, Catalog } from "../../session/catalog.ts";
+
+/** As {@link fileSource} writes it. Text of a message cannot look like this: its quotes are escaped. */
+const SOURCE = /\{"type":"file","file_id":"(file_[A-Za-z0-9]+)"\}/g;
+
+/** The one form in which a request under construction names a file. */
+export function fileSource(fileId: string): { type: "file"; file_id: string } {
+  return { type: "file", file_id: fileId };
+}
+
+/**
+ * The body with every file source replaced by the file's content, base64 or, for text, as text.
+ * A file that was deleted since leaves a text that says so: the request must stay valid for ever.
+ */
+export async function withFiles(body: string, catalog: Catalog, blobs: BlobStore): Promise<string> {
+  const ids = new Set([...body.matchAll(SOURCE)].map((match) => match[1] ?? ""));
+  if (ids.size === 0) return body;
+  const sources = new Map<string, string>();
+  for (const id of ids) sources.set(id, JSON.stringify(await contentOf(id, catalog, blobs)));
+  return body.replace(SOURCE, (_match, id: string) => sources.get(id) ?? "");
+}
+
+async function contentOf(id: string, catalog: Catalog, blobs: BlobStore): Promise<object> {
+  const file = await catalog.getFile(id);
+  if (file === null) return { type: "text", media_type: "text/plain", data: `[The file ${id} was deleted.]` };
+  const bytes = Buffer.from(await blobs.get(file.sha256));
+  if (file.mime_type.startsWith("text/")) {
+    return { type: "text", media_type: "text/plain", data: bytes.toString("utf8").replaceAll("\0", "\uFFFD") };
+  }
+  return { type: "base64", media_type: file.mime_type, data: bytes.toString("base64") };
+}
