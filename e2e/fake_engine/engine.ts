@@ -129,7 +129,8 @@ export class FakeEngine {
       session.log.add(event as never);
       if (event.type === "user.interrupt") this.#interrupt(session);
     }
-    if (session.activity !== "running") this.#wake(session);
+    const stopped = events.some((event) => event.type === "user.interrupt");
+    if (session.activity !== "running" && !stopped) this.#wake(session);
     return events;
   }
 
@@ -178,16 +179,21 @@ export class FakeEngine {
         cause: "cut_off",
       });
     }
-    void session.play(async (step) => {
-      if (first === undefined) return codingTurn(step);
-      for (const call of open.slice(1)) {
-        if (call.confirmation?.result === "deny") {
-          log.result(call.id, "The user rejected this call.", true);
-          log.add({ type: "longhaul.call_settled", tool_use_id: call.id, how: "denied" });
-        } else await step.execute(call.id, ["done"], 50);
-      }
-      await finishTurn(step, first.id);
-    });
+    void session
+      .play(async (step) => {
+        if (first === undefined) return codingTurn(step);
+        for (const call of open.slice(1)) {
+          if (call.confirmation?.result === "deny") {
+            log.result(call.id, "The user rejected this call.", true);
+            log.add({ type: "longhaul.call_settled", tool_use_id: call.id, how: "denied" });
+          } else await step.execute(call.id, ["done"], 50);
+        }
+        await finishTurn(step, first.id);
+      })
+      .then(() => {
+        if (session.activity === null && session.fold?.phase === "idle" && session.fold.inputs.length > 0)
+          this.#wake(session);
+      });
   }
 
   /** The request that a span was sent with: made up, in the right shape. */

@@ -76,7 +76,7 @@ export function Composer({ summary, live }: ComposerProps) {
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onKeyDown}
           aria-label="Message"
-          placeholder={running ? "Queue a message: the agent reads it after this turn" : "Message the agent"}
+          placeholder={running ? "Queue a message: the agent reads it at its next step" : "Message the agent"}
           data-testid="composer"
           className="my-1 max-h-[220px] min-w-0 flex-1 resize-none bg-transparent outline-none"
         />

@@ -120,7 +120,7 @@ function ToolBody({ row, feed }: { row: ToolRow; feed: Feed }) {
   const live = feed.live.outputs.get(row.id);
   return (
     <Indented>
-      <CallInput name={row.name} input={input} maxLines={LINES} />
+      {!isToldByLine(row, input) && <CallInput name={row.name} input={input} maxLines={LINES} />}
       {live !== undefined && (
         <div className="border-l-2 border-tools/60 pl-3" data-testid="live-output">
           <Output text={live} maxLines={LINES} keep="tail" />
@@ -135,6 +135,13 @@ function ToolBody({ row, feed }: { row: ToolRow; feed: Feed }) {
       )}
     </Indented>
   );
+}
+
+/** A short command stands in the row's own line in full. */
+function isToldByLine(row: ToolRow, input: Record<string, unknown>): boolean {
+  const { command } = input;
+  const alone = typeof command === "string" && Object.keys(input).length === 1;
+  return row.name === "bash" && alone && command === row.what && command.length <= 60;
 }
 
 export function SandboxSteps({ row }: { row: SandboxRow }) {

@@ -195,7 +195,7 @@ export function TimelineList({ feed, running, selected, onSelect }: TimelineList
 function timesOf(feed: Feed, line: Line | undefined): number[] {
   if (line?.kind === "row") {
     const row = feed.timeline.rows.get(line.id);
-    return row === undefined ? [] : [row.at];
+    return row === undefined ? [] : [row.at, row.end ?? feed.timeline.lastAt];
   }
   if (line?.kind !== "turn") return [];
   const turn = feed.timeline.turns[line.turn];

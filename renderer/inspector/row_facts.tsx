@@ -31,7 +31,7 @@ export function RowFacts({ feed, row, running }: RowFactsProps) {
   switch (row.kind) {
     case "message": {
       const event = eventAt(feed.timeline, row.seq)?.event;
-      const queued = row.state === "queued" ? "waiting; the agent reads it after this turn" : null;
+      const queued = row.state === "queued" ? "waiting; the agent reads it at its next step" : null;
       return (
         <>
           <Facts facts={[...common, ["State", queued]]} />

@@ -63,7 +63,7 @@ function retryText(fold: SessionFold): string {
 
 /** What a session is called: its title, or what it last did, or its id. */
 export function titleOf(summary: SessionSummary): string {
-  return firstLine(summary.fold.title ?? "") || firstPlainLine(summary.fold.last_act) || summary.id;
+  return firstLine(summary.fold.title ?? "") || summary.fold.task || summary.id;
 }
 
 function matches(summary: SessionSummary, words: readonly string[]): boolean {
