@@ -15,6 +15,7 @@ const STYLE = styleFor(false, "UTC");
 /** A client that plays frames; `sent` answers a send with more frames. */
 class ScriptedClient {
   readonly sent: unknown[] = [];
+  woken = 0;
   readonly #frames: TimelineFrame[];
   #wake: () => void = () => undefined;
   onSend: (events: unknown) => TimelineFrame[] = () => [];
@@ -35,6 +36,11 @@ class ScriptedClient {
   play(frames: TimelineFrame[]): void {
     this.#frames.push(...frames);
     this.#wake();
+  }
+
+  wake(): Promise<void> {
+    this.woken += 1;
+    return Promise.reject(new Error("the engine is gone again"));
   }
 
   sdk() {
@@ -137,6 +143,14 @@ describe("how it ends", () => {
     const leaving = new AbortController();
     setTimeout(() => leaving.abort(), 50);
     expect((await run(client, null, { ...idle(), leaving: leaving.signal })).ending).toBe("left");
+  });
+
+  test("an engine that replaced a dead one is asked to go on; the first connection is not", async () => {
+    const recording = new Recording().task().caughtUp().request("s").caughtUp();
+    recording.message("m", "Hm.").answered("s").idle().caughtUp().released();
+    const client = new ScriptedClient(recording.frames);
+    expect((await run(client)).ending).toBe("done");
+    expect(client.woken).toBe(1);
   });
 
   test("with --json every stored event is a line, and nothing else", async () => {

@@ -78,12 +78,22 @@ class Follower {
   async take(frame: TimelineFrame): Promise<boolean> {
     this.state = printFrame(this.#options, this.state, frame);
     if (frame.type === "deleted") this.ending = "deleted";
-    if (frame.type === "caught_up") this.#caughtUp = true;
+    if (frame.type === "caught_up") await this.#connected();
     if (this.ending !== null) return frame.type === "deleted" || isReleased(frame);
     if (!this.#caughtUp || (frame.type !== "stored" && frame.type !== "caught_up")) return false;
     await this.#look();
     // At the end of the history the lease is back already; a person's answer may take for ever.
     return this.ending !== null && (frame.type === "caught_up" || this.ending === "needs_you");
+  }
+
+  /** A connection after the first may be to an engine that replaced a dead one and waits to be asked to go on. */
+  async #connected(): Promise<void> {
+    const again = this.#caughtUp;
+    this.#caughtUp = true;
+    const { fold } = this.state;
+    if (!again || fold === null || unfinishedWork(fold) !== "now") return;
+    // When it fails the engine is gone again: the next connection asks once more, or says that there is none.
+    await this.#options.client.wake(this.#options.session_id).catch(() => undefined);
   }
 
   async #look(): Promise<void> {
