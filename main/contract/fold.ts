@@ -73,6 +73,8 @@ export interface SessionFold extends SessionSnapshot {
   active_ms: number;
   running_since: string | null;
   sandbox: SandboxState | null;
+  /** First line of the first message: names a session that has no title. */
+  task: string;
   /** One line for the session list: what it did last. */
   last_act: string;
   /** True once a response came from the offline demo model. */
@@ -120,6 +122,7 @@ function start(stored: StoredEvent, session: SessionSnapshot): SessionFold {
     active_ms: 0,
     running_since: null,
     sandbox: null,
+    task: "",
     last_act: "",
     demo: false,
   };

@@ -33,6 +33,11 @@ export class HandPool {
     return provisioning;
   }
 
+  /** Resolves when no provisioning of the session is under way; never rejects. */
+  async settled(sessionId: string): Promise<void> {
+    await this.#hands.get(sessionId)?.catch(() => undefined);
+  }
+
   /** Forgets a hand whose sandbox is gone, so that the next call provisions anew. */
   drop(sessionId: string): void {
     this.#hands.delete(sessionId);

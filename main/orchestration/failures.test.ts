@@ -108,8 +108,11 @@ describe("interrupt", () => {
     const words = "word ".repeat(200);
     rig = await startRig([{ content: [{ type: "text", text: words }], between_events_ms: 20 }, say("Next.")]);
     const id = await rig.create("Talk.");
-    await expect.poll(() => rig.server.requests.length).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise<void>((resolve) => {
+      rig.ports.live.join(id, (shown) => {
+        if (shown.type === "preview" && shown.frame.type === "event_delta") resolve();
+      });
+    });
     await rig.send(id, { type: "user.interrupt" });
     await rig.orchestrator.settled(id);
     const events = await rig.events(id);

@@ -69,6 +69,8 @@ async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions
 }
 
 async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promise<RunEnd> {
+  // A sandbox that was started early reports under this lease; without it the timeline would show it unfinished for ever.
+  await ports.hands.settled(view.sessionId);
   const { retry } = view.fold;
   const later = unfinishedWork(view.fold, ports.now()) === "later" && retry !== null;
   await ports.ledger.releaseLease(lease, later ? "rescheduled" : "rested");

@@ -29,7 +29,8 @@ export function sandboxText(fold: SessionFold): string {
 
 /** What the sandbox can reach, in one sentence. */
 export function networkText(fold: SessionFold): string {
-  if ((fold.sandbox?.provider ?? "embedded") === "embedded") return "nothing outside: the embedded sandbox has no network";
+  if ((fold.sandbox?.provider ?? "embedded") === "embedded")
+    return "nothing outside: the embedded sandbox has no network";
   const { config } = fold.environment;
   if (config.type !== "cloud") return "whatever its worker's machine can reach";
   const { networking } = config;

@@ -59,7 +59,7 @@ describe("groups", () => {
     done.answer(done.request(), { text: "All done" });
     done.idle();
     const idle = summarise(done, null);
-    expect([groupOf(idle), reasonOf(idle), titleOf(idle)]).toEqual(["idle", "All done", "All done"]);
+    expect([groupOf(idle), reasonOf(idle), titleOf(idle)]).toEqual(["idle", "All done", "go"]);
     done.add({ type: "longhaul.session_archived" });
     expect(groupOf(summarise(done, null))).toBe("archived");
   });
