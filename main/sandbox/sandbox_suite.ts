@@ -2,7 +2,7 @@
  * What every sandbox provider must do, whatever it runs on. A provider's own tests call {@link sandboxSuite}; nothing here
  * knows how the provider works.
  */
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, vi } from "vitest";
 import type { Hand, SandboxProvider } from "./port.ts";
 import { bashSuite } from "./testing/bash_suite.ts";
 import { type Bench, type Fields, provisionRequest, runTool, type SandboxUnderTest } from "./testing/bench.ts";
@@ -12,6 +12,8 @@ import { provisioningSuite } from "./testing/provisioning_suite.ts";
 
 /** @param setUp makes the place that the tested providers keep their sandboxes in */
 export function sandboxSuite(name: string, setUp: () => Promise<SandboxUnderTest>): void {
+  // A busy machine starts processes slowly; what hangs is still found.
+  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
   describe(`${name}: a sandbox provider`, () => {
     const session = "sesn_suite";
     let subject: SandboxUnderTest;

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sandboxSuite } from "../sandbox_suite.ts";
+import { crash } from "../testing/processes.ts";
 import { sandboxLayout } from "./layout.ts";
 import { embeddedProvider } from "./provider.ts";
 
@@ -11,7 +12,7 @@ sandboxSuite("embedded", async () => {
     open: () => embeddedProvider({ dataDir, hostEntry: join(import.meta.dirname, "host.ts") }),
     kill: async (sessionId) => {
       const record = JSON.parse(await readFile(sandboxLayout(dataDir, sessionId).hostFile, "utf8")) as { pid: number };
-      process.kill(record.pid, "SIGKILL");
+      await crash(record.pid);
     },
     tearDown: () => rm(dataDir, { recursive: true, force: true }),
   };

@@ -38,9 +38,11 @@ export class SandboxFiles {
   async *read(path: string): AsyncIterable<Uint8Array> {
     // Neither followed nor waited for: the path was resolved, so a link or a pipe here was put there since.
     const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-    const file = await system(() => open(this.#real(path), flags));
+    const target = this.#real(path);
+    const file = await system(() => open(target, flags));
     try {
       if (!(await file.stat()).isFile()) throw new FileError("EINVAL");
+      if ((await system(() => realpath(target))) !== target) throw new PathRefused(path);
       for (;;) {
         const { bytesRead, buffer } = await system(() => file.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES));
         if (bytesRead === 0) return;

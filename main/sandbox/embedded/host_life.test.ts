@@ -4,13 +4,16 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SandboxLost, type SandboxProvider } from "../port.ts";
-import { failureOf, newCallId, provisionRequest, runTool } from "../testing/bench.ts";
+import { failureOf, newCallId, provisionRequest, runTool, startCommand } from "../testing/bench.ts";
+import { crash, isAlive, until } from "../testing/processes.ts";
 import { HostClient } from "./client.ts";
 import { hostRecord } from "./launch.ts";
 import { hostAddress, sandboxLayout } from "./layout.ts";
 import { embeddedProvider } from "./provider.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const hostEntry = join(import.meta.dirname, "host.ts");
 const session = "sesn_life";
@@ -29,23 +32,6 @@ afterEach(async () => {
 });
 
 const layout = (): ReturnType<typeof sandboxLayout> => sandboxLayout(dataDir, session);
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 8000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe("P2: nothing runs twice by accident", () => {
   test("a command in flight goes on when the engine is killed, and its result is collected", async () => {
@@ -70,17 +56,15 @@ describe("P2: nothing runs twice by accident", () => {
   });
 
   test("a result that came while no engine was there is kept after the host is gone, too", async () => {
-    const id = newCallId();
     const { hand } = await provider.provision(provisionRequest(session));
-    const left = runTool(hand, "bash", { command: "sleep 0.3; echo alone" }, id);
-    left.catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { id, begun } = startCommand(hand, "sleep 0.3; echo alone");
+    await begun;
     await provider.close();
     await until(() => existsSync(join(layout().calls, id, "result.json")), "the result is written");
-    process.kill(hostRecord(layout())?.pid ?? 0, "SIGKILL");
+    await crash(hostRecord(layout())?.pid);
     expect(await provider.callState(session, id)).toBe("done");
     const again = await provider.provision(provisionRequest(session));
-    expect(await runTool(again.hand, "bash", { command: "echo again" }, id)).toBe("alone");
+    expect(await runTool(again.hand, "bash", { command: "echo again" }, id)).toBe("begun\nalone");
   });
 
   test("reading and writing are repeated in a new host, an edit is not", async () => {
@@ -104,11 +88,11 @@ describe("P2: nothing runs twice by accident", () => {
 
   test("what a command wrote until its host died is told", async () => {
     const { hand } = await provider.provision(provisionRequest(session));
-    const running = runTool(hand, "bash", { command: "echo step one; sleep 0.4; echo step two; sleep 30" });
-    const rejected = expect(running).rejects.toThrow(/Output until then:\nstep one\nstep two$/);
-    await new Promise((resolve) => setTimeout(resolve, 1200));
-    process.kill(hostRecord(layout())?.pid ?? 0, "SIGKILL");
-    await rejected;
+    const { id, result } = startCommand(hand, "sleep 0.4; echo step two; sleep 30");
+    const output = join(layout().calls, id, "output");
+    await until(() => existsSync(output) && readFileSync(output, "utf8").includes("two"), "output is written down");
+    await crash(hostRecord(layout())?.pid);
+    await expect(result).rejects.toThrow(/Output until then:\nbegun\nstep two$/);
   });
 
   test("an id that is no file name is a call like others", async () => {
@@ -131,9 +115,7 @@ describe("one host for each sandbox", () => {
 
   test("what a dead host left behind does not stop a new one", async () => {
     await provider.provision(provisionRequest(session));
-    const { pid } = hostRecord(layout()) ?? { pid: 0 };
-    process.kill(pid, "SIGKILL");
-    await until(() => !isAlive(pid), "the host is dead");
+    await crash(hostRecord(layout())?.pid);
     expect(existsSync(hostAddress(layout().dir))).toBe(true);
     const again = await embeddedProvider({ dataDir, hostEntry }).provision(provisionRequest(session));
     expect(again.adopted).toBe(false);
@@ -144,7 +126,7 @@ describe("one host for each sandbox", () => {
     const { hand } = await provider.provision(provisionRequest(session));
     await runTool(hand, "bash", { command: "true" });
     const record = hostRecord(layout());
-    process.kill(record?.pid ?? 0, "SIGKILL");
+    await crash(record?.pid);
     const bystander = spawn("sleep", ["60"]);
     await writeFile(layout().hostFile, JSON.stringify({ ...record, pid: bystander.pid }));
     await provider.destroy(session);
@@ -188,11 +170,11 @@ describe("a host's end", () => {
 
   test("destroying stops what runs and ends the process", async () => {
     const { hand } = await provider.provision(provisionRequest(session));
-    const running = runTool(hand, "bash", { command: "while true; do :; done" }).catch((error: unknown) => error);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { result, begun } = startCommand(hand, "while true; do :; done");
+    await begun;
     const pid = hostRecord(layout())?.pid ?? 0;
     await provider.destroy(session);
-    expect(await running).toBeInstanceOf(Error);
+    await expect(result).rejects.toBeInstanceOf(Error);
     await until(() => !isAlive(pid), "the host ends");
     expect(await readdir(join(dataDir, "sandboxes"))).toEqual([]);
   });
@@ -272,7 +254,7 @@ describe("a host that cannot start", () => {
 
   test("a state that a power cut tore starts a shell without a past", async () => {
     await provider.provision(provisionRequest(session));
-    process.kill(hostRecord(layout())?.pid ?? 0, "SIGKILL");
+    await crash(hostRecord(layout())?.pid);
     await writeFile(layout().stateFile, '{"cwd":"/tmp","en');
     const { hand } = await embeddedProvider({ dataDir, hostEntry }).provision(provisionRequest(session));
     expect(await runTool(hand, "bash", { command: "pwd" })).toBe("/workspace");
@@ -281,7 +263,7 @@ describe("a host that cannot start", () => {
   test("a working directory that is gone is told by the command", async () => {
     const { hand } = await provider.provision(provisionRequest(session));
     await runTool(hand, "bash", { command: "mkdir gone; cd gone; rmdir /workspace/gone" });
-    process.kill(hostRecord(layout())?.pid ?? 0, "SIGKILL");
+    await crash(hostRecord(layout())?.pid);
     expect(await runTool(hand, "bash", { command: "cd /workspace && pwd" })).toBe("/workspace");
     await failureOf(runTool(hand, "bash", { command: "cd gone" }));
   });

@@ -3,7 +3,7 @@
  * Git makes the patch, so git can apply it; neither the user's repository nor its config takes part.
  */
 import { isUtf8 } from "node:buffer";
-import { copyFile, lstat, mkdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, lstat, mkdir, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import type { ChangedFile } from "../../contract/local_api.ts";
 import { GitFailure, git } from "./git.ts";
@@ -76,7 +76,7 @@ export async function changesSince(
   // Work on a copy: a process that dies here must not leave a half-written or locked index.
   const index = join(gitDir, `index.${process.pid}.${Math.random().toString(36).slice(2)}`);
   try {
-    await copyFile(join(gitDir, "index"), index);
+    await copyIndex(join(gitDir, "index"), index);
     await updateIndex(place, index, root);
     const after = (await run(place, ["write-tree"], { index })).toString().trim();
     const facts = await run(place, [...DIFF, "-z", "--raw", "--numstat", before, after]);
@@ -86,6 +86,16 @@ export async function changesSince(
     await rm(index, { force: true });
     await rm(`${index}.lock`, { force: true });
   }
+}
+
+/**
+ * Git compares a file's content only when its time is not older than the index; a copy that is younger than its original
+ * would hide changes made right after the original was written.
+ */
+async function copyIndex(from: string, to: string): Promise<void> {
+  await copyFile(from, to);
+  const second = Math.floor((await stat(from)).mtimeMs / 1000) - 1;
+  await utimes(to, second, second);
 }
 
 const DIFF = ["diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all"];
@@ -98,17 +108,27 @@ const PATCH = [...DIFF, "-p", "--binary", "--full-index"];
 async function textPatch(place: Place, before: string, after: string, files: readonly ChangedFile[]): Promise<string> {
   const whole = await run(place, [...PATCH, before, after], { maxOutput: MAX_PATCH_BYTES });
   if (isUtf8(whole)) return whole.toString("utf8");
+  const asBinary = await binaryView(place);
   let patch = "";
   for (const { path } of files) {
     const one = [...PATCH, before, after, "--", `:(top,literal)${path}`];
-    let part = await run(place, one, { maxOutput: MAX_PATCH_BYTES });
-    // Files above the threshold are never looked into.
-    if (!isUtf8(part))
-      part = await run(place, ["-c", "core.bigFileThreshold=1", ...one], { maxOutput: MAX_PATCH_BYTES });
-    patch += part.toString("utf8");
+    const text = await run(place, one, { maxOutput: MAX_PATCH_BYTES });
+    patch += isUtf8(text) ? text.toString("utf8") : (await asBinary(one)).toString("utf8");
     if (patch.length > MAX_PATCH_BYTES) throw new GitFailure(`the patch is larger than ${MAX_PATCH_BYTES} bytes`);
   }
   return patch;
+}
+
+/** The same objects seen by a repository that takes every file for a binary one. */
+async function binaryView(place: Place): Promise<(args: readonly string[]) => Promise<Buffer>> {
+  const gitDir = join(place.gitDir, "binary");
+  const env = { GIT_OBJECT_DIRECTORY: join(place.gitDir, "objects") };
+  const view = (args: readonly string[]): Promise<Buffer> =>
+    git([`--git-dir=${gitDir}`, ...args], { cwd: place.gitDir, env, maxOutput: MAX_PATCH_BYTES });
+  await mkdir(join(gitDir, "info"), { recursive: true });
+  await view(["init", "--quiet", "--bare", "--template="]);
+  await writeFile(join(gitDir, "info/attributes"), "* -diff\n");
+  return view;
 }
 
 async function updateIndex(place: Place, index: string, root: string): Promise<void> {

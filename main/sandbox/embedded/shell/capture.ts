@@ -10,6 +10,10 @@ const SPILL_LIMIT = 10_000_000;
 const CHUNK_EVERY_MS = 30;
 const CHUNK_LIMIT = 16 * 1024;
 
+// just-bash takes the global timers away from whatever runs inside a script.
+const later = setTimeout;
+const cancel = clearTimeout;
+
 export class OutputCapture {
   readonly #spillFile: { host: string; seen: string };
   readonly #onChunk: (chunk: string) => void;
@@ -22,6 +26,7 @@ export class OutputCapture {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #lastChunkAt = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param spillFile path of the file for the whole output, on this disk and as the agent sees it
@@ -43,8 +48,9 @@ export class OutputCapture {
       this.#pending.push(bytes.subarray(0, CHUNK_LIMIT - this.#pendingBytes));
       this.#pendingBytes += bytes.length;
     }
-    // Counted by the clock, not by a timer: a busy script never lets a timer of this thread fire.
+    // By the clock as well as by a timer: a busy script never lets a timer of this thread fire, a sleeping one nothing else.
     if (Date.now() - this.#lastChunkAt >= CHUNK_EVERY_MS) this.#flush();
+    else this.#timer ??= later(() => this.#flush(), CHUNK_EVERY_MS);
   }
 
   /** What the model may see. No more output may follow. */
@@ -59,6 +65,8 @@ export class OutputCapture {
   }
 
   #flush(): void {
+    cancel(this.#timer);
+    this.#timer = undefined;
     if (this.#pendingBytes === 0) return;
     this.#lastChunkAt = Date.now();
     this.#onChunk(decodeText(Buffer.concat(this.#pending)));

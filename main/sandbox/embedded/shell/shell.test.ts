@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ShellFailure, type ShellOutput } from "../../machine.ts";
 import type { ShellState } from "./protocol.ts";
 import { Shell, type ShellLimits } from "./shell.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let root: string;
 let shell: Shell;
