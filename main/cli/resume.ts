@@ -1,9 +1,9 @@
 /** `longhaul resume`: tells what cut a session off, wakes it, and follows it to the end. */
 import { readSettings, UsageError } from "../config.ts";
+import { DEMO_MODEL } from "../contract/demo.ts";
 import { isId } from "../contract/ids.ts";
 import type { SessionSummary } from "../contract/local_api.ts";
 import { unfinishedWork } from "../contract/work.ts";
-import { DEMO_MODEL } from "../vault/demo/identity.ts";
 import { EMPTY_ACCOUNT, whereItStands } from "./account/account.ts";
 import { clip } from "./account/words.ts";
 import { type Command, CommandFailed, ENGINE_OPTIONS } from "./command.ts";

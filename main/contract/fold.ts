@@ -168,7 +168,8 @@ function apply(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void
       return foldResult(next, event);
     case "agent.message": {
       const block = event.content[0];
-      if (block?.type === "text") next.last_act = oneLine(block.text);
+      // A reader of large bodies' markers has no text here; the act before then stays.
+      if (block?.type === "text" && typeof block.text === "string") next.last_act = oneLine(block.text);
       return;
     }
     case "session.status_running":

@@ -60,7 +60,7 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
   next.inputs = [...next.inputs, { id: event.id, type: event.type, seq: stored.seq }];
   if (event.type === "user.message" && next.task === "") {
     const text = event.content.find((block) => block.type === "text");
-    if (text !== undefined) next.task = oneLine(text.text);
+    if (typeof text?.text === "string") next.task = oneLine(text.text);
   }
   if (event.type !== "user.tool_confirmation") return;
   const confirmation = { result: event.result, deny_message: event.deny_message ?? null, event_id: event.id };

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { ScriptRequest, ScriptTurn } from "../../e2e/model_server/script.ts";
+import { DEMO_MODEL } from "../contract/demo.ts";
 import type { StoredEvent } from "../contract/events.ts";
 import { retryDelayMs } from "../harness/steps/failure.ts";
 import { message, type Rig, startRig } from "./testing/rig.ts";
@@ -93,6 +94,20 @@ describe("a model endpoint that fails", () => {
     expect(of(await rig.events(id), "session.error")).toMatchObject([
       { error: { type: shown, message: "no", retry_status: { type: "exhausted" } } },
     ]);
+  });
+
+  test("without an endpoint the demo does not go on with a session that a real model worked in", async () => {
+    rig = await startRig([say("Real work."), say("I am a demo.")]);
+    const id = await rig.create("Hello.");
+    await untilIdle(id);
+    rig.model.answersAs = DEMO_MODEL;
+    await rig.send(id, message("Go on."));
+    await rig.orchestrator.wake(id, "client_event");
+    await rig.orchestrator.settled(id);
+    const events = await rig.events(id);
+    expect(of(events, "agent.message")).toHaveLength(1);
+    expect(of(events, "session.error").at(-1)?.error.message).toContain("ANTHROPIC_API_KEY");
+    expect((await rig.ledger.getSession(id))?.fold).toMatchObject({ stopped: true, awaiting_model: true });
   });
 
   test("retry delays grow, carry jitter, and honour what the endpoint asks for", () => {

@@ -1,9 +1,9 @@
 /** The agents and environments that Longhaul makes by itself when a person has none. */
 import type { AgentCreateParams, BetaManagedAgentsAgent } from "@anthropic-ai/sdk/resources/beta/agents/agents";
 import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
+import { DEMO_MODEL } from "../../main/contract/demo.ts";
 import { createAgent, createEnvironment, createSession, listAgents, listEnvironments } from "../api/sdk.ts";
 
-export const DEMO_MODEL = "longhaul-demo";
 const DEMO_TASK =
   "Write a small program that has a bug and a test that shows it. Run the test, read the failure, fix the program, run the test again, and report.";
 

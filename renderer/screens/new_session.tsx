@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { DEMO_MODEL } from "../../main/contract/demo.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { createSession, listAgents, listEnvironments, type NewSession as Params } from "../api/sdk.ts";
 import { MOD } from "../bridge.ts";
@@ -9,7 +10,7 @@ import { isBoolean, isString, load, save } from "../store/saved.ts";
 import { firstLine } from "../timeline/content.ts";
 import { Button } from "../ui/button.tsx";
 import { ProblemNote } from "../ui/problem_note.tsx";
-import { DEMO_MODEL, defaultAgent, defaultEnvironment, isDefaultEnvironment } from "./defaults.ts";
+import { defaultAgent, defaultEnvironment, isDefaultEnvironment } from "./defaults.ts";
 import { Choice, Field, fieldOf, INPUT, type Option } from "./form.tsx";
 import { FolderField, PermissionField } from "./session_fields.tsx";
 

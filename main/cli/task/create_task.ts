@@ -2,7 +2,7 @@
 import type Anthropic from "@anthropic-ai/sdk";
 import type { AgentCreateParams } from "@anthropic-ai/sdk/resources/beta/agents/agents";
 import type { SessionCreateParams } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
-import { DEMO_MODEL } from "../../vault/demo/identity.ts";
+import { DEMO_MODEL } from "../../contract/demo.ts";
 import { clip } from "../account/words.ts";
 import { apiText } from "../client.ts";
 import { CommandFailed } from "../command.ts";

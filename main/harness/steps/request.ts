@@ -1,5 +1,8 @@
 /** The step that asks the model: one request, its answer committed as a whole before any of its tools runs. */
+
+import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
+import type { SessionFold } from "../../contract/fold.ts";
 import { newId } from "../../contract/ids.ts";
 import { crashPoint } from "../../crash_points.ts";
 import { withFiles } from "../context/files.ts";
@@ -81,13 +84,15 @@ export async function ask(
   const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
   try {
     const stream = ports.model.stream(view.sessionId, sent.body, signal);
-    return await readAnswer(stream, {
+    const answer = await readAnswer(stream, {
       session_id: view.sessionId,
       live: ports.live,
       onToolStart: (name) => {
         if (toolKind(view.fold, name) === "sandbox") ports.hands.warm(view, emit);
       },
     });
+    if (answer.model === DEMO_MODEL) refuseDemo(view.fold);
+    return answer;
   } catch (error) {
     if (signals.shutdown.aborted) return null;
     const failure =
@@ -97,6 +102,19 @@ export async function ask(
   } finally {
     ports.live.ended(view.sessionId);
   }
+}
+
+/**
+ * Without an endpoint the broker lets the offline demo answer. In a session that a real model has worked in, its lines
+ * would be taken for the model's: the turn stops and says what is missing instead.
+ */
+function refuseDemo(fold: SessionFold): void {
+  if (fold.demo || fold.usage.output_tokens === 0 || fold.agent.model.id === DEMO_MODEL) return;
+  throw new ModelError(
+    "authentication",
+    `No model endpoint is set up, and this session was run by ${fold.agent.model.id}. Nothing of it is lost. ` +
+      "Start Longhaul with ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) set, then resume the session.",
+  );
 }
 
 function answerEvents(view: SessionView, requestId: string, answer: Answer): EventDraft[] {
@@ -131,7 +149,7 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
     tool_events: toolEvents,
     first_token_ms: answer.first_token_ms,
     duration_ms: answer.duration_ms,
-    demo: answer.model === "longhaul-demo",
+    demo: answer.model === DEMO_MODEL,
   };
   events.push(response);
   events.push({

@@ -20,6 +20,8 @@ import { FakeSandbox } from "./fake_sandbox.ts";
 /** Talks to the model server without a broker between. */
 class DirectModel implements ModelPort {
   dropped = 0;
+  /** Model id that answers carry; null leaves the server's. */
+  answersAs: string | null = null;
   readonly #server: () => ModelServer;
 
   constructor(server: () => ModelServer) {
@@ -32,7 +34,10 @@ class DirectModel implements ModelPort {
     try {
       const response = await fetch(`${url}/v1/messages`, { method: "POST", headers, body, signal });
       if (response.status !== 200) throw describeFailure(response.status, await response.text(), null);
-      yield* Stream.fromSSEResponse<RawMessageStreamEvent>(response, new AbortController());
+      for await (const event of Stream.fromSSEResponse<RawMessageStreamEvent>(response, new AbortController())) {
+        if (event.type === "message_start" && this.answersAs !== null) event.message.model = this.answersAs;
+        yield event;
+      }
     } catch (error) {
       if (signal.aborted || error instanceof ModelError) throw error;
       throw new ModelError("failed", String(error));

@@ -1,9 +1,9 @@
 /** The offline demo model over HTTP: the same paths and shapes as the Messages API. */
 import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DEMO_MODEL } from "../../contract/demo.ts";
 import { Refusal } from "../refusal.ts";
 import { parseRequest, readConversation } from "./conversation.ts";
-import { DEMO_MODEL } from "./identity.ts";
 import { nextMove } from "./play.ts";
 import { eventsOf, messageOf } from "./stream.ts";
 import { DemoCache, promptTokens } from "./usage.ts";

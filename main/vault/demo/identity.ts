@@ -1,7 +1,5 @@
 /** How the offline demo model is named and how it labels itself. */
 
-export const DEMO_MODEL = "longhaul-demo";
-
 /** Opens the first message of every demo session; also how the demo knows a conversation to be its own. */
 export const INTRODUCTION =
   "I am Longhaul's offline demo, not an AI model. I cannot do tasks of your own. I play one small, real coding task so " +

@@ -6,7 +6,7 @@ import type {
   RawMessageStreamEvent,
   Usage,
 } from "@anthropic-ai/sdk/resources/messages/messages";
-import { DEMO_MODEL } from "./identity.ts";
+import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { Move } from "./play.ts";
 import { tokensIn } from "./usage.ts";
 
