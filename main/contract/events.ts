@@ -154,7 +154,6 @@ export type LonghaulEvent = LonghaulEventMap[LonghaulEventType];
 export type LonghaulEventOf<T extends LonghaulEventType> = LonghaulEventMap[T];
 
 export type LedgerEvent = ContractEvent | LonghaulEvent;
-export type LedgerEventType = LedgerEvent["type"];
 
 /** An event as the ledger keeps it. Unknown types of later versions are kept too and skipped by readers (L8). */
 export interface StoredEvent {

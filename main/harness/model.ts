@@ -1,10 +1,5 @@
 /** Port: the model. The adapter talks to the broker's model route; a test can script it. */
-import type {
-  MessageCreateParamsStreaming,
-  RawMessageStreamEvent,
-} from "@anthropic-ai/sdk/resources/messages/messages";
-
-export type ModelRequest = Omit<MessageCreateParamsStreaming, "stream">;
+import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 
 export interface ModelPort {
   /**
