@@ -5,6 +5,8 @@ import type { Answer } from "./calls.ts";
 import { type FromHost, type HostRecord, receiveLines, sendLine } from "./wire.ts";
 
 const WELCOME_TIMEOUT_MS = 5000;
+/** A host that leaves so many pings unanswered is stuck. Counted, not timed: after this machine slept, both were away. */
+const MISSED_PINGS = 6;
 
 /** The connection ended before the host answered. */
 export class HostGone extends Error {
@@ -23,18 +25,25 @@ export class HostClient {
   readonly #socket: Socket;
   readonly #waiting = new Map<number, Waiting>();
   readonly #watchers = new Map<string, Set<(chunk: string) => void>>();
+  readonly #pid: number;
   #requests = 0;
   #closed = false;
+  #pings = 0;
+  #pinging: NodeJS.Timeout | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, pid: number) {
     this.#socket = socket;
+    this.#pid = pid;
   }
 
-  /** Connects and proves the right to; null when nobody answers there, or not the host of `record`. */
-  static open(address: string, record: HostRecord): Promise<HostClient | null> {
+  /**
+   * Connects and proves the right to; null when nobody answers there, or not the host of `record`.
+   * @param pingMs how often a host that owes an answer is asked whether it is there
+   */
+  static open(address: string, record: HostRecord, pingMs = 5000): Promise<HostClient | null> {
     return new Promise((resolve) => {
       const socket = connect(address);
-      const client = new HostClient(socket);
+      const client = new HostClient(socket, record.pid);
       socket.setNoDelay(true);
       const finish = (result: HostClient | null): void => {
         clearTimeout(timer);
@@ -49,8 +58,11 @@ export class HostClient {
         finish(null);
       });
       receiveLines<FromHost>(socket, (message) => {
-        if (message.type === "welcome") finish(message.instance === record.instance ? client : null);
-        else client.#receive(message);
+        if (message.type !== "welcome") return client.#receive(message);
+        if (message.instance !== record.instance) return finish(null);
+        client.#pinging = setInterval(() => client.#ping(), pingMs);
+        client.#pinging.unref();
+        finish(client);
       });
     });
   }
@@ -108,7 +120,21 @@ export class HostClient {
     });
   }
 
+  #ping(): void {
+    if (this.#waiting.size === 0) {
+      this.#pings = 0;
+      return;
+    }
+    this.#pings += 1;
+    if (this.#pings <= MISSED_PINGS) return sendLine(this.#socket, { type: "ping" });
+    // It proved to be the host, so this is its process. What it did is in its record of calls.
+    process.kill(this.#pid, "SIGKILL");
+    this.#socket.destroy();
+  }
+
   #receive(message: FromHost): void {
+    this.#pings = 0;
+    if (message.type === "pong") return;
     if (message.type === "output") {
       for (const watcher of this.#watchers.get(message.id) ?? []) watcher(message.chunk);
       return;
@@ -120,6 +146,7 @@ export class HostClient {
 
   #end(): void {
     this.#closed = true;
+    clearInterval(this.#pinging);
     for (const { fail } of this.#waiting.values()) fail(new HostGone());
     this.#waiting.clear();
   }

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { linkSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,8 @@ beforeEach(async () => {
   writeFileSync(join(folder, "secret.txt"), "secret");
   writeFileSync(join(root, "etc/passwd"), "inside, but not for the tools");
   writeFileSync(join(root, "workspace/dir/a.txt"), "a");
-  files = new SandboxFiles(root);
+  mkdirSync(join(folder, "scratch"));
+  files = new SandboxFiles(root, join(folder, "scratch"));
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -112,7 +113,8 @@ describe("files that are none", () => {
   test("writing to a folder fails and leaves nothing behind", async () => {
     await expect(files.write("/workspace/dir", "x")).rejects.toMatchObject({ code: "EISDIR" });
     await expect(files.write("/workspace/dir/a.txt/below", "x")).rejects.toBeInstanceOf(FileError);
-    expect(execFileSync("ls", ["-A", join(root, "workspace")], { encoding: "utf8" })).toBe("dir\n");
+    expect(readdirSync(join(root, "workspace"))).toEqual(["dir"]);
+    expect(readdirSync(join(folder, "scratch"))).toEqual([]);
   });
 
   test("writing replaces a hard link instead of the file behind it", async () => {

@@ -13,10 +13,15 @@ const CHUNK_BYTES = 64 * 1024;
 
 export class SandboxFiles {
   readonly #root: string;
+  readonly #scratch: string;
 
-  /** @param root real path of the folder that the agent sees as `/` */
-  constructor(root: string) {
+  /**
+   * @param root real path of the folder that the agent sees as `/`
+   * @param scratch folder on the same volume for files that are being written: a crash leaves them there, unseen
+   */
+  constructor(root: string, scratch: string) {
     this.#root = root;
+    this.#scratch = scratch;
   }
 
   /** See {@link Machine.resolve}. */
@@ -62,7 +67,7 @@ export class SandboxFiles {
     if (real === null || real !== posix.dirname(path)) throw new PathRefused(path);
     const existing = await lstat(target).catch(() => null);
     if (existing?.isDirectory()) throw new FileError("EISDIR");
-    const temporary = join(folder, `.longhaul-${randomUUID()}.tmp`);
+    const temporary = join(this.#scratch, randomUUID());
     await system(async () => {
       try {
         const file = await open(temporary, "wx", 0o600);

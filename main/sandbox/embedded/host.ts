@@ -3,8 +3,10 @@
  * when the engine dies, and whatever a command does to this process stays here. Started by `launch.ts` with the
  * sandbox's folder and the idle time in milliseconds. The shell's thread starts from this same file.
  */
-import { mkdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isMainThread, workerData } from "node:worker_threads";
+import { WORKDIR } from "../machine.ts";
 import { CallLog } from "./call_log.ts";
 import { Calls } from "./calls.ts";
 import { SandboxFiles } from "./files.ts";
@@ -21,7 +23,7 @@ function readState(layout: SandboxLayout): ShellState {
   } catch {
     // None yet, or torn by a power cut: the shell starts where a new one starts.
   }
-  return { cwd: "/workspace", env: {} };
+  return { cwd: WORKDIR, env: {} };
 }
 
 async function startHost(): Promise<void> {
@@ -29,17 +31,19 @@ async function startHost(): Promise<void> {
   const layout = layoutOf(dir);
   // A terminal that closes, and a launcher that ends, must not take the sandbox along.
   process.on("SIGHUP", () => undefined);
-  mkdirSync(layout.calls, { recursive: true, mode: 0o700 });
+  for (const folder of [layout.calls, layout.scratch]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   const shell = new Shell(layout.root, entry, readState(layout), (state) => {
     writeFileSync(`${layout.stateFile}.tmp`, JSON.stringify(state), { mode: 0o600 });
     renameSync(`${layout.stateFile}.tmp`, layout.stateFile);
   });
-  const files = new SandboxFiles(realpathSync(layout.root));
+  const files = new SandboxFiles(realpathSync(layout.root), layout.scratch);
   const calls = new Calls(new EmbeddedMachine(files, shell), new CallLog(layout.calls));
   const listening = await new HostServer(layout, calls, Number(idle)).listen();
   process.send?.({ type: listening ? "ready" : "busy" });
   if (process.connected) process.disconnect();
   if (!listening) process.exit(0);
+  // From here on this is the only host: what is in there was left by one that died while it wrote.
+  for (const name of readdirSync(layout.scratch)) rmSync(join(layout.scratch, name), { force: true });
   shell.warm();
 }
 

@@ -186,6 +186,30 @@ describe("a host's end", () => {
   });
 });
 
+describe("a host that hangs", () => {
+  test("is ended, and the call in it is accounted for", async () => {
+    const watchful = embeddedProvider({ dataDir, hostEntry, pingMs: 60 });
+    const { hand } = await watchful.provision(provisionRequest(session));
+    const { id, result, begun } = startCommand(hand, "sleep 60");
+    await begun;
+    const pid = hostRecord(layout())?.pid ?? 0;
+    process.kill(pid, "SIGSTOP");
+    await expect(result).rejects.toThrow(/may or may not have taken effect/);
+    expect(isAlive(pid)).toBe(false);
+    expect(await watchful.callState(session, id)).toBe("lost");
+    expect(await runTool(hand, "bash", { command: "echo next" })).toBe("next");
+    await watchful.close();
+  });
+
+  test("is not taken for dead while it works hard", async () => {
+    const watchful = embeddedProvider({ dataDir, hostEntry, pingMs: 200 });
+    const { hand } = await watchful.provision(provisionRequest(session));
+    const busy = "for i in $(seq 1 20000); do echo $i; done | tail -1; python3 -c 'sum(range(30000000))'";
+    expect(await runTool(hand, "bash", { command: busy })).toBe("20000");
+    await watchful.close();
+  });
+});
+
 describe("who may talk to a host", () => {
   test("its secret is in a file for its owner only, and nobody gets in without", async () => {
     await provider.provision(provisionRequest(session));

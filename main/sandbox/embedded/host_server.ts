@@ -79,6 +79,8 @@ export class HostServer {
         return sendLine(socket, { type: "state", request: message.request, state: this.#calls.state(message.id) });
       case "shutdown":
         return this.#exit();
+      case "ping":
+        return sendLine(socket, { type: "pong" });
       case "hello":
         return;
     }

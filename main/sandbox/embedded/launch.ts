@@ -17,6 +17,8 @@ export interface HostProgram {
   /** Path of the host script, `host.ts` or what it was bundled to. */
   entry: string;
   idleMs: number;
+  /** How often a host that owes an answer is asked whether it is there. */
+  pingMs: number;
 }
 
 /** What the sandbox's host left about itself; null when there is none. */
@@ -33,9 +35,9 @@ export function hostRecord(layout: SandboxLayout): HostRecord | null {
 }
 
 /** Connects to the host that is alive; null when none is. Starts nothing. */
-export async function findHost(layout: SandboxLayout): Promise<HostClient | null> {
+export async function findHost(layout: SandboxLayout, program: HostProgram): Promise<HostClient | null> {
   const record = hostRecord(layout);
-  return record === null ? null : HostClient.open(hostAddress(layout.dir), record);
+  return record === null ? null : HostClient.open(hostAddress(layout.dir), record, program.pingMs);
 }
 
 /** Finds the host or starts one. Rejects with {@link SandboxLost}. */
@@ -45,13 +47,17 @@ export async function connectHost(
 ): Promise<{ client: HostClient; adopted: boolean }> {
   // Twice: a host may end, idle, in the moment in which it is found.
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    const found = await findHost(layout);
+    const found = await findHost(layout, program);
     if (found !== null) return { client: found, adopted: true };
     await startHost(layout, program);
-    const client = await findHost(layout);
+    const client = await findHost(layout, program);
     if (client !== null) return { client, adopted: false };
   }
-  throw new SandboxLost(`The sandbox's process starts but does not answer. Its log is ${layout.log}.`);
+  const pid = hostRecord(layout)?.pid;
+  throw new SandboxLost(
+    `The sandbox's process${pid === undefined ? "" : ` (pid ${pid})`} does not answer. Its files are intact; end the ` +
+      "process, and the next call starts a new one.",
+  );
 }
 
 async function startHost(layout: SandboxLayout, program: HostProgram): Promise<void> {

@@ -22,6 +22,8 @@ export interface SandboxLayout {
   staging: string;
   /** One file per resource that is completely in. */
   markers: string;
+  /** Files that the host is writing. */
+  scratch: string;
 }
 
 /** @param sessionId a session id of the contract; it becomes a folder name */
@@ -44,6 +46,7 @@ export function layoutOf(dir: string): SandboxLayout {
     baselines: join(dir, "baselines"),
     staging: join(dir, "staging"),
     markers: join(dir, "resources"),
+    scratch: join(dir, "scratch"),
   };
 }
 

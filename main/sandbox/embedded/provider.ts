@@ -23,6 +23,7 @@ import { type SandboxLayout, sandboxesDir, sandboxLayout } from "./layout.ts";
 import { makeDirectories, placeResources, repositoryChanges } from "./provision.ts";
 
 const DEFAULT_IDLE_MS = 10 * 60_000;
+const DEFAULT_PING_MS = 5000;
 /** A host that does not stop a call within this time is taken for stuck. */
 const INTERRUPT_TIMEOUT_MS = 10_000;
 const SHUTDOWN_TIMEOUT_MS = 3000;
@@ -36,6 +37,8 @@ export interface EmbeddedOptions {
   hostEntry: string;
   /** A host that was not used for so long ends by itself and is started again on demand. */
   idleMs?: number;
+  /** How often a host that owes an answer is asked whether it is there; six silences and it is taken for dead. */
+  pingMs?: number;
 }
 
 /** The provider of embedded sandboxes. Cheap: nothing is started or read before the first call of a method. */
@@ -51,7 +54,8 @@ class EmbeddedProvider implements SandboxProvider {
 
   constructor(options: EmbeddedOptions) {
     this.#dataDir = options.dataDir;
-    this.#program = { entry: options.hostEntry, idleMs: options.idleMs ?? DEFAULT_IDLE_MS };
+    const { hostEntry: entry, idleMs = DEFAULT_IDLE_MS, pingMs = DEFAULT_PING_MS } = options;
+    this.#program = { entry, idleMs, pingMs };
   }
 
   provision(request: ProvisionRequest): Promise<ProvisionResult> {
@@ -247,7 +251,7 @@ class EmbeddedSandbox implements Hand {
     if (this.#connecting !== null) return (await this.#connecting.catch(() => null))?.client ?? null;
     if (this.#client !== null && !this.#client.closed) return this.#client;
     if ((await stat(this.#layout.hostFile).catch(() => null)) === null) return null;
-    this.#client = await findHost(this.#layout);
+    this.#client = await findHost(this.#layout, this.#program);
     return this.#client;
   }
 

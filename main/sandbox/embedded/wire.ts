@@ -17,11 +17,13 @@ export type ToHost =
   | { type: "execute"; request: number; id: string; name: string; input: unknown }
   | { type: "interrupt"; id: string }
   | { type: "state"; request: number; id: string }
+  | { type: "ping" }
   /** Stops what runs and exits. */
   | { type: "shutdown" };
 
 export type FromHost =
   | { type: "welcome"; pid: number; instance: string }
+  | { type: "pong" }
   | { type: "output"; id: string; chunk: string }
   | { type: "outcome"; request: number; outcome: Outcome }
   /** The call started in a host that died, and repeating it is not safe. */
