@@ -1,7 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
-import { applyTheme, usePrefs } from "./store/prefs.ts";
+import { applyTheme, usePrefs } from "./store/kept/prefs.ts";
 import { startRouting } from "./store/route.ts";
 import "./style.css";
 

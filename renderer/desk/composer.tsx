@@ -5,7 +5,7 @@ import { type Problem, problemOf } from "../api/problem.ts";
 import { sendMessage } from "../api/sdk.ts";
 import { MOD } from "../bridge.ts";
 import { announce } from "../store/announce.ts";
-import { setDraft, useDraft } from "../store/drafts.ts";
+import { setDraft, useDraft } from "../store/kept/drafts.ts";
 import { Button } from "../ui/button.tsx";
 import { ProblemNote } from "../ui/problem_note.tsx";
 

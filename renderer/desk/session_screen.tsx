@@ -6,7 +6,7 @@ import { dismissProblem, useActions } from "../store/actions.ts";
 import { announce } from "../store/announce.ts";
 import { useEngine } from "../store/engine.ts";
 import { type Feed, useFeed } from "../store/feed.ts";
-import { setInspectorOpen, usePrefs } from "../store/prefs.ts";
+import { setInspectorOpen, usePrefs } from "../store/kept/prefs.ts";
 import { go } from "../store/route.ts";
 import { eventAt } from "../timeline/timeline.ts";
 import { Button } from "../ui/button.tsx";
@@ -15,7 +15,7 @@ import { useMedia } from "../ui/media.ts";
 import { ProblemNote } from "../ui/problem_note.tsx";
 import { ApprovalDock } from "./approval_dock.tsx";
 import { Composer } from "./composer.tsx";
-import { TimelineList } from "./timeline_list.tsx";
+import { TimelineList } from "./rows/timeline_list.tsx";
 import { TitleBar } from "./title_bar.tsx";
 
 interface SessionScreenProps {

@@ -5,15 +5,15 @@ import { archiveSession, deleteSession, renameSession } from "../api/sdk.ts";
 import { percent, tokens } from "../format/numbers.ts";
 import { act, interrupt, resume, useActions } from "../store/actions.ts";
 import { canResume, groupOf, titleOf } from "../store/groups.ts";
-import { setInspectorOpen, usePrefs } from "../store/prefs.ts";
+import { setInspectorOpen, usePrefs } from "../store/kept/prefs.ts";
 import { go } from "../store/route.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Glyph } from "../ui/glyph.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
 import { Tip } from "../ui/tip.tsx";
 import { AskDialog } from "./ask_dialog.tsx";
-import { inputTokens } from "./cells.ts";
 import { DemoBadge, folderName } from "./facts.tsx";
+import { inputTokens } from "./rows/cells.ts";
 
 interface TitleBarProps {
   summary: SessionSummary;

@@ -1,10 +1,10 @@
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
-import { labelOf } from "../desk/cells.ts";
-import { isBad, LANE_TEXT } from "../desk/tones.ts";
+import { labelOf } from "../desk/rows/cells.ts";
+import { isBad, LANE_TEXT } from "../desk/rows/tones.ts";
 import type { Feed } from "../store/feed.ts";
-import { type InspectorTab, setTab, usePrefs } from "../store/prefs.ts";
+import { type InspectorTab, setTab, usePrefs } from "../store/kept/prefs.ts";
 import { go, routeHash } from "../store/route.ts";
 import type { Row, Turn } from "../timeline/row.ts";
 import { IconButton } from "../ui/button.tsx";

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
-import { inputTokens, lengthOf, outcomeOf } from "../desk/cells.ts";
-import { Elapsed } from "../desk/elapsed.tsx";
-import { answerTexts, callEvents, MessageText, SandboxSteps } from "../desk/row_body.tsx";
+import { inputTokens, lengthOf, outcomeOf } from "../desk/rows/cells.ts";
+import { Elapsed } from "../desk/rows/elapsed.tsx";
+import { answerTexts, callEvents, MessageText, SandboxSteps } from "../desk/rows/row_body.tsx";
 import { bytes, duration, percent, tokens } from "../format/numbers.ts";
 import { exactTime } from "../format/times.ts";
 import { CallInput } from "../parts/call_input.tsx";

@@ -1,6 +1,6 @@
 import type { SessionSummary } from "../../main/contract/local_api.ts";
-import { inputTokens } from "../desk/cells.ts";
 import { networkText } from "../desk/facts.tsx";
+import { inputTokens } from "../desk/rows/cells.ts";
 import { duration, percent, plural, tokens } from "../format/numbers.ts";
 import { exactTime, millis } from "../format/times.ts";
 import type { Feed } from "../store/feed.ts";

@@ -1,4 +1,4 @@
-import { activeMs, inputTokens } from "../desk/cells.ts";
+import { activeMs, inputTokens } from "../desk/rows/cells.ts";
 import { duration, percent, plural, tokens } from "../format/numbers.ts";
 import { exactTime } from "../format/times.ts";
 import type { Feed } from "../store/feed.ts";

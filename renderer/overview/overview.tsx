@@ -1,10 +1,10 @@
 import { type PointerEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { labelOf, lengthOf, lengthText, whatOf } from "../desk/cells.ts";
-import { LANE_TEXT } from "../desk/tones.ts";
+import { labelOf, lengthOf, lengthText, whatOf } from "../desk/rows/cells.ts";
+import { LANE_TEXT } from "../desk/rows/tones.ts";
 import { duration } from "../format/numbers.ts";
 import { shortTime } from "../format/times.ts";
-import { toggleLane, usePrefs } from "../store/prefs.ts";
-import { useWindow } from "../store/view.ts";
+import { toggleLane, usePrefs } from "../store/kept/prefs.ts";
+import { useWindow } from "../store/kept/view.ts";
 import { LANES, type Lane } from "../timeline/row.ts";
 import type { Timeline } from "../timeline/timeline.ts";
 import { useMedia, useNow, useThrottled } from "../ui/media.ts";
@@ -19,6 +19,7 @@ import {
   paint,
   paintPointers,
   screenX,
+  shareAt,
   type Zoom,
 } from "./paint.ts";
 import { makeScale } from "./scale.ts";
@@ -154,8 +155,7 @@ export function Overview({ session, timeline, running, selected, onSelect }: Ove
     const { x, y } = place(event);
     if (drag !== null && Math.abs(x - drag.from) > DRAG) {
       const [a, b] = [drag.from, x].sort((left, right) => left - right);
-      const span = zoom.to - zoom.from;
-      const share = (at: number): number => zoom.from + (Math.min(width, Math.max(0, at)) / width) * span;
+      const share = (at: number): number => shareAt(picture.scale, zoom, at);
       if (a !== undefined && b !== undefined) setZoom({ from: share(a), to: share(b) });
     } else {
       const row = find(x, y)?.row ?? nearestGap(picture.marks, (time) => screenX(picture.scale, zoom, time), x);

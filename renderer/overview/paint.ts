@@ -43,12 +43,21 @@ export interface Box {
   x1: number;
 }
 
+/** Pixels at either end that keep marks there whole. */
+const INSET = 6;
+
 export function screenX(scale: Scale, zoom: Zoom, time: number): number {
-  return ((toX(scale, time) / scale.width - zoom.from) / (zoom.to - zoom.from)) * scale.width;
+  return INSET + ((toX(scale, time) / scale.width - zoom.from) / (zoom.to - zoom.from)) * (scale.width - 2 * INSET);
 }
 
 export function timeAtScreenX(scale: Scale, zoom: Zoom, x: number): number {
-  return toTime(scale, (zoom.from + (x / scale.width) * (zoom.to - zoom.from)) * scale.width);
+  return toTime(scale, shareAt(scale, zoom, x) * scale.width);
+}
+
+/** Which share of the whole drawing is at a pixel on screen. */
+export function shareAt(scale: Scale, zoom: Zoom, x: number): number {
+  const inside = Math.min(1, Math.max(0, (x - INSET) / Math.max(1, scale.width - 2 * INSET)));
+  return zoom.from + inside * (zoom.to - zoom.from);
 }
 
 export function laneY(lane: Lane): number {

@@ -1,12 +1,14 @@
 /** Every key of the desk, in one place. Keys act only when no text is being typed and nothing lies over the desk. */
 import { answerApproval } from "../desk/approval_keys.ts";
-import { foldSelected, moveSelection, toggleSelected } from "../desk/list_keys.ts";
+import { foldSelected, moveSelection, toggleSelected } from "../desk/rows/list_keys.ts";
 import { interrupt, resume } from "../store/actions.ts";
 import { useEngine } from "../store/engine.ts";
 import { feedOf } from "../store/feed.ts";
 import { canResume } from "../store/groups.ts";
 import { closeOverlay, openOverlay, useOverlay } from "../store/overlays.ts";
 import { go, useRoute } from "../store/route.ts";
+
+const REPEATABLE = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
 
 const SECOND_KEY_MS = 1200;
 
@@ -106,6 +108,8 @@ export function startKeys(): () => void {
   let gAt = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent): void => {
     if (event.defaultPrevented || event.isComposing) return;
+    // A key that is held down moves in lists; it must not approve one call after the other.
+    if (event.repeat && !REPEATABLE.has(event.key)) return;
     if ((event.metaKey || event.ctrlKey) && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();
       if (useOverlay.getState().overlay === "palette") closeOverlay();

@@ -1,4 +1,6 @@
 /** The input of a tool call as a person reads it: a command, a file's new text, a change. */
+
+import { visible } from "../format/visible.ts";
 import { isBlob, partsOf } from "../timeline/content.ts";
 import { relativePath } from "../timeline/describe.ts";
 import { Parts } from "./output.tsx";
@@ -15,9 +17,11 @@ export function CallInput({ name, input, maxLines }: CallInputProps) {
   if (name === "edit") return <EditInput input={input} maxLines={maxLines} />;
   const main = name === "bash" ? "command" : name === "write" ? "content" : null;
   const body = main === null ? null : partsOf(input[main] ?? "");
-  const rest = Object.entries(input).filter(([key]) => key !== main);
+  const path = name === "write" ? input.file_path : undefined;
+  const rest = Object.entries(input).filter(([key]) => key !== main && !(key === "file_path" && path !== undefined));
   return (
     <div className="space-y-2">
+      {typeof path === "string" && <FilePath path={path} />}
       {rest.length > 0 && (
         <dl className="grid grid-cols-[auto_1fr] gap-x-3 gap-y-1">
           {rest.map(([key, value]) => (
@@ -32,6 +36,10 @@ export function CallInput({ name, input, maxLines }: CallInputProps) {
       )}
     </div>
   );
+}
+
+function FilePath({ path }: { path: string }) {
+  return <p className="font-mono text-small [overflow-wrap:anywhere]">{visible(relativePath(path))}</p>;
 }
 
 function Field({ name, value, maxLines }: { name: string; value: unknown; maxLines: number }) {
@@ -49,7 +57,7 @@ function Field({ name, value, maxLines }: { name: string; value: unknown; maxLin
 function EditInput({ input, maxLines }: { input: Record<string, unknown>; maxLines: number }) {
   return (
     <div className="space-y-2">
-      <p className="font-mono text-small [overflow-wrap:anywhere]">{relativePath(String(input.file_path ?? ""))}</p>
+      <FilePath path={String(input.file_path ?? "")} />
       <div className="overflow-hidden rounded border border-line">
         <div className="border-l-2 border-bad bg-bad-soft px-3 py-1.5">
           <span className="sr-only">replaces: </span>

@@ -5,7 +5,7 @@ import { getBlob } from "../api/local.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { type AnsiPiece, parseAnsi } from "../format/ansi.ts";
 import { bytes, plural } from "../format/numbers.ts";
-import { countLines, type Part } from "../timeline/content.ts";
+import type { Part } from "../timeline/content.ts";
 import { ProblemNote } from "../ui/problem_note.tsx";
 
 const COLORS = [
@@ -130,9 +130,4 @@ export function Parts({
       })}
     </>
   );
-}
-
-/** Lines of all parts together, for headings. */
-export function linesOf(parts: readonly Part[]): number {
-  return parts.reduce((sum, part) => sum + (part.kind === "text" ? countLines(part.text) : 1), 0);
 }

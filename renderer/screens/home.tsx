@@ -137,9 +137,8 @@ function Check({
     <li className="flex gap-3 py-3" data-testid={testId} data-state={check.state}>
       <Icon size={16} aria-label={state} role="img" className={`mt-0.5 shrink-0 ${look}`} />
       <div className="min-w-0 flex-1">
-        <p>
-          <span className="font-medium">{name}</span> <span className="text-ink-2">{check.summary}</span>
-        </p>
+        <h3 className="font-medium">{name}</h3>
+        <p>{check.summary}</p>
         {extra !== null && <p className="truncate text-small text-ink-3">{extra}</p>}
         {check.advice !== null && <p className="text-ink-2">{check.advice}</p>}
       </div>

@@ -65,6 +65,18 @@ export function startEngine(): () => void {
     useEngine.setState({ sessions: fresh, listed: true });
   };
 
+  /** A list that could not be read while the stream is open would stay wrong until the next reconnection. */
+  const readUntilDone = async (): Promise<void> => {
+    for (let wait = 500; useEngine.getState().connection === "open"; wait = Math.min(10_000, wait * 2)) {
+      try {
+        return await readAll();
+      } catch (error) {
+        console.warn("The session list could not be read:", error);
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+  };
+
   const stop = follow({
     open: (signal) => call("stream", { signal }),
     onFrame: (frame) => {
@@ -77,12 +89,10 @@ export function startEngine(): () => void {
       if (useEngine.getState().connection !== state)
         useEngine.setState({ connection: state, since: Date.now(), problem });
       if (state === "away") return;
-      reading = readAll()
-        .catch((error: unknown) => console.warn("The session list could not be read:", error))
-        .finally(() => {
-          reading = null;
-          apply();
-        });
+      reading = readUntilDone().finally(() => {
+        reading = null;
+        apply();
+      });
       refreshHealth();
     },
     silenceMs: SILENCE_MS,

@@ -1,6 +1,6 @@
 /** The texts of a row's columns. */
-import { duration, percent, plural, tokens } from "../format/numbers.ts";
-import type { NoticeCode, RequestRow, Row, ToolRow, Turn } from "../timeline/row.ts";
+import { duration, percent, plural, tokens } from "../../format/numbers.ts";
+import type { NoticeCode, RequestRow, Row, ToolRow, Turn } from "../../timeline/row.ts";
 
 export type Tone = "quiet" | "plain" | "bad" | "waiting" | "unknown";
 

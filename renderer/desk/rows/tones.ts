@@ -1,5 +1,5 @@
 /** Class names for lanes and tones, written out so that the style sheet finds them. */
-import type { Lane, Row } from "../timeline/row.ts";
+import type { Lane, Row } from "../../timeline/row.ts";
 import type { Tone } from "./cells.ts";
 
 export const LANE_TEXT: Record<Lane, string> = {

@@ -1,5 +1,5 @@
 /** Lets the keyboard, which is handled in one place, move in the list that is on screen. */
-import type { Line } from "../timeline/flatten.ts";
+import type { Line } from "../../timeline/flatten.ts";
 
 interface List {
   lines: readonly Line[];

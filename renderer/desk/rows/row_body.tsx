@@ -1,13 +1,13 @@
 /** What an opened row shows below its line. Bounded: the inspector has the whole. */
 import type { ReactNode } from "react";
-import { duration } from "../format/numbers.ts";
-import { CallInput } from "../parts/call_input.tsx";
-import { Markdown } from "../parts/markdown/view.tsx";
-import { Output, Parts } from "../parts/output.tsx";
-import type { Feed } from "../store/feed.ts";
-import { partsOf, plainText } from "../timeline/content.ts";
-import type { RequestRow, Row, SandboxRow, ToolRow } from "../timeline/row.ts";
-import { eventAt, type Timeline } from "../timeline/timeline.ts";
+import { duration } from "../../format/numbers.ts";
+import { CallInput } from "../../parts/call_input.tsx";
+import { Markdown } from "../../parts/markdown/view.tsx";
+import { Output, Parts } from "../../parts/output.tsx";
+import type { Feed } from "../../store/feed.ts";
+import { partsOf, plainText } from "../../timeline/content.ts";
+import type { RequestRow, Row, SandboxRow, ToolRow } from "../../timeline/row.ts";
+import { eventAt, type Timeline } from "../../timeline/timeline.ts";
 
 const LINES = 14;
 

@@ -1,8 +1,8 @@
 import { memo } from "react";
-import { duration } from "../format/numbers.ts";
-import { exactTime, shortTime } from "../format/times.ts";
-import type { Turn } from "../timeline/row.ts";
-import { useNow } from "../ui/media.ts";
+import { duration } from "../../format/numbers.ts";
+import { exactTime, shortTime } from "../../format/times.ts";
+import type { Turn } from "../../timeline/row.ts";
+import { useNow } from "../../ui/media.ts";
 import { activeMs, turnCells } from "./cells.ts";
 import { TONE_TEXT } from "./tones.ts";
 

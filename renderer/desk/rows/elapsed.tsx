@@ -1,4 +1,4 @@
-import { useNow } from "../ui/media.ts";
+import { useNow } from "../../ui/media.ts";
 import { lengthText } from "./cells.ts";
 
 /** A duration; it grows only while `running` is true, because only then does anything happen. */

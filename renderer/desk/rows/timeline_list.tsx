@@ -1,8 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import type { Feed } from "../store/feed.ts";
-import { usePrefs } from "../store/prefs.ts";
+import type { Feed } from "../../store/feed.ts";
+import { usePrefs } from "../../store/kept/prefs.ts";
 import {
   anchorOf,
   setAnchor,
@@ -12,11 +12,11 @@ import {
   useView,
   type View,
   viewOf,
-} from "../store/view.ts";
-import { Flattener, type Line } from "../timeline/flatten.ts";
-import type { Row } from "../timeline/row.ts";
-import { Button } from "../ui/button.tsx";
-import { Scroll } from "../ui/scroll.tsx";
+} from "../../store/kept/view.ts";
+import { Flattener, type Line } from "../../timeline/flatten.ts";
+import type { Row } from "../../timeline/row.ts";
+import { Button } from "../../ui/button.tsx";
+import { Scroll } from "../../ui/scroll.tsx";
 import { LineFrame } from "./line_frame.tsx";
 import { registerList } from "./list_keys.ts";
 import { RowBody } from "./row_body.tsx";

@@ -1,7 +1,7 @@
 import { ChevronRight } from "lucide-react";
 import { memo } from "react";
-import { clock, exactTime } from "../format/times.ts";
-import type { Row } from "../timeline/row.ts";
+import { clock, exactTime } from "../../format/times.ts";
+import type { Row } from "../../timeline/row.ts";
 import { type Cell, labelOf, lengthOf, outcomeOf, whatOf } from "./cells.ts";
 import { Elapsed } from "./elapsed.tsx";
 import { isBad, LANE_FILL, LANE_TEXT, TONE_TEXT } from "./tones.ts";

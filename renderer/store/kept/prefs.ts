@@ -1,6 +1,6 @@
 /** The person's own settings of this view. */
 import { create } from "zustand";
-import { LANES, type Lane } from "../timeline/row.ts";
+import { LANES, type Lane } from "../../timeline/row.ts";
 import { isBoolean, isString, isStrings, load, save } from "./saved.ts";
 
 export type Theme = "system" | "light" | "dark";
@@ -38,11 +38,6 @@ export function setTheme(theme: Theme): void {
   applyTheme(theme);
   usePrefs.setState({ theme });
   save("theme", theme);
-}
-
-export function nextTheme(): void {
-  const at = THEMES.indexOf(usePrefs.getState().theme);
-  setTheme(THEMES[(at + 1) % THEMES.length] ?? "system");
 }
 
 /** Puts the chosen theme on the page; `system` leaves it to the style sheet's media query. */

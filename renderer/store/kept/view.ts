@@ -99,10 +99,6 @@ export function toggleCollapsed(session: string, id: string): void {
   change(session, { collapsed: toggled(viewOf(session).collapsed, id) });
 }
 
-export function setCollapsed(session: string, ids: Iterable<string>): void {
-  change(session, { collapsed: new Set(ids) });
-}
-
 export function setOpened(session: string, id: string, open: boolean): void {
   change(session, { opened: new Map(viewOf(session).opened).set(id, open) });
 }
