@@ -19,7 +19,7 @@ const CATCH_UP_MS = 300;
 
 export class Feed {
   readonly id: string;
-  readonly timeline: Timeline = emptyTimeline();
+  timeline: Timeline = emptyTimeline();
   readonly live = new LiveText();
   state: FeedState = "loading";
   problem: Problem | null = null;
@@ -70,9 +70,16 @@ export class Feed {
           this.state = this.caughtUp ? "live" : "loading";
         } else this.state = problem?.kind === "missing" ? "missing" : this.state === "deleted" ? "deleted" : "away";
         this.problem = problem;
+        // The engine has another ledger than the one read so far: what is shown is not its session.
+        if (problem?.kind === "rejected") this.#startOver();
         this.#changed();
       },
     });
+  }
+
+  #startOver(): void {
+    this.timeline = emptyTimeline();
+    this.caughtUp = false;
   }
 
   #receive(frame: TimelineFrame): void {
