@@ -1,10 +1,10 @@
-import { execFileSync } from "node:child_process";
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FileError, PathRefused } from "../machine.ts";
+import { makePipe } from "../testing/processes.ts";
 import { SandboxFiles } from "./files.ts";
 
 let folder: string;
@@ -105,7 +105,7 @@ describe("a path that changes after it was resolved", () => {
 
 describe("files that are none", () => {
   test("a pipe is neither waited for nor read", async () => {
-    execFileSync("mkfifo", [join(root, "workspace/pipe")]);
+    makePipe(join(root, "workspace/pipe"));
     expect(await files.stat("/workspace/pipe")).toMatchObject({ kind: "other" });
     await expect(text("/workspace/pipe")).rejects.toBeInstanceOf(FileError);
   });

@@ -36,6 +36,8 @@ async function startHost(): Promise<void> {
     writeFileSync(`${layout.stateFile}.tmp`, JSON.stringify(state), { mode: 0o600 });
     renameSync(`${layout.stateFile}.tmp`, layout.stateFile);
   });
+  // Its code takes longer to load than this process needs to listen; both at the same time.
+  shell.warm();
   const files = new SandboxFiles(realpathSync(layout.root), layout.scratch);
   const calls = new Calls(new EmbeddedMachine(files, shell), new CallLog(layout.calls));
   const listening = await new HostServer(layout, calls, Number(idle)).listen();
@@ -44,7 +46,6 @@ async function startHost(): Promise<void> {
   if (!listening) process.exit(0);
   // From here on this is the only host: what is in there was left by one that died while it wrote.
   for (const name of readdirSync(layout.scratch)) rmSync(join(layout.scratch, name), { force: true });
-  shell.warm();
 }
 
 if (isMainThread) {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { OUTPUTS, UPLOADS, WORKDIR } from "../machine.ts";
 
 export interface SandboxLayout {
   /** Everything of the session's sandbox. */
@@ -24,6 +25,14 @@ export interface SandboxLayout {
   markers: string;
   /** Files that the host is writing. */
   scratch: string;
+}
+
+/** Home directory of the agent in the embedded sandbox. */
+export const HOME = "/home/user";
+
+/** Makes the folders that every sandbox has; also those that the agent removed. Throws when the disk refuses. */
+export function makeSandboxFolders(root: string): void {
+  for (const folder of [WORKDIR, UPLOADS, OUTPUTS, "/tmp", HOME]) mkdirSync(join(root, folder), { recursive: true });
 }
 
 /** @param sessionId a session id of the contract; it becomes a folder name */

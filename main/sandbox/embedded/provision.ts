@@ -3,22 +3,20 @@ import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile
 import { dirname, join, posix } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
-import { isWithin, OUTPUTS, UPLOADS, WORKDIR } from "../machine.ts";
+import { isWithin, UPLOADS, WORKDIR } from "../machine.ts";
 import type { ProvisionRequest } from "../port.ts";
 import { changesSince, createBaseline, ownExcludes } from "../resources/baseline.ts";
 import { copyTree } from "../resources/copy_tree.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
-import { type SandboxLayout, safeName } from "./layout.ts";
+import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
 
 /** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
 type MarkerState = "placing" | "complete";
 type FileResource = Extract<SessionResource, { type: "file" }>;
 
-const DIRECTORIES = [WORKDIR, UPLOADS, OUTPUTS, "/tmp", "/home/user"];
-
 /** Makes the folders of a sandbox. Rejects when the disk refuses. */
 export async function makeDirectories(layout: SandboxLayout): Promise<void> {
-  for (const directory of DIRECTORIES) await mkdir(join(layout.root, directory), { recursive: true, mode: 0o755 });
+  makeSandboxFolders(layout.root);
   for (const folder of [layout.calls, layout.baselines, layout.markers])
     await mkdir(folder, { recursive: true, mode: 0o700 });
 }

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { makePipe } from "../testing/processes.ts";
 import { fingerprint, gitIn, put, repository } from "../testing/repositories.ts";
 import { createBaseline, ownExcludes } from "./baseline.ts";
 import { copyTree } from "./copy_tree.ts";
@@ -121,7 +122,7 @@ describe("what enters", () => {
     repository(join(folder, "lib"), { "lib.txt": "x" });
     gitIn(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", join(folder, "lib"), "sub");
     repository(join(repo, "nested"), { "n.txt": "x" });
-    execFileSync("mkfifo", [join(repo, "pipe")]);
+    makePipe(join(repo, "pipe"));
     const { files, skipped } = await enter();
     expect(Object.keys(files)).toEqual([".gitmodules", "a.txt"]);
     expect(skipped).toMatchObject({ submodules: ["sub"], "nested repositories": ["nested/"] });

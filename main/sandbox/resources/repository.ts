@@ -1,6 +1,6 @@
 /** Reads a repository of this disk without changing or running anything of it. */
 import { lstat, readlink, realpath, stat } from "node:fs/promises";
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { LocalRepositoryResource } from "../../contract/events.ts";
 import { GitFailure, git } from "./git.ts";
 
@@ -245,9 +245,4 @@ function splitNul(bytes: Buffer): Buffer[] {
     start = end + 1;
   }
   return records;
-}
-
-/** Folder name that a repository gets in the sandbox when none is asked for. */
-export function defaultMount(path: string): string {
-  return `/workspace/${basename(path)}`;
 }

@@ -1,4 +1,5 @@
 /** Watching and ending processes that a test started. */
+import { execFileSync } from "node:child_process";
 
 export function isAlive(pid: number): boolean {
   try {
@@ -23,4 +24,10 @@ export async function crash(pid: number | undefined): Promise<void> {
   if (pid === undefined) throw new Error("there is no process to kill");
   process.kill(pid, "SIGKILL");
   await until(() => !isAlive(pid), "the process is gone");
+}
+
+/** Makes a named pipe: reading one waits until somebody writes. */
+export function makePipe(path: string): void {
+  const program = "mkfifo";
+  execFileSync(program, [path]);
 }

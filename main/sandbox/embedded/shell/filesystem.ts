@@ -1,7 +1,7 @@
 /** The file system that the shell sees: a folder of this disk as `/`, with devices and command names laid over it. */
 import { isUtf8 } from "node:buffer";
 import { rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import {
   type FileContent,
   getCommandNames,
@@ -13,7 +13,7 @@ import {
   MountableFs,
   ReadWriteFs,
 } from "just-bash";
-import { UPLOADS } from "../../machine.ts";
+import { isWithin, UPLOADS } from "../../machine.ts";
 
 /** Everything written to this path is the output of the running command. */
 export const SINK = "/dev/.output";
@@ -43,6 +43,7 @@ export function shellFileSystem(root: string, hidden: string, sink: (bytes: Buff
   });
 }
 
+/** The folder itself. What the uploads are mounted on stays where it is, as a mount point does. */
 class WorkFs extends ReadWriteFs {
   readonly #root: string;
 
@@ -53,10 +54,23 @@ class WorkFs extends ReadWriteFs {
 
   /** `rmdir` asks for this without `recursive`, which Node refuses for a folder even when it is empty. */
   override async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
+    refuseMountPoint(path);
     const stat = options?.recursive === true ? null : await this.lstat(path).catch(() => null);
     if (stat?.isDirectory !== true) return super.rm(path, options);
     await rmdir(join(this.#root, await this.realpath(path)));
   }
+
+  override async mv(from: string, to: string): Promise<void> {
+    refuseMountPoint(from);
+    refuseMountPoint(to);
+    await super.mv(from, to);
+  }
+}
+
+function refuseMountPoint(path: string): void {
+  const absolute = posix.resolve("/", path);
+  if (!isWithin(absolute, UPLOADS) && !isWithin(UPLOADS, absolute)) return;
+  throw Object.assign(new Error(`EBUSY: resource busy or locked, rm '${path}'`), { code: "EBUSY" });
 }
 
 /** Files in memory, one of which is not listed. */

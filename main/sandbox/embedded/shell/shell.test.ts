@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ShellFailure, type ShellOutput } from "../../machine.ts";
+import { makeSandboxFolders } from "../layout.ts";
 import type { ShellState } from "./protocol.ts";
 import { Shell, type ShellLimits } from "./shell.ts";
 
@@ -32,9 +33,7 @@ async function failure(result: Promise<ShellOutput>): Promise<ShellFailure> {
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "longhaul-shell-"));
-  for (const folder of ["workspace", "tmp", "mnt/session/uploads", "home/user"]) {
-    await mkdir(join(root, folder), { recursive: true });
-  }
+  makeSandboxFolders(root);
   shell = makeShell();
 });
 
@@ -132,6 +131,22 @@ describe("a shell lives on", () => {
     expect((await run("cat /tmp/counter.txt")).text).toBe("299\n");
     expect(process.memoryUsage.rss() - before).toBeLessThan(300 * 1024 * 1024);
   });
+});
+
+test("removing everything leaves the uploads and a shell that works", async () => {
+  await writeFile(join(root, "mnt/session/uploads/u.txt"), "upload");
+  for (const command of [
+    "rm -rf /mnt",
+    "mv /mnt/session /tmp/moved",
+    "rm -rf /*",
+    "rm -rf /workspace; cd /workspace",
+  ]) {
+    await run(`${command} || true`);
+  }
+  expect((await run("cat /mnt/session/uploads/u.txt")).text).toBe("upload");
+  await shell.restart();
+  expect((await run("pwd; echo new > f.txt; cat f.txt; cd /tmp && pwd")).text).toBe("/workspace\nnew\n/tmp\n");
+  await run("cd /workspace");
 });
 
 describe("whatever runs away is stopped", () => {

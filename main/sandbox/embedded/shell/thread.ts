@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { Bash, type BashOptions, defineCommand, parse, type ScriptNode, type StatementNode } from "just-bash";
 import { SPILL_DIR, WORKDIR } from "../../machine.ts";
+import { HOME, makeSandboxFolders } from "../layout.ts";
 import { OutputCapture } from "./capture.ts";
 import { SINK, shellFileSystem } from "./filesystem.ts";
 import type { FromShell, RunCommand, ShellState, ShellThreadData } from "./protocol.ts";
@@ -18,7 +19,6 @@ const NEXT = `__next_${randomUUID()}`;
 /** The inner loop ends with a stray `break` of a command; the outer one starts it again. */
 const SCRIPT = `while true; do while ${NEXT} "$?"; do :; done; done`;
 
-const HOME = "/home/user";
 /** Some limits are sizes of what is set aside, so they cannot be infinite. */
 const NO_LIMIT = 2 ** 52;
 
@@ -71,6 +71,7 @@ class ShellThread {
   start(): void {
     const { cwd, env } = this.#state;
     this.#loop = null;
+    makeSandboxFolders(this.#root);
     const bash = new Bash({
       fs: shellFileSystem(this.#root, NEXT, (bytes) => this.#current?.capture.append(bytes)),
       cwd,
