@@ -154,8 +154,6 @@ function paintStretch(context: CanvasRenderingContext2D, picture: Picture, palet
     context.stroke();
     context.restore();
   } else {
-    context.fillStyle = palette.ground;
-    context.fillRect(x0, 0, x1 - x0, bottom);
     context.fillStyle = palette.lineStrong;
     for (let y = TOP + 1; y < bottom; y += 5) context.fillRect((x0 + x1) / 2, y, 1, 2);
   }

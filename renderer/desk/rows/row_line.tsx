@@ -18,6 +18,11 @@ function isCode(row: Row): boolean {
   return row.kind === "tool";
 }
 
+/** An opened text begins right below: its first line need not be read twice. */
+function isToldByBody(row: Row, opened: boolean): boolean {
+  return opened && (row.kind === "message" || (row.kind === "request" && row.what !== ""));
+}
+
 function isQuiet(row: Row): boolean {
   return row.kind === "notice" && row.tone === "quiet";
 }
@@ -46,7 +51,7 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
       <span
         className={`min-w-0 flex-1 truncate ${isCode(row) ? "font-mono text-small" : ""} ${isQuiet(row) ? "text-ink-3" : loud ? "text-ink" : "text-ink-2"}`}
       >
-        {whatOf(row)}
+        {isToldByBody(row, opened) ? "" : whatOf(row)}
       </span>
       <Outcome cells={outcomeOf(row, running)} />
       <ChevronRight
