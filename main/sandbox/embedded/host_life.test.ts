@@ -8,9 +8,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SandboxLost, type SandboxProvider } from "../port.ts";
 import { failureOf, newCallId, provisionRequest, runTool, startCommand } from "../testing/bench.ts";
 import { crash, isAlive, until } from "../testing/processes.ts";
-import { HostClient } from "./client.ts";
-import { hostRecord } from "./launch.ts";
 import { hostAddress, sandboxLayout } from "./layout.ts";
+import { HostClient } from "./link/client.ts";
+import { hostRecord } from "./link/launch.ts";
 import { embeddedProvider } from "./provider.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

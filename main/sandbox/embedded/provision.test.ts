@@ -8,8 +8,8 @@ import { type ProvisionRequest, SandboxLost, type SandboxProvider } from "../por
 import { failureOf, provisionRequest, runTool } from "../testing/bench.ts";
 import { crash } from "../testing/processes.ts";
 import { fingerprint, gitIn, repository } from "../testing/repositories.ts";
-import { hostRecord } from "./launch.ts";
 import { sandboxLayout } from "./layout.ts";
+import { hostRecord } from "./link/launch.ts";
 import { embeddedProvider } from "./provider.ts";
 import { uploadPath } from "./provision.ts";
 

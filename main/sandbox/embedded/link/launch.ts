@@ -1,9 +1,9 @@
 /** Starts the host of a sandbox, or finds the one that is alive. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, statSync } from "node:fs";
-import { SandboxLost } from "../port.ts";
+import { SandboxLost } from "../../port.ts";
+import { hostAddress, type SandboxLayout } from "../layout.ts";
 import { HostClient } from "./client.ts";
-import { hostAddress, type SandboxLayout } from "./layout.ts";
 import type { HostRecord } from "./wire.ts";
 
 const START_TIMEOUT_MS = 20_000;

@@ -1,7 +1,7 @@
 /** The engine's end of a connection to one host. */
 import { connect, type Socket } from "node:net";
-import type { CallState } from "../port.ts";
-import type { Answer } from "./calls.ts";
+import type { CallState } from "../../port.ts";
+import type { Answer } from "../calls.ts";
 import { type FromHost, type HostRecord, receiveLines, sendLine } from "./wire.ts";
 
 const WELCOME_TIMEOUT_MS = 5000;

@@ -2,8 +2,8 @@
 import { randomBytes, randomUUID, timingSafeEqual } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import type { Calls } from "./calls.ts";
-import { hostAddress, type SandboxLayout } from "./layout.ts";
+import type { Calls } from "../calls.ts";
+import { hostAddress, type SandboxLayout } from "../layout.ts";
 import { type HostRecord, receiveLines, sendLine, type ToHost } from "./wire.ts";
 
 const HELLO_TIMEOUT_MS = 5000;

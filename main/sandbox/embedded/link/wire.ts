@@ -1,7 +1,7 @@
 /** What engine and host say to each other: one JSON object per line over a local socket. */
 import type { Socket } from "node:net";
-import type { CallState } from "../port.ts";
-import type { Outcome } from "./call_log.ts";
+import type { CallState } from "../../port.ts";
+import type { Outcome } from "../call_log.ts";
 
 /** What the host writes to its file once it listens; only its owner can read it. */
 export interface HostRecord {
