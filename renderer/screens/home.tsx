@@ -34,7 +34,7 @@ export function Home() {
           </p>
         </header>
         <Begin cut={cut} first={first} />
-        <section className="space-y-1" aria-label="Checks" data-testid="checks">
+        <section className="space-y-1" aria-label="Checks" data-testid={health === null ? undefined : "checks"}>
           <h2 className="text-meta font-medium tracking-wide text-ink-2 uppercase">On this machine</h2>
           {health === null ? (
             <p className="text-ink-2">Asking the engine…</p>
