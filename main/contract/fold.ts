@@ -268,7 +268,8 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       if (event.cause !== "shutdown") next.cut_offs += 1;
       return;
     case "longhaul.sleep_gap":
-      if (next.running_since !== null) next.active_ms = Math.max(0, next.active_ms - event.seconds * 1000);
+      // The clock of the running turn is moved past the gap: nothing was active while the machine slept.
+      if (next.running_since !== null) next.running_since = later(next.running_since, event.seconds * 1000);
       return;
     case "longhaul.outcome_unknown":
       next.outcomes_unknown += 1;
@@ -285,6 +286,10 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
     default:
       return;
   }
+}
+
+function later(at: string, ms: number): string {
+  return new Date(Date.parse(at) + ms).toISOString();
 }
 
 function stopClock(next: SessionFold, at: string): void {

@@ -2,9 +2,10 @@
  * Port: hands. A hand is anything that executes a named call and answers with a string: a container, an embedded
  * shell, a remote worker. Adapters under `embedded/` (and later `docker/`); each passes `sandbox_suite.ts`.
  */
+
+import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 import type { SessionResource } from "../contract/events.ts";
 import type { RepositoryChanges } from "../contract/local_api.ts";
-import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
 export interface ExecuteCall {

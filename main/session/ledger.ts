@@ -142,7 +142,11 @@ export interface Ledger {
   renewLease(lease: Lease, ttlMs: number): Promise<boolean>;
 
   /** Appends `events` and `longhaul.lease_released`, and frees the lease, in one transaction. A stale lease is refused. */
-  releaseLease(lease: Lease, outcome: "rested" | "rescheduled" | "shutdown", events?: readonly EventDraft[]): Promise<void>;
+  releaseLease(
+    lease: Lease,
+    outcome: "rested" | "rescheduled" | "shutdown",
+    events?: readonly EventDraft[],
+  ): Promise<void>;
 
   /** Sessions that an engine start must look at: unfinished work, a retry that is due later, or an unreleased lease. */
   unfinishedSessions(): Promise<SessionRecord[]>;
