@@ -7,6 +7,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import Database from "better-sqlite3";
 import type { EventDraft } from "../main/contract/events.ts";
+import { newId } from "../main/contract/ids.ts";
 import { fileBlobStore } from "../main/session/blobs.ts";
 import { openSqliteLedger, type SqliteStore } from "../main/session/sqlite/open.ts";
 import { agentMessage, sessionCreated } from "../main/session/testing/drafts.ts";
@@ -16,6 +17,8 @@ const ROUNDS = 40;
 const opsPerRound = (events: number): number => (events === 100 ? 4 : 20);
 /** About 1 KB as JSON. */
 const TEXT = "the quick brown fox jumps over the lazy dog ".repeat(21);
+const THREAD = "sthr_01KAJ0BENCH000000000000000";
+const HASH = "0".repeat(64);
 const SESSION = "sesn_01KAJ0BENCH000000000000000";
 
 interface Variant {
@@ -48,47 +51,87 @@ function bareFlush(dir: string): () => void {
   };
 }
 
-/** The least that keeps an event: one table, no index, no chain, no fold. */
-function bareInsert(dir: string): (count: number) => void {
-  const db = new Database(path.join(dir, "bare.db"));
+interface BareTable {
+  name: string;
+  schema: string;
+  insert: string;
+  row: (seq: number) => unknown[];
+}
+
+/** The least that keeps an event: one table, no index. */
+const LEAST: BareTable = {
+  name: "least",
+  schema: "CREATE TABLE events (pos INTEGER PRIMARY KEY, session_id TEXT, seq INTEGER, type TEXT, at TEXT, event TEXT)",
+  insert: "INSERT INTO events (session_id, seq, type, at, event) VALUES (?, ?, ?, ?, ?)",
+  row: (seq) => {
+    const event = draft();
+    return [SESSION, seq, event.type, new Date().toISOString(), JSON.stringify(event)];
+  },
+};
+
+/** The ledger's own rows in the ledger's own table with its index by id; no chain, fold, queue or subscribers. */
+const SAME_ROWS: BareTable = {
+  name: "same",
+  schema: `
+    CREATE TABLE events (pos INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, thread_id TEXT NOT NULL,
+      created_at TEXT NOT NULL, event TEXT NOT NULL, bodies TEXT, hash TEXT NOT NULL) STRICT;
+    CREATE UNIQUE INDEX events_by_id ON events (pos >> 30, id)`,
+  insert: "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+  row: (seq) => {
+    const id = newId("event");
+    const created_at = new Date().toISOString();
+    const event = { id, ...draft(), processed_at: created_at };
+    return [2 ** 30 + seq, id, event.type, THREAD, created_at, JSON.stringify(event), null, HASH];
+  },
+};
+
+function bareInsert(dir: string, bare: BareTable): (count: number) => void {
+  const db = new Database(path.join(dir, `${bare.name}.db`));
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = FULL");
-  db.exec(
-    "CREATE TABLE events (pos INTEGER PRIMARY KEY, session_id TEXT, seq INTEGER, type TEXT, at TEXT, event TEXT)",
-  );
-  const insert = db.prepare("INSERT INTO events (session_id, seq, type, at, event) VALUES (?, ?, ?, ?, ?)");
+  db.exec(bare.schema);
+  const insert = db.prepare(bare.insert);
   const [begin, commit] = [db.prepare("BEGIN IMMEDIATE"), db.prepare("COMMIT")];
   let seq = 0;
   return (count) => {
     begin.run();
-    for (let index = 0; index < count; index++) {
-      const event = draft();
-      insert.run(SESSION, ++seq, event.type, new Date().toISOString(), JSON.stringify(event));
-    }
+    for (let index = 0; index < count; index++) insert.run(...bare.row(++seq));
     commit.run();
   };
 }
 
 function variants(dir: string, { ledger }: SqliteStore): Variant[] {
-  const bare = bareInsert(dir);
+  const bare = bareInsert(dir, SAME_ROWS);
+  const least = bareInsert(dir, LEAST);
   const many = (count: number): EventDraft[] => Array.from({ length: count }, draft);
   const ours = (count: number): Variant[] => [
-    { name: `bare better-sqlite3, ${count} per commit`, events: count, baseline: null, operate: () => bare(count) },
+    {
+      name: `bare better-sqlite3, same rows, ${count} per commit`,
+      events: count,
+      baseline: null,
+      operate: () => bare(count),
+    },
     {
       name: count === 1 ? "emitEvent, one after the other" : `emitEvents of ${count}`,
       events: count,
-      baseline: `bare better-sqlite3, ${count} per commit`,
+      baseline: `bare better-sqlite3, same rows, ${count} per commit`,
       operate: async () => void (await ledger.emitEvents(SESSION, many(count))),
     },
   ];
   const concurrent = (count: number): Variant => ({
     name: `${count} × emitEvent at once`,
     events: count,
-    baseline: `bare better-sqlite3, ${count} per commit`,
+    baseline: `bare better-sqlite3, same rows, ${count} per commit`,
     operate: async () => void (await Promise.all(many(count).map((one) => ledger.emitEvent(SESSION, one)))),
   });
   const flush: Variant = { name: "bare write + fdatasync", events: 1, baseline: null, operate: bareFlush(dir) };
-  return [flush, ...ours(1), ...ours(10), concurrent(10), ...ours(100), concurrent(100)];
+  const event: Variant = {
+    name: "bare better-sqlite3, event text only, 1 per commit",
+    events: 1,
+    baseline: null,
+    operate: () => least(1),
+  };
+  return [flush, event, ...ours(1), ...ours(10), concurrent(10), ...ours(100), concurrent(100)];
 }
 
 function quantile(values: readonly number[], q: number): number {
