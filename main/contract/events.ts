@@ -90,7 +90,7 @@ interface LonghaulPayloads {
     model_request_in_flight: string | null;
   };
   "longhaul.sleep_gap": { from: string; to: string; seconds: number };
-  /** Facts of a model request, beside its `span.model_request_start`; the request itself is rebuilt from the events. */
+  /** Facts of a model request, beside its `span.model_request_start`; the request is rebuilt from the events before it. */
   "longhaul.model_request": {
     model_request_start_id: string;
     kind: "turn" | "compaction";
@@ -100,8 +100,6 @@ interface LonghaulPayloads {
     /** SHA-256 of the request body's bytes: proves that a rebuilt request is the one that was sent. */
     request_sha256: string;
     request_bytes: number;
-    /** The request was built from events with seq ≤ this. */
-    through_seq: number;
     message_count: number;
     tool_count: number;
   };

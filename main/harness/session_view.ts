@@ -86,6 +86,24 @@ export class SessionView {
     return stored;
   }
 
+  /** Fold and transcript as they would be after these drafts; the view itself stays as it is. */
+  preview(drafts: readonly EventDraft[]): Pick<SessionView, "fold" | "transcript"> {
+    let fold = this.#fold;
+    const transcript = this.transcript.fork();
+    for (const draft of drafts) {
+      const stored: StoredEvent = {
+        seq: fold.last_seq + 1,
+        session_id: this.sessionId,
+        thread_id: fold.primary_thread_id,
+        created_at: fold.updated_at,
+        event: { id: "sevt_preview", processed_at: fold.updated_at, ...draft } as StoredEvent["event"],
+      };
+      fold = foldEvent(fold, stored) ?? fold;
+      transcript.apply(stored);
+    }
+    return { fold, transcript };
+  }
+
   /** Takes an event in ledger order; early ones wait for those before them, known ones change nothing. */
   apply(stored: StoredEvent): void {
     if (stored.seq <= this.#fold.last_seq) return;

@@ -11,7 +11,7 @@ import { idleEvents, runningEvents } from "./statuses.ts";
 import { callsStep, result } from "./steps/calls.ts";
 import { compactStep } from "./steps/compact.ts";
 import { closeRequest } from "./steps/failure.ts";
-import { requestStep } from "./steps/request.ts";
+import { type Carried, requestStep } from "./steps/request.ts";
 
 const INTERRUPTED_TEXT = "Tool execution was interrupted before completion. Please retry.";
 
@@ -40,11 +40,15 @@ async function perform(
       return void (await emit(interruptEvents(view, action.event_ids, ports.now())));
     case "abandon_request":
       return void (await emit(closeRequest(action.model_request_start_id, "cut_off")));
-    case "calls":
-      return callsStep({ view, ports, emit, signals }, action.calls);
-    case "consume":
-      await emit([...runningEvents(view.fold), { type: "longhaul.inputs_consumed", event_ids: action.event_ids }]);
-      return crashPoint("inputs.after_consumed");
+    case "calls": {
+      const events = await callsStep({ view, ports, emit, signals }, action.calls);
+      return commit({ events, committed: "tool.after_result" }, view, ports, emit, signals);
+    }
+    case "consume": {
+      const events: EventDraft[] = runningEvents(view.fold);
+      events.push({ type: "longhaul.inputs_consumed", event_ids: action.event_ids });
+      return commit({ events, committed: "inputs.after_consumed" }, view, ports, emit, signals);
+    }
     case "compact":
       return compactStep(view, ports, emit, signals);
     case "request":
@@ -59,6 +63,22 @@ async function perform(
       return crashPoint("turn.after_idle");
     }
   }
+}
+
+/** Commits events: with the start of the model request when that is what they lead to, else alone. */
+async function commit(
+  carried: Carried,
+  view: SessionView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+): Promise<void> {
+  if (carried.events.length === 0) return;
+  const next = decide(view.preview(carried.events).fold, ports.limits, ports.now());
+  const stopping = signals.interrupt.aborted || signals.shutdown.aborted;
+  if (next.kind === "request" && !stopping) return requestStep(view, ports, emit, signals, carried);
+  await emit(carried.events);
+  crashPoint(carried.committed);
 }
 
 /** Ends the turn: open calls get an error result, an open request is closed, and nothing is sampled (contract.md §3.4). */

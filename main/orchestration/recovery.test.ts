@@ -44,7 +44,7 @@ describe("after a process died", () => {
     rig = await startRig(oneRound);
     const id = await rig.create();
     await rig.send(id, message("Build it."));
-    await runAndDie(id, 2);
+    await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
     // The call was dispatched and finished in its sandbox; its process died before the result was committed.
     const { hand } = await rig.sandbox.provision();
@@ -68,7 +68,7 @@ describe("after a process died", () => {
       });
     const id = await rig.create();
     await rig.send(id, message("Build it."));
-    await runAndDie(id, 2);
+    await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
     const { hand } = await rig.sandbox.provision();
     await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: use?.id ?? "", attempt: 1 });
@@ -86,7 +86,7 @@ describe("after a process died", () => {
     rig.sandbox.behaviour = () => new Promise(() => undefined);
     const id = await rig.create();
     await rig.send(id, message("Build it."));
-    await runAndDie(id, 2);
+    await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
     const { hand } = await rig.sandbox.provision();
     await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: use?.id ?? "", attempt: 1 });
@@ -111,7 +111,6 @@ describe("after a process died", () => {
     const view = await SessionView.open(rig.ledger, id);
     const never = new AbortController().signal;
     const emit = (events: Parameters<SessionView["emit"]>[0]) => view.emit(events, lease as Lease);
-    await step(view, rig.ports, emit, { interrupt: never, shutdown: never });
     const dying = new AbortController();
     const request = step(view, rig.ports, emit, { interrupt: never, shutdown: dying.signal });
     await expect.poll(() => rig.server.requests.length).toBe(1);
@@ -172,7 +171,7 @@ describe("after a process died", () => {
     rig = await startRig([say("Hi.")]);
     const id = await rig.create();
     await rig.send(id, message("Hello."));
-    await runAndDie(id, 1);
+    await runAndDie(id, 0);
     const next = rig.restart();
     await next.recover(false);
     expect(of(await rig.events(id), "longhaul.cut_off")).toHaveLength(1);

@@ -1,5 +1,5 @@
 /** Rebuilds the exact request that a model span was made with, from events alone. */
-import type { LonghaulEventOf, StoredEvent } from "../../contract/events.ts";
+import type { LonghaulEventOf } from "../../contract/events.ts";
 import { foldEvent, type SessionFold } from "../../contract/fold.ts";
 import type { RequestContext } from "../../contract/local_api.ts";
 import type { BlobStore, Catalog } from "../../session/catalog.ts";
@@ -14,7 +14,7 @@ export interface RequestSources {
   blobs: BlobStore;
 }
 
-type Sent = LonghaulEventOf<"longhaul.model_request">;
+type Sent = LonghaulEventOf<"longhaul.model_request"> & { seq: number };
 
 /** The request of a `span.model_request_start`; null when the session has no such span. */
 export async function rebuildRequest(
@@ -27,7 +27,7 @@ export async function rebuildRequest(
   if (sent === null) return null;
   const transcript = new Transcript();
   let fold: SessionFold | null = null;
-  for await (const stored of ledger.getEvents(sessionId, { before_seq: sent.through_seq + 1 })) {
+  for await (const stored of ledger.getEvents(sessionId, { before_seq: sent.seq })) {
     fold = foldEvent(fold, stored);
     transcript.apply(stored);
   }
@@ -45,12 +45,8 @@ export async function rebuildRequest(
 }
 
 async function findSent(ledger: Ledger, sessionId: string, spanId: string): Promise<Sent | null> {
-  for await (const { event } of ledger.getEvents(sessionId, { types: ["longhaul.model_request"] })) {
-    if (isSent(event) && event.model_request_start_id === spanId) return event;
+  for await (const { event, seq } of ledger.getEvents(sessionId, { types: ["longhaul.model_request"] })) {
+    if (event.type === "longhaul.model_request" && event.model_request_start_id === spanId) return { ...event, seq };
   }
   return null;
-}
-
-function isSent(event: StoredEvent["event"]): event is Sent {
-  return event.type === "longhaul.model_request";
 }

@@ -71,8 +71,16 @@ export class Transcript {
     return messages.map((message) => `{"role":"${message.role}","content":[${message.blocks.join(",")}]}`);
   }
 
-  get length(): number {
-    return this.#messages.length;
+  /** A copy that can go its own way: what is applied to it leaves this one as it is. */
+  fork(): Transcript {
+    const copy = new Transcript();
+    copy.#messages = this.#messages.slice();
+    const last = copy.#messages.pop();
+    // Only the last message is ever changed; those before it can be shared.
+    if (last !== undefined) copy.#messages.push({ role: last.role, blocks: last.blocks.slice() });
+    if (this.#round !== null) copy.#round = { uses: this.#round.uses, results: new Map(this.#round.results) };
+    for (const [id, message] of this.#waiting) copy.#waiting.set(id, message);
+    return copy;
   }
 
   #consume(id: string): void {

@@ -24,8 +24,12 @@ interface CallContext {
   signals: StepSignals;
 }
 
-/** Runs all calls concurrently; each result is committed as it comes. Only a stale lease rejects. */
-export async function callsStep(context: CallContext, calls: readonly OpenCall[]): Promise<void> {
+/**
+ * Runs all calls concurrently; each result is committed as it comes, but for the last.
+ * @returns the events of the last result, for the caller to commit at once: alone, or with the request they lead to.
+ *   Only a stale lease rejects.
+ */
+export async function callsStep(context: CallContext, calls: readonly OpenCall[]): Promise<EventDraft[]> {
   const { view, emit } = context;
   const confirmations = calls.flatMap((call) => (call.confirmation === null ? [] : [call.confirmation.event_id]));
   const waiting = new Set(view.fold.inputs.map((input) => input.id));
@@ -39,24 +43,40 @@ export async function callsStep(context: CallContext, calls: readonly OpenCall[]
   }
   if (events.length > 0) await emit(events);
   const inFlight = (call: OpenCall): boolean => call.attempts > 0 && !fresh.has(call.id);
-  const outcomes = await Promise.allSettled(calls.map((call) => settle(context, call, inFlight(call))));
+  let left = calls.length;
+  let last: EventDraft[] = [];
+  const run = async (call: OpenCall): Promise<void> => {
+    const settled = await settle(context, call, inFlight(call));
+    left -= 1;
+    if (left === 0) last = settled;
+    else await commitResult(emit, settled);
+  };
+  const outcomes = await Promise.allSettled(calls.map(run));
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  return last;
+}
+
+async function commitResult(emit: Emit, events: EventDraft[]): Promise<void> {
+  if (events.length === 0) return;
+  await emit(events);
+  crashPoint("tool.after_result");
 }
 
 function isDenied(call: OpenCall): boolean {
   return call.permission === "deny" || call.confirmation?.result === "deny";
 }
 
-/** @param again an earlier process had recorded the call as started: what it knows of it is asked first */
-async function settle(context: CallContext, call: OpenCall, again: boolean): Promise<void> {
-  const { emit, signals } = context;
-  if (isDenied(call)) return void (await emit(deniedEvents(context, call)));
+/**
+ * Events that settle a call; none when it was stopped or this process goes away.
+ * @param again an earlier process had recorded the call as started: what it knows of it is asked first
+ */
+async function settle(context: CallContext, call: OpenCall, again: boolean): Promise<EventDraft[]> {
+  if (isDenied(call)) return deniedEvents(context, call);
   const events = await perform(context, call, again);
   // On shutdown the call goes on in its sandbox: the next process collects its result.
-  if (events === null || signals.shutdown.aborted) return;
+  if (events === null || context.signals.shutdown.aborted) return [];
   crashPoint("tool.before_result");
-  await emit(events);
-  crashPoint("tool.after_result");
+  return events;
 }
 
 function deniedEvents(context: CallContext, call: OpenCall): EventDraft[] {

@@ -4,7 +4,7 @@ import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
 import type { SessionFold } from "../../contract/fold.ts";
 import { newId } from "../../contract/ids.ts";
-import { crashPoint } from "../../crash_points.ts";
+import { type CrashPoint, crashPoint } from "../../crash_points.ts";
 import { withFiles } from "../context/files.ts";
 import { bodyHash, buildRequest, type RequestOptions } from "../context/request.ts";
 import { ModelError } from "../model.ts";
@@ -18,14 +18,22 @@ import { type Answer, readAnswer } from "./respond.ts";
 const CUT_OFF_TEXT = "Your answer was cut off at the output limit. Go on exactly where it stopped.";
 const MAX_CONTINUATIONS = 5;
 
+/** Events that are committed together with the start of the request that they lead to: one flush instead of two. */
+export interface Carried {
+  events: readonly EventDraft[];
+  /** The crash point that lies right after their commit. */
+  committed: CrashPoint;
+}
+
 /** Makes one turn request. Failures become events; only a stale lease rejects. */
 export async function requestStep(
   view: SessionView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
+  carried?: Carried,
 ): Promise<void> {
-  const sent = await startRequest(view, ports, emit, { kind: "turn", shortened: false });
+  const sent = await startRequest(view, ports, emit, { kind: "turn", shortened: false }, carried);
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
@@ -48,12 +56,14 @@ export async function startRequest(
   ports: Pick<HarnessPorts, "catalog" | "blobs">,
   emit: Emit,
   options: RequestOptions,
+  carried?: Carried,
 ): Promise<SentRequest> {
-  const { fold } = view;
-  const built = buildRequest(fold, view.transcript, options);
+  const { fold, transcript } = carried === undefined ? view : view.preview(carried.events);
+  const built = buildRequest(fold, transcript, options);
   const body = await withFiles(built.body, ports.catalog, ports.blobs);
   const id = newId("event");
   await emit([
+    ...(carried?.events ?? []),
     ...runningEvents(fold),
     { type: "span.model_request_start", id },
     {
@@ -64,11 +74,11 @@ export async function startRequest(
       model: fold.agent.model.id,
       request_sha256: bodyHash(body),
       request_bytes: Buffer.byteLength(body),
-      through_seq: fold.last_seq,
       message_count: built.message_count,
       tool_count: built.tool_count,
     },
   ]);
+  if (carried !== undefined) crashPoint(carried.committed);
   crashPoint("model.before_request");
   return { id, body };
 }

@@ -88,7 +88,6 @@ export class LogBuilder {
       model: "claude-sonnet-5-5",
       request_sha256: "0".repeat(64),
       request_bytes: 9000 + messages * 2200,
-      through_seq: this.events.length - 1,
       message_count: messages,
       tool_count: 6,
     });
