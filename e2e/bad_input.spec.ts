@@ -1,10 +1,11 @@
 /** What people get wrong and what breaks around us: each a clear text that says what is safe and what to do. */
+import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { startModelServer } from "./model_server/server.ts";
-import { type Product, removeDir, run, serve, tempDir, until } from "./product/serve.ts";
+import { cleanEnv, type Product, removeDir, run, serve, tempDir, until } from "./product/serve.ts";
 import { createSession, eventsOf, finalMessage, problemsIn, summaryOf, untilRests } from "./product/sessions.ts";
 
 const open: Product[] = [];
@@ -21,6 +22,14 @@ async function started(...args: Parameters<typeof serve>): Promise<Product> {
   return product;
 }
 
+function alive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 describe("starting", () => {
   test("a second engine on one data directory is refused by name and the first is unharmed", async () => {
     const first = await started();
@@ -30,6 +39,18 @@ describe("starting", () => {
     expect(stderr).toContain(first.data_dir);
     expect(stderr).toContain(String(first.pid));
     expect((await first.local<{ pid: number }>("/health")).pid).toBe(first.pid);
+  });
+
+  test("SIGTERM to `npm run` stops the engine behind it, so that the next start finds the data directory free", async () => {
+    const data_dir = tempDir();
+    const args = ["run", "--silent", "longhaul", "--", "serve", "--data-dir", data_dir, "--port", "0", "--json"];
+    const npm = spawn("npm", args, { env: cleanEnv(), stdio: ["ignore", "pipe", "ignore"] });
+    const line = await new Promise<string>((resolve) => npm.stdout.once("data", (chunk) => resolve(String(chunk))));
+    const { pid } = JSON.parse(line) as { pid: number };
+    npm.kill("SIGTERM");
+    await until("the engine to stop", async () => !alive(pid), 10_000);
+    const next = await started({ data_dir });
+    expect(next.pid).not.toBe(pid);
   });
 
   test("a port in use", async () => {

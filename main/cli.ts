@@ -16,6 +16,7 @@ import { verify } from "./cli/verify.ts";
 import { takeModelEndpoint, UsageError } from "./config.ts";
 import type { ModelEndpoint } from "./contract/process.ts";
 import { entriesBeside } from "./supervise.ts";
+import { whenNpmIsGone } from "./supervision/npm_parent.ts";
 import { VERSION } from "./version.ts";
 
 const COMMANDS: readonly Command[] = [start, serve, run, resume, events, verify, env, doctor];
@@ -76,6 +77,11 @@ function leaveWithoutReader(error: NodeJS.ErrnoException): void {
 
 process.stdout.on("error", leaveWithoutReader);
 process.stderr.on("error", leaveWithoutReader);
+whenNpmIsGone(
+  process.env,
+  () => process.ppid,
+  () => process.kill(process.pid, "SIGTERM"),
+);
 
 const code = await main(process.argv.slice(2), {
   model: modelEndpoint(),
