@@ -66,6 +66,14 @@ describe("starting", () => {
     removeDir(data_dir);
   });
 
+  test("a sandbox that this version does not have is refused, not replaced in silence", async () => {
+    const data_dir = tempDir();
+    const { code, stderr } = await run(["serve", "--data-dir", data_dir], cleanEnv({ LONGHAUL_SANDBOX: "docker" }));
+    expect(code).toBe(1);
+    expect(stderr).toContain("LONGHAUL_SANDBOX");
+    removeDir(data_dir);
+  });
+
   test("a data directory that cannot be", async () => {
     const dir = tempDir();
     const file = join(dir, "file");

@@ -10,6 +10,7 @@ import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
+import { SandboxUnavailable } from "./engine/start_failure.ts";
 import { BrokerModel } from "./harness/broker_model.ts";
 import { rebuildRequest } from "./harness/context/rebuild.ts";
 import { HandPool } from "./harness/hands.ts";
@@ -53,6 +54,7 @@ const MODEL_IDLE_MS = 300_000;
 
 /** Builds and starts an engine. Rejects with typed errors that {@link describeStartFailure} turns into words. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
+  if (options.sandbox === "docker") throw new SandboxUnavailable("docker");
   mkdirSync(options.data_dir, { recursive: true, mode: 0o700 });
   const lock = lockDataDir(options.data_dir);
   const holder: Holder = { id: newId("lease_holder"), ...thisBoot() };
