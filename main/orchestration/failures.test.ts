@@ -3,6 +3,7 @@ import type { ScriptRequest, ScriptTurn } from "../../e2e/model_server/script.ts
 import { DEMO_MODEL } from "../contract/demo.ts";
 import type { StoredEvent } from "../contract/events.ts";
 import { retryDelayMs } from "../harness/steps/failure.ts";
+import { CallInterrupted } from "../sandbox/port.ts";
 import { message, type Rig, startRig } from "./testing/rig.ts";
 import { Triggers } from "./triggers.ts";
 
@@ -220,6 +221,21 @@ describe("compaction", () => {
 });
 
 describe("hands that fail", () => {
+  test("a call that its sandbox says was stopped gets a result and is not dispatched again", async () => {
+    rig = await startRig((request) =>
+      request.results.size > 0
+        ? say("I see.")
+        : { content: [{ type: "tool_use", name: "bash", input: { command: "ls" } }] },
+    );
+    rig.sandbox.behaviour = async () => {
+      throw new CallInterrupted("stopped");
+    };
+    const id = await rig.create("Look.");
+    await rig.orchestrator.settled(id);
+    expect(of(await rig.events(id), "agent.tool_result")).toMatchObject([{ is_error: true }]);
+    expect(rig.sandbox.executions).toHaveLength(1);
+  });
+
   test("a sandbox that cannot be provisioned is a tool error, and the session goes on", async () => {
     rig = await startRig((request) =>
       request.results.size > 0

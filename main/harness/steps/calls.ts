@@ -15,6 +15,7 @@ import { runningEvents } from "../statuses.ts";
 
 export const UNKNOWN_OUTCOME_TEXT =
   "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
+const STOPPED_TEXT = "The run was stopped before it finished. Inspect the state before repeating.";
 const MAX_RESULT_CHARS = 110_000;
 
 interface CallContext {
@@ -104,7 +105,9 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
     const text = await execute(context, call);
     return [result(call, text, false), ...note];
   } catch (error) {
-    if (error instanceof CallInterrupted || signals.interrupt.aborted) return null;
+    if (signals.interrupt.aborted) return null;
+    // Stopped by somebody else: without a result here the same call would be dispatched again and again.
+    if (error instanceof CallInterrupted) return [result(call, STOPPED_TEXT, true), ...note];
     if (error instanceof ToolFailure) return [result(call, error.message, true), ...note];
     if (error instanceof OutcomeUnknown) return unknownEvents(call);
     ports.hands.drop(view.sessionId);
