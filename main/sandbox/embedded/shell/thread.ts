@@ -12,6 +12,7 @@ import { HOME, makeSandboxFolders } from "../layout.ts";
 import { OutputCapture } from "./capture.ts";
 import { SINK, shellFileSystem } from "./filesystem.ts";
 import type { FromShell, RunCommand, ShellState, ShellThreadData } from "./protocol.ts";
+import { PYTHON_COMMANDS } from "./python.ts";
 import { redirected } from "./redirect.ts";
 
 /** Not to be guessed: a command that calls it would wait for itself. */
@@ -80,6 +81,7 @@ class ShellThread {
       javascript: true,
       executionLimits: LIMITS,
       customCommands: [
+        ...PYTHON_COMMANDS,
         defineCommand(NEXT, async ([status], context) => {
           await this.#nextCommand(Number(status), context.cwd, context.exportedEnv ?? {});
           return { stdout: "", stderr: "", exitCode: 0 };
