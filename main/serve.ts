@@ -2,7 +2,7 @@
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Engine, startEngine } from "./compose.ts";
-import type { EngineBoot, FromEngine, ToEngine } from "./contract/process.ts";
+import type { BrokerAddress, EngineBoot, FromEngine, ToEngine } from "./contract/process.ts";
 import { armCrashPoint } from "./crash_points.ts";
 import { log } from "./engine/log.ts";
 import { describeStartFailure } from "./engine/start_failure.ts";
@@ -11,6 +11,8 @@ import { parentPort } from "./parent_port.ts";
 const port = parentPort<FromEngine, ToEngine>();
 let engine: Engine | null = null;
 let stopping = false;
+/** A broker that moved while the engine was still starting. */
+let movedBroker: BrokerAddress | null = null;
 
 port.onMessage((message) => void handle(message));
 // Without its parent nobody restarts, supervises or drains this process; the ledger is safe at any moment.
@@ -27,6 +29,7 @@ async function handle(message: ToEngine): Promise<void> {
     case "boot":
       return boot(message);
     case "broker":
+      movedBroker = message.broker;
       return engine?.setBroker(message.broker);
     case "power":
       return engine?.power(message.state);
@@ -57,6 +60,7 @@ async function boot(message: EngineBoot): Promise<void> {
     setTimeout(() => process.exit(1), 50);
     return;
   }
+  if (movedBroker !== null) engine.setBroker(movedBroker);
   port.send({ type: "ready", url: engine.url, token: engine.token, pid: process.pid });
   tellAttention(engine);
 }

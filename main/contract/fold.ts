@@ -4,7 +4,15 @@
  */
 
 import type { IdleStopReason, LedgerEvent, SessionErrorBody, SessionSnapshot, StoredEvent, Usage } from "./events.ts";
-import { foldCall, foldInput, foldResult, type OpenCall, oneLine, type PendingInput } from "./fold_calls.ts";
+import {
+  foldCall,
+  foldInput,
+  foldResult,
+  type OpenCall,
+  oneLine,
+  type PendingInput,
+  startClock,
+} from "./fold_calls.ts";
 
 export interface OpenModelRequest {
   /** Id of the `span.model_request_start` event. */
@@ -49,6 +57,8 @@ export interface SessionFold extends SessionSnapshot {
   retry: RetryPlan | null;
   /** Model requests that failed in a row. */
   failures: number;
+  /** Times in a row that a request found no way to the endpoint. */
+  offline_waits: number;
   /** Answers in a row that were cut at the output limit. */
   continuations: number;
   /** Tool rounds since the turn began. */
@@ -106,6 +116,7 @@ function start(stored: StoredEvent, session: SessionSnapshot): SessionFold {
     stopped: false,
     retry: null,
     failures: 0,
+    offline_waits: 0,
     continuations: 0,
     rounds: 0,
     refusal: null,
@@ -199,6 +210,7 @@ function apply(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void
       if (event.budget !== undefined) next.budget = event.budget;
       return;
     case "span.model_request_start":
+      startClock(next, stored.created_at);
       next.model_request = { id: event.id, kind: "turn", started_at: stored.created_at };
       next.model_requests += 1;
       return;
@@ -220,6 +232,7 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.retry = null;
       next.failures = 0;
       next.cut_offs = 0;
+      if (event.by !== "network") next.rounds = 0;
       return;
     case "longhaul.model_request":
       if (next.model_request?.id === event.model_request_start_id) {
@@ -228,8 +241,11 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       return;
     case "longhaul.model_response": {
       const { usage } = event;
-      next.context_tokens =
+      const tokens =
         usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens + usage.output_tokens;
+      // An answer that was interrupted before it began says nothing about the size of the context.
+      if (tokens > 0) next.context_tokens = tokens;
+      next.offline_waits = 0;
       next.awaiting_model = false;
       next.failures = 0;
       next.cut_offs = 0;
@@ -238,7 +254,8 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.continuations = event.stop_reason === "max_tokens" ? next.continuations + 1 : 0;
       if (event.stop_reason === "tool_use") next.rounds += 1;
       if (event.stop_reason === "pause_turn") next.awaiting_model = true;
-      if (event.stop_reason === "refusal") next.refusal = event.stop_details ?? { category: null, explanation: null };
+      next.refusal =
+        event.stop_reason === "refusal" ? (event.stop_details ?? { category: null, explanation: null }) : null;
       return;
     }
     case "longhaul.continuation":
@@ -261,10 +278,11 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
         waits_for_network: event.waits_for_network,
       };
       next.failures = event.attempt;
+      if (event.waits_for_network) next.offline_waits += 1;
       return;
     case "longhaul.cut_off":
+      // It runs again with the next act: nobody works on the session until then.
       stopClock(next, event.last_event_at);
-      if (next.phase === "running") next.running_since = stored.created_at;
       if (event.cause !== "shutdown") next.cut_offs += 1;
       return;
     case "longhaul.sleep_gap":

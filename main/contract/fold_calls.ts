@@ -77,6 +77,7 @@ type CallEvent =
 
 export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEvent): void {
   if (event.type === "longhaul.tool_started") {
+    startClock(next, stored.created_at);
     next.calls = next.calls.map((call) =>
       call.id === event.tool_use_id ? { ...call, attempts: event.attempt, started_at: stored.created_at } : call,
     );
@@ -136,4 +137,9 @@ export function describeInput(input: Record<string, unknown>): string {
 export function oneLine(text: string): string {
   const line = text.slice(0, 400).replace(/\s+/g, " ").trim();
   return line.length > 140 ? `${line.slice(0, 139)}…` : line;
+}
+
+/** After a cut the clock stands still until something is done again. */
+export function startClock(next: SessionFold, at: string): void {
+  if (next.phase === "running") next.running_since ??= at;
 }

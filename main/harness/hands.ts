@@ -29,7 +29,10 @@ export class HandPool {
     if (known !== undefined) return known;
     const provisioning = this.#provision(view, emit);
     this.#hands.set(view.sessionId, provisioning);
-    provisioning.catch(() => this.#hands.delete(view.sessionId));
+    provisioning.catch(() => {
+      // After a drop a newer one may stand here.
+      if (this.#hands.get(view.sessionId) === provisioning) this.#hands.delete(view.sessionId);
+    });
     return provisioning;
   }
 

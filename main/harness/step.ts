@@ -3,6 +3,7 @@
  * a refused append (stale lease, unknown session, ledger not writable): then there is nobody to write for.
  */
 import type { EventDraft } from "../contract/events.ts";
+import type { PendingInput } from "../contract/fold_calls.ts";
 import { crashPoint } from "../crash_points.ts";
 import { type Action, decide } from "./decide.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
@@ -90,10 +91,17 @@ function interruptEvents(view: SessionView, interruptIds: string[], now: number)
     events.push(result(call, INTERRUPTED_TEXT, true));
     events.push({ type: "longhaul.call_settled", tool_use_id: call.id, how: "interrupted" });
   }
-  const confirmations = fold.inputs.filter((input) => input.type === "user.tool_confirmation").map((input) => input.id);
-  events.push({ type: "longhaul.inputs_consumed", event_ids: [...confirmations, ...interruptIds] });
+  const last = Math.max(...fold.inputs.filter((input) => interruptIds.includes(input.id)).map((input) => input.seq));
+  // On a session that has not started, what was sent before the interrupt is what the person wants stopped.
+  const stopped = (input: PendingInput): boolean =>
+    input.type === "user.tool_confirmation" ||
+    (fold.phase === "idle" && input.type === "user.message" && input.seq < last);
+  const consumed = fold.inputs.filter(stopped);
+  const unstarted = consumed.some((input) => input.type === "user.message");
+  if (unstarted) events.push(...runningEvents(fold));
+  events.push({ type: "longhaul.inputs_consumed", event_ids: [...consumed.map((input) => input.id), ...interruptIds] });
   const blocked = fold.stop_reason?.type === "requires_action";
-  if (fold.phase !== "idle" || blocked) events.push(...idleEvents(fold, { type: "end_turn" }, now));
+  if (fold.phase !== "idle" || blocked || unstarted) events.push(...idleEvents(fold, { type: "end_turn" }, now));
   return events;
 }
 

@@ -27,6 +27,8 @@ interface Entry {
 
 /** Deaths in a row after which a session is not woken by itself: it may be what kills the engine. */
 const MAX_CUT_OFFS = 3;
+/** Wait before a run that the ledger ended is tried again. */
+const AFTER_ERROR_MS = 5_000;
 /** Longest delay that one timer takes; longer plans are looked at again then. */
 const MAX_TIMER_MS = 3_600_000;
 
@@ -80,17 +82,22 @@ export class LeaseOrchestrator implements Orchestrator {
   async recover(autoResume: boolean): Promise<void> {
     const { ports, holder, lease_ms } = this.#options;
     for (const { id, fold } of await ports.ledger.unfinishedSessions()) {
-      const work = unfinishedWork(fold, ports.now());
-      if (work === "later" && fold.retry !== null) {
-        this.#plan(id, {
-          kind: "rescheduled",
-          at: Date.parse(fold.retry.at),
-          waits_for_network: fold.retry.waits_for_network,
-        });
-      } else if (autoResume && fold.cut_offs < MAX_CUT_OFFS) {
-        await this.wake(id, "engine_start");
-      } else {
-        await noteCutOff({ session_id: id, reason: "engine_start", holder, lease_ms, ports });
+      const goesOn = autoResume && fold.cut_offs < MAX_CUT_OFFS;
+      const { retry } = fold;
+      try {
+        if (goesOn && retry !== null && unfinishedWork(fold, ports.now()) === "later") {
+          this.#plan(id, { kind: "rescheduled", at: Date.parse(retry.at), waits_for_network: retry.waits_for_network });
+        } else if (goesOn) {
+          await this.wake(id, "engine_start");
+        } else {
+          await noteCutOff({ session_id: id, reason: "engine_start", holder, lease_ms, ports });
+          // Whoever sent something meanwhile found the lease taken: that wake must not be lost.
+          const now = await ports.ledger.getSession(id);
+          if (now !== null && now.fold.inputs.length > fold.inputs.length) await this.wake(id, "client_event");
+        }
+      } catch (error) {
+        // One session that cannot be looked at must not keep the engine from starting.
+        this.#options.onError(id, error);
       }
     }
   }
@@ -105,6 +112,8 @@ export class LeaseOrchestrator implements Orchestrator {
         this.#options.onError(id, error);
       }
     }
+    // Timers stand still while the machine sleeps: plans are looked at again, and those that are due go on.
+    if (reason === "power") for (const id of [...this.#timers.keys()]) await this.wake(id, "power");
   }
 
   /** Appends to every running session under its lease, for example a sleep gap. */
@@ -155,9 +164,12 @@ export class LeaseOrchestrator implements Orchestrator {
         reason = entry.again;
       }
     } catch (error) {
-      // The ledger refused to read or write. The lease runs out by itself; a later wake tries again.
+      // The ledger refused to read or write: nothing was lost, and it is tried again by itself.
       onError(id, error);
+      end = { kind: "rescheduled", at: ports.now() + AFTER_ERROR_MS, waits_for_network: false };
     }
+    // Our own lease, left behind by such an error, is in the way until it has expired.
+    if (end.kind === "not_ours") end = { kind: "rescheduled", at: ports.now() + lease_ms, waits_for_network: false };
     this.#running -= 1;
     this.#finish(id);
     this.#plan(id, end);

@@ -1,5 +1,7 @@
 /** Runs one session under its lease until it rests: the loop around the harness's steps. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDraft, WakeReason } from "../contract/events.ts";
+import type { SessionFold } from "../contract/fold.ts";
 import { unfinishedWork } from "../contract/work.ts";
 import { crashPoint } from "../crash_points.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
@@ -18,6 +20,8 @@ export type RunEnd =
   | { kind: "gone" }
   | { kind: "shutdown" };
 
+const LOOK_AGAIN_MS = 50;
+
 export interface RunOptions {
   session_id: string;
   reason: WakeReason;
@@ -29,7 +33,7 @@ export interface RunOptions {
   onLease: (lease: Lease) => void;
 }
 
-/** One wake. Rejects only when the ledger cannot be read or written. */
+/** One wake. Rejects only when the ledger cannot be read or written; the lease is given back then if that still works. */
 export async function runSession(options: RunOptions): Promise<RunEnd> {
   const { ports, session_id, holder } = options;
   const lease = await ports.ledger.acquireLease(session_id, holder, options.lease_ms, options.reason);
@@ -38,12 +42,14 @@ export async function runSession(options: RunOptions): Promise<RunEnd> {
   options.onLease(lease);
   let view: SessionView | null = null;
   try {
+    // Before anything is loaded: a session whose loading kills the process must be counted too.
+    await writeCutOff(ports, lease, holder);
     view = await SessionView.open(ports.ledger, session_id);
-    if (lease.taken_over_from !== null) await view.emit([await cutOffEvent(view, ports, lease)], lease);
     return await runUntilRest(view, lease, options);
   } catch (error) {
     if (error instanceof StaleLeaseError) return { kind: "not_ours" };
     if (error instanceof UnknownSessionError) return { kind: "gone" };
+    await ports.ledger.releaseLease(lease, "rescheduled").catch(() => undefined);
     throw error;
   } finally {
     view?.close();
@@ -64,13 +70,31 @@ async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions
     view.onInterrupt(null);
     if (shutdown.aborted) return leave(view, lease, options);
     // A client event that came in between the last decision and now has changed the fold already.
-    if (outcome === "rest" && unfinishedWork(view.fold, ports.now()) !== "now") return rest(view, lease, ports);
+    if (outcome !== "rest" || hasWork(view, ports)) continue;
+    await provisioned(view, options);
+    if (shutdown.aborted) return leave(view, lease, options);
+    if (!hasWork(view, ports)) return rest(view, lease, ports);
   }
 }
 
+function hasWork(view: SessionView, ports: HarnessPorts): boolean {
+  return unfinishedWork(view.fold, ports.now()) === "now";
+}
+
+/**
+ * Waits for a sandbox that was started early, because it reports under this lease: without it the timeline would show
+ * it unfinished for ever. New work and a shutdown do not wait.
+ */
+async function provisioned(view: SessionView, { ports, shutdown }: RunOptions): Promise<void> {
+  let done = false;
+  const settled = ports.hands.settled(view.sessionId).then(() => {
+    done = true;
+  });
+  await Promise.race([settled, Promise.resolve()]);
+  while (!done && !shutdown.aborted && !hasWork(view, ports)) await Promise.race([settled, sleep(LOOK_AGAIN_MS)]);
+}
+
 async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promise<RunEnd> {
-  // A sandbox that was started early reports under this lease; without it the timeline would show it unfinished for ever.
-  await ports.hands.settled(view.sessionId);
   const { retry } = view.fold;
   const later = unfinishedWork(view.fold, ports.now()) === "later" && retry !== null;
   await ports.ledger.releaseLease(lease, later ? "rescheduled" : "rested");
@@ -79,50 +103,45 @@ async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promi
 }
 
 /** An orderly shutdown: what is in flight is written down, so that the next start can say what was cut off. */
-async function leave(view: SessionView, lease: Lease, options: RunOptions): Promise<RunEnd> {
-  const { ports } = options;
-  const events =
-    unfinishedWork(view.fold, ports.now()) === "now"
-      ? [cutOff(view, "shutdown", view.fold.updated_at, ports.now())]
-      : [];
+async function leave(view: SessionView, lease: Lease, { ports }: RunOptions): Promise<RunEnd> {
+  const events = hasWork(view, ports) ? [cutOff(view.fold, "shutdown", view.fold.updated_at, ports.now())] : [];
   await ports.ledger.releaseLease(lease, "shutdown", events);
   return { kind: "shutdown" };
 }
 
-/** What the process before us left: its last event and everything that was in flight. */
-async function cutOffEvent(view: SessionView, ports: HarnessPorts, lease: Lease): Promise<EventDraft> {
-  let last = view.fold.created_at;
-  const before = ports.ledger.getEvents(view.sessionId, { order: "desc", limit: 8, hydrate: false });
+/** Writes down what the process before us left: its last event and everything that was in flight. */
+async function writeCutOff(ports: HarnessPorts, lease: Lease, holder: Holder): Promise<void> {
+  // Our own lease, found unreleased after the ledger failed, is no death of an engine.
+  if (lease.taken_over_from === null || lease.taken_over_from === holder.id) return;
+  const record = await ports.ledger.getSession(lease.session_id);
+  if (record === null) throw new UnknownSessionError(lease.session_id);
+  let last = record.fold.created_at;
+  const before = ports.ledger.getEvents(lease.session_id, { order: "desc", limit: 8, hydrate: false });
   for await (const stored of before) {
     // The acquisition itself is ours; the event before it is the last thing that the other process is known to have done.
     if (stored.event.type === "longhaul.lease_acquired" && stored.event.token === lease.token) continue;
     last = stored.created_at;
     break;
   }
-  return cutOff(view, "engine_died", last, ports.now());
+  await ports.ledger.emitEvents(lease.session_id, [cutOff(record.fold, "engine_died", last, ports.now())], lease);
 }
 
-function cutOff(view: SessionView, cause: "engine_died" | "shutdown", last: string, now: number): EventDraft {
+function cutOff(fold: SessionFold, cause: "engine_died" | "shutdown", last: string, now: number): EventDraft {
   return {
     type: "longhaul.cut_off",
     cause,
     last_event_at: last,
     noticed_at: new Date(now).toISOString(),
-    calls_in_flight: view.fold.calls.filter((call) => call.attempts > 0).map((call) => call.id),
-    model_request_in_flight: view.fold.model_request?.id ?? null,
+    calls_in_flight: fold.calls.filter((call) => call.attempts > 0).map((call) => call.id),
+    model_request_in_flight: fold.model_request?.id ?? null,
   };
 }
 
 /** Takes the lease of a dead process only to write down what it left; the session then waits for a person. */
 export async function noteCutOff(options: Omit<RunOptions, "shutdown" | "onLease">): Promise<void> {
-  const { ports, session_id } = options;
-  const lease = await ports.ledger.acquireLease(session_id, options.holder, options.lease_ms, options.reason);
+  const { ports, session_id, holder } = options;
+  const lease = await ports.ledger.acquireLease(session_id, holder, options.lease_ms, options.reason);
   if (lease === null) return;
-  const view = await SessionView.open(ports.ledger, session_id);
-  try {
-    const events = lease.taken_over_from === null ? [] : [await cutOffEvent(view, ports, lease)];
-    await ports.ledger.releaseLease(lease, "shutdown", events);
-  } finally {
-    view.close();
-  }
+  await writeCutOff(ports, lease, holder);
+  await ports.ledger.releaseLease(lease, "shutdown");
 }

@@ -17,6 +17,7 @@ export class Triggers {
   #timer: NodeJS.Timeout | null = null;
   #lastCheck: number;
   #suspendedAt: number | null = null;
+  #online = true;
 
   constructor(options: TriggerOptions) {
     this.#options = options;
@@ -38,7 +39,10 @@ export class Triggers {
     const now = this.#options.now();
     const from = this.#lastCheck;
     this.#lastCheck = now;
-    if (now - from > CHECK_MS + GAP_MS) await this.#wokeUp(from, now);
+    if (now - from <= CHECK_MS + GAP_MS) return;
+    // The shell may say the same a moment later: one sleep is one gap.
+    this.#suspendedAt = null;
+    await this.#wokeUp(from, now);
   }
 
   /** The shell says that the machine is about to sleep or has woken up. */
@@ -48,14 +52,17 @@ export class Triggers {
       this.#suspendedAt = now;
       return;
     }
-    const from = this.#suspendedAt ?? this.#lastCheck;
+    const from = Math.max(this.#suspendedAt ?? this.#lastCheck, this.#lastCheck);
     this.#suspendedAt = null;
     this.#lastCheck = now;
-    await this.#wokeUp(from, now);
+    if (now - from > CHECK_MS) await this.#wokeUp(from, now);
   }
 
   async network(online: boolean): Promise<void> {
-    if (!online) return;
+    const wasOnline = this.#online;
+    this.#online = online;
+    // The shell also says at start that it is online: dropping connections then would end requests that just began.
+    if (!online || wasOnline) return;
     this.#options.model.dropConnections();
     await this.#options.orchestrator.networkIsBack("network");
   }

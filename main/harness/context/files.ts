@@ -24,7 +24,13 @@ export async function withFiles(body: string, catalog: Catalog, blobs: BlobStore
 async function contentOf(id: string, catalog: Catalog, blobs: BlobStore): Promise<object> {
   const file = await catalog.getFile(id);
   if (file === null) return { type: "text", media_type: "text/plain", data: `[The file ${id} was deleted.]` };
-  const bytes = Buffer.from(await blobs.get(file.sha256));
+  let bytes: Buffer;
+  try {
+    bytes = Buffer.from(await blobs.get(file.sha256));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { type: "text", media_type: "text/plain", data: `[The file ${id} cannot be read: ${reason}]` };
+  }
   if (file.mime_type.startsWith("text/")) {
     return { type: "text", media_type: "text/plain", data: bytes.toString("utf8").replaceAll("\0", "\uFFFD") };
   }

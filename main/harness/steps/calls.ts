@@ -99,13 +99,13 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
   if (toolKind(view.fold, call.name) === "session_events") {
     return [result(call, await readSessionEvents(ports.ledger, view.sessionId, view.callInput(call.id)), false)];
   }
-  const before: CallState = again ? await ports.hands.provider.callState(view.sessionId, call.id) : "unknown";
-  const note = again ? [settled(call, HOW[before])] : [];
+  let note: EventDraft[] = [];
   try {
+    if (again) note = [settled(call, HOW[await ports.hands.provider.callState(view.sessionId, call.id)])];
     const text = await execute(context, call);
     return [result(call, text, false), ...note];
   } catch (error) {
-    if (signals.interrupt.aborted) return null;
+    if (signals.interrupt.aborted || signals.shutdown.aborted) return null;
     // Stopped by somebody else: without a result here the same call would be dispatched again and again.
     if (error instanceof CallInterrupted) return [result(call, STOPPED_TEXT, true), ...note];
     if (error instanceof ToolFailure) return [result(call, error.message, true), ...note];
@@ -131,23 +131,25 @@ const HOW: Record<CallState, Settlement> = {
 async function execute(context: CallContext, call: OpenCall): Promise<string> {
   const { view, ports, emit, signals } = context;
   crashPoint("tool.before_dispatch");
-  const hand = await ports.hands.get(view, emit);
+  const hand = await leaveOn(ports.hands.get(view, emit), AbortSignal.any([signals.interrupt, signals.shutdown]));
+  // Provisioning goes on for the next call; this one must not begin any more.
+  if (hand === null) throw new CallInterrupted("stopped before the sandbox was ready");
   const execution = hand.execute(call.name, view.callInput(call.id), {
     tool_use_id: call.id,
     signal: signals.interrupt,
     onOutput: (chunk) => ports.live.publish(view.sessionId, { type: "tool_output", tool_use_id: call.id, chunk }),
   });
   crashPoint("tool.after_dispatch");
-  return untilShutdown(execution, signals.shutdown);
+  return (await leaveOn(execution, signals.shutdown)) ?? "";
 }
 
-/** Lets go of an execution when this process goes away, without stopping it. */
-function untilShutdown(execution: Promise<string>, shutdown: AbortSignal): Promise<string> {
+/** The promise's value, or null as soon as the signal aborts; what the promise stands for goes on. */
+export function leaveOn<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
   return new Promise((resolve, reject) => {
-    const leave = (): void => resolve("");
-    if (shutdown.aborted) leave();
-    shutdown.addEventListener("abort", leave, { once: true });
-    execution.then(resolve, reject).finally(() => shutdown.removeEventListener("abort", leave));
+    const leave = (): void => resolve(null);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
   });
 }
 

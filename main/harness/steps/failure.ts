@@ -8,6 +8,8 @@ import { idleEvents, rescheduledEvents } from "../statuses.ts";
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
 const OFFLINE_RETRY_MS = 15_000;
+/** The network's return is told to us; asking is only for when it is not, and each asking is a dozen events. */
+const MAX_OFFLINE_RETRY_MS = 600_000;
 
 type PlainError = Extract<
   SessionErrorBody["type"],
@@ -54,7 +56,7 @@ export function failureEvents(fold: SessionFold, requestId: string, failure: Mod
   const offline = failure.kind === "offline";
   const attempt = offline ? Math.max(1, fold.failures) : fold.failures + 1;
   if (TRANSIENT.has(failure.kind) && attempt <= ports.limits.max_failures) {
-    const delay = retryDelayMs(failure, attempt, ports.random());
+    const delay = retryDelayMs(failure, offline ? fold.offline_waits + 1 : attempt, ports.random());
     return [
       ...closed,
       error(type, failure.message, "retrying"),
@@ -81,7 +83,7 @@ export function retryDelayMs(
   attempt: number,
   random: number,
 ): number {
-  if (failure.kind === "offline") return OFFLINE_RETRY_MS;
+  if (failure.kind === "offline") return Math.min(MAX_OFFLINE_RETRY_MS, OFFLINE_RETRY_MS * 2 ** (attempt - 1));
   const ceiling = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempt - 1));
   const jittered = Math.round(ceiling * (0.5 + random / 2));
   return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, 3_600_000));

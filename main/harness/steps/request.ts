@@ -11,7 +11,7 @@ import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import type { SessionView } from "../session_view.ts";
-import { runningEvents } from "../statuses.ts";
+import { idleEvents, runningEvents } from "../statuses.ts";
 import { failureEvents } from "./failure.ts";
 import { type Answer, readAnswer } from "./respond.ts";
 
@@ -37,7 +37,7 @@ export async function requestStep(
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
-  const events = answerEvents(view, sent.id, answer);
+  const events = answerEvents(view, sent.id, answer, ports.now());
   await emit(events);
   view.markStarted(events.flatMap((event) => (event.type === "longhaul.tool_started" ? [event.tool_use_id] : [])));
   crashPoint("model.after_commit");
@@ -127,7 +127,7 @@ function refuseDemo(fold: SessionFold): void {
   );
 }
 
-function answerEvents(view: SessionView, requestId: string, answer: Answer): EventDraft[] {
+function answerEvents(view: SessionView, requestId: string, answer: Answer, now: number): EventDraft[] {
   const events: EventDraft[] = [];
   const started: string[] = [];
   const toolEvents: Record<string, string> = {};
@@ -137,7 +137,7 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
       events.push({ type: "agent.message", id, content: [{ type: "text", text: block.text }] });
     } else if (block.type === "thinking" && id) {
       events.push({ type: "agent.thinking", id });
-    } else if (block.type === "tool_use") {
+    } else if (block.type === "tool_use" && answer.stop_reason !== "refusal") {
       const eventId = newId("event");
       toolEvents[block.id] = eventId;
       const use = toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>);
@@ -169,7 +169,7 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer): Eve
     model_usage: { ...answer.usage, speed: null },
   });
   for (const id of started) events.push({ type: "longhaul.tool_started", tool_use_id: id, attempt: 1 });
-  if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
+  if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view, now));
   return events;
 }
 
@@ -178,12 +178,15 @@ function toolUseEvent(view: SessionView, id: string, name: string, input: Record
   return { type: "agent.tool_use", id, name, input, ...evaluate(view.fold, name) };
 }
 
-function continuation(view: SessionView): EventDraft[] {
+function continuation(view: SessionView, now: number): EventDraft[] {
   if (view.fold.continuations < MAX_CONTINUATIONS) {
     return [{ type: "longhaul.continuation", text: CUT_OFF_TEXT, cause: "max_tokens" }];
   }
   const message =
     `The answer reached the output limit ${MAX_CONTINUATIONS + 1} times in a row. What it wrote is kept. ` +
     "Send a message to go on, for example asking for smaller steps.";
-  return [{ type: "session.error", error: { type: "unknown_error", message, retry_status: { type: "exhausted" } } }];
+  return [
+    { type: "session.error", error: { type: "unknown_error", message, retry_status: { type: "exhausted" } } },
+    ...idleEvents(view.fold, { type: "retries_exhausted" }, now),
+  ];
 }

@@ -102,6 +102,9 @@ class AnswerReader {
     if (ended && !this.#stopped) {
       throw new ModelError("failed", "The model's stream ended before the answer was complete.");
     }
+    if (ended && this.#stopReason !== "max_tokens" && this.#blocks.some((block) => !block.closed)) {
+      throw new ModelError("failed", "The model's answer holds a tool call that cannot be read.");
+    }
     // At max_tokens the last tool call may be cut in the middle of its arguments: it must never run.
     const kept = this.#blocks.filter((block) => block.closed || block.content.type === "text");
     const usable = ended ? kept : kept.filter((block) => block.content.type === "text" && block.content.text !== "");
