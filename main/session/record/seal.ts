@@ -49,12 +49,8 @@ export function sealEvent(draft: EventDraft, createdAt: string, threadId: string
     id: draft.id ?? newId("event"),
     processed_at: isQueuedType(type) ? null : createdAt,
   } as LedgerEvent;
-  return {
-    event,
-    thread_id: threadOf(event) ?? threadId,
-    created_at: createdAt,
-    ...takeOutBodies(toJson(event), blobs),
-  };
+  const { text, bodies } = takeOutBodies(toJson(event), blobs);
+  return { event, thread_id: threadOf(event) ?? threadId, created_at: createdAt, text, bodies };
 }
 
 function threadOf(event: LedgerEvent): string | null {

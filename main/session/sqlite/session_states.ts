@@ -24,13 +24,21 @@ export class SessionStates {
   readonly #sessions: SessionRows;
   readonly #report: (problem: string) => void;
   readonly #key: Database.Statement<unknown[], number>;
+  readonly #version: Database.Statement<unknown[], number>;
+  /** Least recently used first. */
   readonly #cache = new Map<string, SessionState>();
+  /** Id of the cache's last entry. */
+  #newest = "";
+  /** Sessions whose cached state is the database's at {@link #checkedAt}. */
+  readonly #checked = new Set<string>();
+  #checkedAt: number | undefined;
 
   constructor(db: Database.Database, rows: EventRows, sessions: SessionRows, report: (problem: string) => void) {
     this.#rows = rows;
     this.#sessions = sessions;
     this.#report = report;
     this.#key = db.prepare<unknown[], number>("SELECT no FROM session_keys WHERE id = ?").pluck();
+    this.#version = db.prepare<unknown[], number>("PRAGMA data_version").pluck();
   }
 
   no(sessionId: string): number | null {
@@ -39,11 +47,15 @@ export class SessionStates {
 
   /** The session as the database has it now; null when it does not exist. */
   get(sessionId: string): SessionState | null {
+    const cached = this.#cache.get(sessionId);
+    if (cached !== undefined && this.#isCurrent(sessionId)) {
+      this.keep(cached);
+      return cached;
+    }
     const no = this.no(sessionId);
     if (no === null) return null;
     const head = this.#rows.head(no);
     if (head === null) return null;
-    const cached = this.#cache.get(sessionId);
     if (cached?.hash === head.hash) {
       this.keep(cached);
       return cached;
@@ -54,6 +66,17 @@ export class SessionStates {
     const state = { no, id: sessionId, ...head, fold, written };
     this.keep(state);
     return state;
+  }
+
+  /**
+   * The version changes when another connection has committed, never by this one's own commits. Asked within an append's
+   * transaction, it says that the cached state is what the next `seq` follows from (L2), without reading the head.
+   */
+  #isCurrent(sessionId: string): boolean {
+    const version = this.#version.get();
+    if (version !== this.#checkedAt) this.#checked.clear();
+    this.#checkedAt = version;
+    return this.#checked.has(sessionId);
   }
 
   /** Folds the events after `from`; all of them when `from` is null or claims events that are not there. */
@@ -79,7 +102,9 @@ export class SessionStates {
 
   keep(state: SessionState): void {
     // Deleted and set again: a Map keeps the order of insertion, so its first entry is the least recently used.
-    this.#cache.delete(state.id);
+    if (state.id !== this.#newest) this.#cache.delete(state.id);
+    this.#newest = state.id;
+    this.#checked.add(state.id);
     this.#cache.set(state.id, state);
     if (this.#cache.size <= MAX_CACHED) return;
     const [oldest] = this.#cache.keys();

@@ -62,7 +62,9 @@ export class UnitOfWork implements Unit {
     for (const [id, state] of this.#kept) {
       if (state === null) continue;
       const own = this.#kept.size === 1 ? this.#events : this.#events.filter((stored) => stored.session_id === id);
-      if (own.length > 0) this.#kept.set(id, { ...state, written: projector.append(state, own) });
+      if (own.length === 0) continue;
+      const written = projector.append(state, own);
+      if (written !== state.written) this.#kept.set(id, { ...state, written });
     }
   }
 
