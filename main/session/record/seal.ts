@@ -25,10 +25,17 @@ export interface StoredRow {
   bodies: string | null;
 }
 
+/** The last time that was written out: several appends share a millisecond. */
+let lastNow = Number.NaN;
+let lastIso = "";
+
 /** Time of an append: never before the session's last one, also when the clock was set back. */
 export function appendTime(now: number, last: string): string {
-  const iso = new Date(now).toISOString();
-  return iso < last ? last : iso;
+  if (now !== lastNow) {
+    lastIso = new Date(now).toISOString();
+    lastNow = now;
+  }
+  return lastIso < last ? last : lastIso;
 }
 
 /**
