@@ -136,7 +136,10 @@ export function describeInput(input: Record<string, unknown>): string {
 /** The first 140 characters on one line. */
 export function oneLine(text: string): string {
   // Single spaces are left alone: this runs for every message and call that is appended.
-  const line = text.slice(0, 400).replace(/\s{2,}|[^\S ]/g, " ").trim();
+  const line = text
+    .slice(0, 400)
+    .replace(/\s{2,}|[^\S ]/g, " ")
+    .trim();
   return line.length > 140 ? `${line.slice(0, 139)}…` : line;
 }
 

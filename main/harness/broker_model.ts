@@ -1,11 +1,9 @@
 /** The model port over the broker's model route. The engine holds a capability token, never a credential. */
 import { Agent, type IncomingMessage, request } from "node:http";
-import { ReadableStream } from "node:stream/web";
-import { APIError } from "@anthropic-ai/sdk/core/error";
-import { Stream } from "@anthropic-ai/sdk/core/streaming";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { BrokerAddress } from "../contract/process.ts";
 import { ModelError, type ModelErrorKind, type ModelPort } from "./model.ts";
+import { readEvents } from "./model_stream.ts";
 
 export interface BrokerModelOptions {
   /** The broker as it is now: it moves when it is restarted. */
@@ -30,9 +28,7 @@ export class BrokerModel implements ModelPort {
     const watchdog = new Watchdog(this.#options.idleMs, () => response.destroy(new Error("silent")));
     try {
       if (response.statusCode !== 200) throw await failureOf(response);
-      const web = new Response(ReadableStream.from(watched(response, watchdog)) as unknown as BodyInit);
-      const controller = new AbortController();
-      yield* Stream.fromSSEResponse<RawMessageStreamEvent>(web, controller);
+      yield* readEvents(watched(response, watchdog));
     } catch (error) {
       throw signal.aborted ? aborted() : asModelError(error, watchdog.fired);
     } finally {
@@ -217,13 +213,6 @@ function kindOf(status: number, message: string): ModelErrorKind {
 function asModelError(error: unknown, silent: boolean): ModelError {
   if (error instanceof ModelError) return error;
   if (silent) return new ModelError("failed", "The model's stream went silent, so the connection was given up.");
-  if (error instanceof APIError) {
-    const text = typeof error.error === "object" ? JSON.stringify(error.error) : error.message;
-    const type = error.type;
-    if (type === "overloaded_error") return new ModelError("overloaded", error.message, 529);
-    if (type === "rate_limit_error") return new ModelError("rate_limited", error.message, 429);
-    return describeFailure(error.status ?? 500, text, null);
-  }
   const reason = error instanceof Error ? error.message : String(error);
   return new ModelError("failed", `The model's stream broke off: ${reason}`);
 }

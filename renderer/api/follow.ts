@@ -2,8 +2,9 @@
  * Follows a stream of the engine for as long as it is wanted: reconnects with back-off, goes on after the last position
  * seen, and says truthfully whether it is connected.
  */
+
+import { SseParser } from "../../main/contract/sse.ts";
 import { type Problem, problemOf } from "./problem.ts";
-import { SseParser } from "./sse.ts";
 
 export interface FollowOptions {
   /** Opens the stream; asked anew for every connection, so that it can name the last position seen. */

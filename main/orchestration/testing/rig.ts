@@ -1,5 +1,6 @@
 /** A whole engine's inside for tests: memory ledger, scripted strict model server, recording sandbox, real harness. */
-import { Stream } from "@anthropic-ai/sdk/core/streaming";
+
+import { Readable } from "node:stream";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { Script } from "../../../e2e/model_server/script.ts";
 import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
@@ -8,6 +9,7 @@ import { newId } from "../../contract/ids.ts";
 import { describeFailure } from "../../harness/broker_model.ts";
 import { HandPool } from "../../harness/hands.ts";
 import { ModelError, type ModelPort } from "../../harness/model.ts";
+import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
@@ -34,7 +36,7 @@ class DirectModel implements ModelPort {
     try {
       const response = await fetch(`${url}/v1/messages`, { method: "POST", headers, body, signal });
       if (response.status !== 200) throw describeFailure(response.status, await response.text(), null);
-      for await (const event of Stream.fromSSEResponse<RawMessageStreamEvent>(response, new AbortController())) {
+      for await (const event of readEvents(response.body ?? Readable.from([]))) {
         if (event.type === "message_start" && this.answersAs !== null) event.message.model = this.answersAs;
         yield event;
       }
