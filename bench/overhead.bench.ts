@@ -2,17 +2,24 @@
  * What the harness costs: the time from a client's message to the model request, and from the end of one answer to the
  * next request, each beside a bare SDK loop that talks to the same local server in the same run.
  */
-import Anthropic from "@anthropic-ai/sdk";
+import { fork } from "node:child_process";
 import type { Reply, ScriptRequest } from "../e2e/model_server/script.ts";
-import { startModelServer } from "../e2e/model_server/server.ts";
+import { type ModelServer, startModelServer } from "../e2e/model_server/server.ts";
 import { type Product, removeDir, serve } from "../e2e/product/serve.ts";
 import { createSession, untilRests } from "../e2e/product/sessions.ts";
-import { ms, over, spread, table } from "./measure/stats.ts";
+import type { BareJob } from "./measure/bare_client.ts";
+import { ms, over, type Spread, spread, table } from "./measure/stats.ts";
 import type { BenchResult } from "./run.ts";
 
+const BARE_CLIENT = new URL("./measure/bare_client.ts", import.meta.url).pathname;
 const MESSAGES = 60;
 const STEPS = 120;
 const TOOL = { name: "read", input: { file_path: "small.txt" } };
+
+/** Milliseconds on a clock that all processes of this machine share. */
+function absolute(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 /** Times at which requests arrived, as the model server sees them. */
 class Clock {
@@ -21,7 +28,7 @@ class Clock {
   /** Wraps a script so that each request's arrival is noted. */
   watch(script: (request: ScriptRequest) => Reply): (request: ScriptRequest) => Reply {
     return (request) => {
-      this.arrivals.push(performance.now());
+      this.arrivals.push(absolute());
       return script(request);
     };
   }
@@ -36,9 +43,15 @@ export async function run(): Promise<BenchResult> {
   const model = await startModelServer({ script: clock.watch(answer) });
   const product = await serve({ model });
   try {
-    const bare = new Anthropic({ baseURL: model.url, apiKey: model.apiKey, maxRetries: 0 });
-    const first = await firstRequests(product, bare, clock);
-    const steps = await toolSteps(product, bare, clock);
+    const first = { ours: await firstRequests(product, clock), bare: spread([0]) };
+    const steps = {
+      ours: await toolSteps(product, clock, "steps"),
+      refused: await toolSteps(product, clock, "steps refused"),
+      bare: spread([0]),
+    };
+    const bare = await bareProgram(model, clock);
+    first.bare = bare.first;
+    steps.bare = bare.steps;
     const before = over(first.ours, first.bare);
     const step = over(steps.refused, steps.bare);
     const withTool = over(steps.ours, steps.bare);
@@ -72,31 +85,34 @@ function answer(request: ScriptRequest): Reply {
   return { content: [{ type: "text", text: "ok" }], ping_every: 0 };
 }
 
-async function firstRequests(product: Product, bare: Anthropic, clock: Clock) {
+async function firstRequests(product: Product, clock: Clock): Promise<Spread> {
   const id = await createSession(product, { text: "warm up" });
   await untilRests(product, id);
-  const ours: number[] = [];
-  const direct: number[] = [];
-  const messages: Anthropic.MessageParam[] = [];
+  const times: number[] = [];
   for (let i = 0; i < MESSAGES; i++) {
     clock.clear();
-    let start = performance.now();
+    const start = absolute();
     await product.client.beta.sessions.events.send(id, {
       events: [{ type: "user.message", content: [{ type: "text", text: `message ${i}` }] }],
     });
     await untilRests(product, id);
-    ours.push((clock.arrivals[0] ?? Number.NaN) - start);
-
-    clock.clear();
-    messages.push({ role: "user", content: [{ type: "text", text: `message ${i}` }] });
-    start = performance.now();
-    const answered = await bare.messages
-      .stream({ model: "claude-sonnet-5-5", max_tokens: 1000, messages })
-      .finalMessage();
-    messages.push({ role: "assistant", content: answered.content as Anthropic.ContentBlockParam[] });
-    direct.push((clock.arrivals[0] ?? Number.NaN) - start);
+    times.push((clock.arrivals[0] ?? Number.NaN) - start);
   }
-  return { ours: spread(ours.slice(5)), bare: spread(direct.slice(5)) };
+  return spread(times.slice(5));
+}
+
+/** The same two measurements with the bare SDK, in a process of its own as the engine is. */
+async function bareProgram(model: ModelServer, clock: Clock): Promise<{ first: Spread; steps: Spread }> {
+  clock.clear();
+  const child = fork(BARE_CLIENT, { execArgv: [] });
+  const said = (): Promise<Record<string, unknown>> => new Promise((resolve) => child.once("message", resolve));
+  const job: BareJob = { url: model.url, apiKey: model.apiKey, messages: MESSAGES };
+  child.send(job);
+  const { starts } = (await said()) as { starts: number[] };
+  const first = spread(starts.map((start, index) => (clock.arrivals[index] ?? Number.NaN) - start).slice(5));
+  clock.arrivals.splice(0, MESSAGES);
+  await said();
+  return { first, steps: spread(gaps(clock)) };
 }
 
 /** Gaps between consecutive arrivals: each holds one streamed answer and what comes between it and the next request. */
@@ -104,28 +120,11 @@ function gaps(clock: Clock): number[] {
   return clock.arrivals.slice(6).map((at, index) => at - (clock.arrivals[index + 5] ?? at));
 }
 
-async function toolSteps(product: Product, bare: Anthropic, clock: Clock) {
-  const session = async (text: string): Promise<number[]> => {
-    clock.clear();
-    const id = await createSession(product, { text });
-    // Asking the engine all the time whether it is done would be part of what is measured.
-    while (clock.arrivals.length <= STEPS) await new Promise((resolve) => setTimeout(resolve, 200));
-    await untilRests(product, id);
-    return gaps(clock);
-  };
-  const ours = await session("steps");
-  const refused = await session("steps refused");
+async function toolSteps(product: Product, clock: Clock, text: string): Promise<Spread> {
   clock.clear();
-  const messages: Anthropic.MessageParam[] = [{ role: "user", content: "steps" }];
-  const tools: Anthropic.Tool[] = [{ name: "read", input_schema: { type: "object" } }];
-  for (;;) {
-    const reply = await bare.messages
-      .stream({ model: "claude-sonnet-5-5", max_tokens: 1000, messages, tools })
-      .finalMessage();
-    messages.push({ role: "assistant", content: reply.content as Anthropic.ContentBlockParam[] });
-    const use = reply.content.find((block) => block.type === "tool_use");
-    if (use === undefined) break;
-    messages.push({ role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: "text" }] });
-  }
-  return { ours: spread(ours), refused: spread(refused), bare: spread(gaps(clock)) };
+  const id = await createSession(product, { text });
+  // Asking the engine all the time whether it is done would be part of what is measured.
+  while (clock.arrivals.length <= STEPS) await new Promise((resolve) => setTimeout(resolve, 200));
+  await untilRests(product, id);
+  return spread(gaps(clock));
 }
