@@ -7,6 +7,21 @@ import { foldEvent, type SessionFold } from "../contract/fold.ts";
 import { type Lease, type Ledger, UnknownSessionError } from "../session/ledger.ts";
 import { Transcript } from "./context/transcript.ts";
 
+/** What the transcript and the inputs of open calls are made of; most of a log is other things. */
+const CONVERSATION_TYPES = [
+  "user.message",
+  "user.custom_tool_result",
+  "user.tool_result",
+  "agent.tool_use",
+  "agent.mcp_tool_use",
+  "agent.tool_result",
+  "agent.mcp_tool_result",
+  "longhaul.inputs_consumed",
+  "longhaul.continuation",
+  "longhaul.model_response",
+  "longhaul.compaction",
+];
+
 export class SessionView {
   readonly sessionId: string;
   readonly transcript = new Transcript();
@@ -28,31 +43,37 @@ export class SessionView {
 
   /** Reads the session and follows it from then on. Rejects with UnknownSessionError. Call {@link close} when done. */
   static async open(ledger: Ledger, sessionId: string): Promise<SessionView> {
-    const record = await ledger.getSession(sessionId);
-    if (record === null) throw new UnknownSessionError(sessionId);
-    const view = new SessionView(ledger, sessionId, record.fold);
-    const since = record.fold.compacted_through;
+    const live: StoredEvent[] = [];
+    let take = (stored: StoredEvent): void => void live.push(stored);
+    // Subscribed before anything is read: what is appended meanwhile comes this way, without a gap.
+    const unsubscribe = ledger.subscribe((events) => {
+      for (const stored of events) if (stored.session_id === sessionId) take(stored);
+    });
+    try {
+      const record = await ledger.getSession(sessionId);
+      if (record === null) throw new UnknownSessionError(sessionId);
+      const view = new SessionView(ledger, sessionId, record.fold);
+      await view.#load(record.fold);
+      for (const stored of live) view.apply(stored);
+      take = (stored) => view.apply(stored);
+      view.#unsubscribe = unsubscribe;
+      return view;
+    } catch (error) {
+      unsubscribe();
+      throw error;
+    }
+  }
+
+  /** The conversation up to the fold's position. The fold itself comes from the ledger's projection. */
+  async #load(fold: SessionFold): Promise<void> {
+    const since = fold.compacted_through;
     if (since > 0) {
       // A message that arrived before the compaction may be consumed after it: its body is needed then.
-      const early = ledger.getEvents(sessionId, { before_seq: since + 1, types: ["user.message"] });
-      for await (const stored of early) view.transcript.apply(stored);
+      const early = this.#ledger.getEvents(this.sessionId, { before_seq: since + 1, types: ["user.message"] });
+      for await (const stored of early) this.transcript.apply(stored);
     }
-    const live: StoredEvent[] = [];
-    let loading = true;
-    view.#unsubscribe = ledger.subscribe((events) => {
-      const mine = events.filter((stored) => stored.session_id === sessionId);
-      if (loading) live.push(...mine);
-      else for (const stored of mine) view.apply(stored);
-    });
-    let last = since;
-    for await (const stored of ledger.getEvents(sessionId, { after_seq: since })) {
-      // The projection's fold already holds these; events appended while we read are folded as they come.
-      view.#take(stored, stored.seq > view.#fold.last_seq);
-      last = stored.seq;
-    }
-    loading = false;
-    for (const stored of live) if (stored.seq > last) view.apply(stored);
-    return view;
+    const range = { after_seq: since, before_seq: fold.last_seq + 1, types: CONVERSATION_TYPES };
+    for await (const stored of this.#ledger.getEvents(this.sessionId, range)) this.#take(stored, false);
   }
 
   get fold(): SessionFold {
