@@ -33,7 +33,7 @@ afterEach(async () => {
 
 test("text appears while it streams, and the stored message takes its place", async () => {
   const words = Array.from({ length: 60 }, (_, n) => `word${n}`).join(" ");
-  model.setScript([{ content: [{ type: "text", text: words }], between_events_ms: 60 }]);
+  model.setScript([{ content: [{ type: "text", text: words }], between_events_ms: 250 }]);
   const id = await createSession(product, { text: "Talk slowly." });
   const page = await openDesk(browser, product, `#/s/${id}`);
   await page.getByTestId("preview").first().waitFor();
