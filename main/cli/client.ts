@@ -112,7 +112,7 @@ export class LocalClient {
     const path = `/longhaul/v1/sessions/${encodeURIComponent(id)}/timeline?after=${after}`;
     const response = await this.#request("GET", path, signal);
     if (response.body === null) return;
-    for await (const { data } of readEvents(response.body, IDLE_MS)) {
+    for await (const data of readEvents(response.body, IDLE_MS)) {
       const frame = parseFrame(data);
       if (frame !== null) yield frame;
     }

@@ -3,7 +3,7 @@ import type { ScriptRequest, ScriptTurn } from "../../e2e/model_server/script.ts
 import type { StoredEvent } from "../contract/events.ts";
 import { foldAll } from "../contract/fold.ts";
 import { LedgerWriteError } from "../session/ledger.ts";
-import { message, type Rig, snapshot, startRig } from "./testing/rig.ts";
+import { message, of, type Rig, snapshot, startRig } from "./testing/rig.ts";
 
 let rig: Rig;
 afterEach(() => rig.close());
@@ -11,12 +11,6 @@ afterEach(() => rig.close());
 const say = (text: string): ScriptTurn => ({ content: [{ type: "text", text }] });
 const bash: ScriptTurn = { content: [{ type: "tool_use", name: "bash", input: { command: "ls" } }] };
 const oneRound = (request: ScriptRequest): ScriptTurn => (request.results.size > 0 ? say("done") : bash);
-
-function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
-  return events.flatMap(({ event }) =>
-    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
-  );
-}
 
 test("one refused write neither strands the session nor loses the next wake", async () => {
   rig = await startRig([say("Hi."), say("Hi again.")]);

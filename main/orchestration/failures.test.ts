@@ -1,10 +1,9 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { ScriptRequest, ScriptTurn } from "../../e2e/model_server/script.ts";
 import { DEMO_MODEL } from "../contract/demo.ts";
-import type { StoredEvent } from "../contract/events.ts";
 import { retryDelayMs } from "../harness/steps/failure.ts";
 import { CallInterrupted } from "../sandbox/port.ts";
-import { message, type Rig, startRig } from "./testing/rig.ts";
+import { message, of, type Rig, startRig } from "./testing/rig.ts";
 import { Triggers } from "./triggers.ts";
 
 let rig: Rig;
@@ -12,12 +11,6 @@ afterEach(() => rig.close());
 
 const say = (text: string): ScriptTurn => ({ content: [{ type: "text", text }] });
 const overloaded: ScriptTurn = { status: 529, error: { type: "overloaded_error", message: "Overloaded" } };
-
-function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
-  return events.flatMap(({ event }) =>
-    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
-  );
-}
 
 async function untilIdle(id: string): Promise<void> {
   await expect.poll(async () => (await rig.types(id)).at(-2), { timeout: 8_000 }).toBe("session.status_idle");

@@ -1,11 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { ScriptRequest, ScriptTurn } from "../../e2e/model_server/script.ts";
-import type { StoredEvent } from "../contract/events.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
 import { step } from "../harness/step.ts";
 import { type Lease, StaleLeaseError } from "../session/ledger.ts";
-import { message, type Rig, startRig } from "./testing/rig.ts";
+import { message, of, type Rig, startRig } from "./testing/rig.ts";
 
 let rig: Rig;
 afterEach(() => rig.close());
@@ -33,10 +32,12 @@ async function runAndDie(id: string, steps: number, ports: Partial<HarnessPorts>
   return lease;
 }
 
-function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
-  return events.flatMap(({ event }) =>
-    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
-  );
+/** Dispatches a call as the dead process did; `result` settles when its sandbox has finished it. */
+async function dispatch(id: string, callId = ""): Promise<{ result: Promise<string> }> {
+  const { hand } = await rig.sandbox.provision();
+  await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: callId, attempt: 1 });
+  const call = { tool_use_id: callId, signal: new AbortController().signal };
+  return { result: hand.execute("bash", { command: "make" }, call) };
 }
 
 describe("after a process died", () => {
@@ -47,9 +48,7 @@ describe("after a process died", () => {
     await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
     // The call was dispatched and finished in its sandbox; its process died before the result was committed.
-    const { hand } = await rig.sandbox.provision();
-    await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: use?.id ?? "", attempt: 1 });
-    await hand.execute("bash", use?.input, { tool_use_id: use?.id ?? "", signal: new AbortController().signal });
+    await (await dispatch(id, use?.id)).result;
     await rig.restart().recover(true);
     await expect.poll(async () => (await rig.ledger.getSession(id))?.fold.phase).toBe("idle");
     const events = await rig.events(id);
@@ -70,9 +69,7 @@ describe("after a process died", () => {
     await rig.send(id, message("Build it."));
     await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
-    const { hand } = await rig.sandbox.provision();
-    await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: use?.id ?? "", attempt: 1 });
-    void hand.execute("bash", use?.input, { tool_use_id: use?.id ?? "", signal: new AbortController().signal });
+    await dispatch(id, use?.id);
     await rig.restart().recover(true);
     await expect.poll(() => rig.types(id)).toContain("longhaul.cut_off");
     finish("built");
@@ -88,9 +85,7 @@ describe("after a process died", () => {
     await rig.send(id, message("Build it."));
     await runAndDie(id, 1);
     const [use] = of(await rig.events(id), "agent.tool_use");
-    const { hand } = await rig.sandbox.provision();
-    await rig.ledger.emitEvent(id, { type: "longhaul.tool_started", tool_use_id: use?.id ?? "", attempt: 1 });
-    void hand.execute("bash", use?.input, { tool_use_id: use?.id ?? "", signal: new AbortController().signal });
+    await dispatch(id, use?.id);
     rig.sandbox.die();
     await rig.restart().recover(true);
     await expect.poll(async () => (await rig.ledger.getSession(id))?.fold.phase).toBe("idle");

@@ -139,6 +139,13 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
   };
 }
 
+/** The events of one type, in ledger order. */
+export function of<T extends StoredEvent["event"]["type"]>(events: StoredEvent[], type: T) {
+  return events.flatMap(({ event }) =>
+    event.type === type ? [event as Extract<StoredEvent["event"], { type: T }>] : [],
+  );
+}
+
 /** A `user.message` draft. */
 export function message(text: string): EventDraft {
   return { type: "user.message", content: [{ type: "text", text }] } as EventDraft;
