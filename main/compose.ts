@@ -17,6 +17,7 @@ import { HandPool } from "./harness/hands.ts";
 import type { HarnessPorts } from "./harness/ports.ts";
 import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
 import { Triggers } from "./orchestration/triggers.ts";
+import { onlyProvider } from "./sandbox/choice.ts";
 import { embeddedProvider } from "./sandbox/embedded/provider.ts";
 import { fileBlobStore } from "./session/blobs.ts";
 import { lockDataDir } from "./session/data_dir_lock.ts";
@@ -66,7 +67,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
   const provider = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
-  const hands = new HandPool(provider, catalog, blobs);
+  const hands = new HandPool(onlyProvider(provider), catalog, blobs, live);
   const ports: HarnessPorts = {
     ledger,
     catalog,

@@ -40,7 +40,8 @@ export type SessionResource = BetaManagedAgentsSession["resources"][number] | Lo
 /** What a session was created with; the first event of every ledger. */
 export interface SessionSnapshot {
   agent: SessionAgent;
-  environment: Pick<BetaEnvironment, "id" | "name" | "config">;
+  /** Metadata holds the sandbox settings (`longhaul.image`, …); sessions of older versions have none. */
+  environment: Pick<BetaEnvironment, "id" | "name" | "config"> & { metadata?: Record<string, string> };
   primary_thread_id: string;
   title: string | null;
   metadata: Record<string, string>;
@@ -62,6 +63,12 @@ export type WakeReason = "client_event" | "engine_start" | "retry" | "user" | "p
 
 /** How a call in flight at a crash was settled (DESIGN.md §6). */
 export type Settlement = "collected" | "reattached" | "run_again" | "outcome_unknown" | "interrupted" | "denied";
+
+/**
+ * `created`: new; `adopted`: found running; `restarted`: found stopped or killed, started again with its files;
+ * `restored`: it had been removed and was rebuilt from a checkpoint.
+ */
+export type SandboxOrigin = "created" | "adopted" | "restarted" | "restored";
 
 interface LonghaulPayloads {
   "longhaul.session_created": { session: SessionSnapshot };
@@ -139,8 +146,37 @@ interface LonghaulPayloads {
   };
   "longhaul.sandbox_provisioning": { provider: string; cause: "first_tool_call" | "replaced" };
   "longhaul.sandbox_step": { step: string; duration_ms: number; error: string | null };
-  "longhaul.sandbox_ready": { provider: string; duration_ms: number; adopted: boolean };
+  "longhaul.sandbox_ready": {
+    provider: string;
+    duration_ms: number;
+    adopted: boolean;
+    /** How the session came to its sandbox; missing in events of older versions. */
+    how?: SandboxOrigin;
+    /** What the model is told with the next result, because something of the sandbox was lost; null when nothing was. */
+    notice?: string | null;
+  };
   "longhaul.sandbox_lost": { provider: string; reason: string };
+  /** A copy of the sandbox's files, taken at rest: what a removed sandbox is rebuilt from. */
+  "longhaul.sandbox_checkpoint": {
+    provider: string;
+    /** Name of the copy; null when none was taken, and then `error` says why. */
+    checkpoint: string | null;
+    size_bytes: number;
+    duration_ms: number;
+    error: string | null;
+  };
+  /** Connections that the sandbox asked the egress route for, gathered by host and decision. */
+  "longhaul.egress": {
+    host: string;
+    port: number;
+    decision: "allowed" | "denied";
+    /** Which rule decided, in words. */
+    reason: string;
+    /** Connections since the last event of the same host, port and decision. */
+    count: number;
+  };
+  /** The agent's commits were fetched into the person's repository as a branch; their files were not touched. */
+  "longhaul.changes_brought_back": { mount_path: string; path: string; branch: string; commit: string };
 }
 
 type LonghaulEventMap = {

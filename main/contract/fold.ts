@@ -31,6 +31,10 @@ export interface RetryPlan {
 export interface SandboxState {
   provider: string;
   state: "provisioning" | "ready" | "lost";
+  /** True once the session has had a sandbox: its files are there, and a later one must be the same or replace it. */
+  made: boolean;
+  /** What the next result of a sandbox tool must tell the model; null when nothing was lost. */
+  notice: string | null;
 }
 
 export interface SessionFold extends SessionSnapshot {
@@ -293,17 +297,22 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.outcomes_unknown += 1;
       return;
     case "longhaul.sandbox_provisioning":
-      next.sandbox = { provider: event.provider, state: "provisioning" };
+      next.sandbox = sandboxState(next.sandbox, event.provider, "provisioning");
       return;
     case "longhaul.sandbox_ready":
-      next.sandbox = { provider: event.provider, state: "ready" };
+      next.sandbox = { ...sandboxState(next.sandbox, event.provider, "ready"), made: true };
+      if (event.notice != null) next.sandbox.notice = event.notice;
       return;
     case "longhaul.sandbox_lost":
-      next.sandbox = { provider: event.provider, state: "lost" };
+      next.sandbox = sandboxState(next.sandbox, event.provider, "lost");
       return;
     default:
       return;
   }
+}
+
+function sandboxState(before: SandboxState | null, provider: string, state: SandboxState["state"]): SandboxState {
+  return { provider, state, made: before?.made ?? false, notice: before?.notice ?? null };
 }
 
 function later(at: string, ms: number): string {

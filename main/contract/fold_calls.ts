@@ -117,7 +117,12 @@ export function answeredCall(event: ResultEvent): string {
 export function foldResult(next: SessionFold, event: ResultEvent): void {
   const id = answeredCall(event);
   // A second result for the same call changes nothing: the model sees the first one only.
-  if (!next.calls.some((call) => call.id === id)) return;
+  const answered = next.calls.find((call) => call.id === id);
+  if (answered === undefined) return;
+  // The result carried it, see `harness/steps/calls.ts`.
+  if (answered.kind === "builtin" && answered.attempts > 0 && next.sandbox !== null) {
+    next.sandbox = { ...next.sandbox, notice: null };
+  }
   next.calls = next.calls.filter((call) => call.id !== id);
   if (event.is_error === true) next.tool_errors += 1;
   next.cut_offs = 0;

@@ -59,6 +59,34 @@ export interface ChangedFile {
   binary: boolean;
 }
 
+/** Body of `POST /longhaul/v1/sessions/{id}/changes/bring_back`; an empty body brings back every repository. */
+export interface BringBackParams {
+  mount_path?: string;
+}
+
+/** One repository whose changes are now a branch of the person's repository. */
+export interface BroughtBack {
+  mount_path: string;
+  /** Path of the user's repository. */
+  path: string;
+  /** `longhaul/<session>`, or with a number behind it where that name was taken. */
+  branch: string;
+  /** Commit that the branch points at. */
+  commit: string;
+  /** The agent's own commits, and one more when uncommitted work was left. */
+  commits: number;
+}
+
+/** A file that the agent left under `/mnt/session/outputs`; its bytes are at `GET …/outputs/{path}`. */
+export interface OutputFile {
+  /** Relative to the outputs folder, with slashes. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  /** ISO 8601. */
+  modified_at: string;
+}
+
 /** Answer of `GET /longhaul/v1/sessions/{id}/requests/{model_request_start_id}`: the exact request, rebuilt. */
 export interface RequestContext {
   model_request_start_id: string;
@@ -88,6 +116,8 @@ export type TimelineFrame =
   | { type: "caught_up"; seq: number }
   | { type: "preview"; frame: PreviewFrame }
   | { type: "tool_output"; tool_use_id: string; chunk: string }
+  /** A line about what provisioning does now, for example a layer that is pulled; never stored. */
+  | { type: "sandbox_progress"; text: string }
   | { type: "activity"; activity: Activity; work: Work }
   | { type: "deleted" };
 

@@ -1,20 +1,28 @@
 /** The hands of running sessions: provisioned when the model first needs them, then kept until the provider loses them. */
 import type { EventDraft } from "../contract/events.ts";
-import { type Hand, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
+import type { SessionFold } from "../contract/fold.ts";
+import { askedKind, knownKind, type SandboxProviders } from "../sandbox/choice.ts";
+import { type CallState, type Hand, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
+import type { LiveDeltas } from "../session/live.ts";
 import type { Emit } from "./ports.ts";
 import type { SessionView } from "./session_view.ts";
 
+/** Steps of a provisioning that takes longer than this are shown while it goes on; shorter ones share one commit. */
+const SHOW_STEPS_AFTER_MS = 400;
+
 export class HandPool {
-  readonly provider: SandboxProvider;
+  readonly #providers: SandboxProviders;
   readonly #catalog: Catalog;
   readonly #blobs: BlobStore;
+  readonly #live: LiveDeltas;
   readonly #hands = new Map<string, Promise<Hand>>();
 
-  constructor(provider: SandboxProvider, catalog: Catalog, blobs: BlobStore) {
-    this.provider = provider;
+  constructor(providers: SandboxProviders, catalog: Catalog, blobs: BlobStore, live: LiveDeltas) {
+    this.#providers = providers;
     this.#catalog = catalog;
     this.#blobs = blobs;
+    this.#live = live;
   }
 
   /** Starts provisioning without waiting: called while the arguments of the first call still stream. */
@@ -36,6 +44,12 @@ export class HandPool {
     return provisioning;
   }
 
+  /** What the session's sandbox knows of a call; nothing is started. */
+  async callState(fold: SessionFold, toolUseId: string): Promise<CallState> {
+    const kind = knownKind(fold.sandbox);
+    return kind === null ? "unknown" : this.#providers.of(kind).callState(fold.session_id, toolUseId);
+  }
+
   /** Resolves when no provisioning of the session is under way; never rejects. */
   async settled(sessionId: string): Promise<void> {
     await this.#hands.get(sessionId)?.catch(() => undefined);
@@ -46,26 +60,56 @@ export class HandPool {
     this.#hands.delete(sessionId);
   }
 
+  /**
+   * Takes a checkpoint of a session that has come to rest. Resolves with the event that tells of it, or null when there
+   * is nothing to tell; never rejects.
+   */
+  async checkpoint(fold: SessionFold): Promise<EventDraft | null> {
+    const kind = knownKind(fold.sandbox);
+    // Without a hand nothing was executed by this process, so there is nothing new to keep.
+    if (kind === null || !this.#hands.has(fold.session_id)) return null;
+    const started = performance.now();
+    try {
+      const taken = await this.#providers.of(kind).checkpoint(fold.session_id);
+      return taken === null ? null : { type: "longhaul.sandbox_checkpoint", provider: kind, ...taken, error: null };
+    } catch (reason) {
+      const error = reason instanceof Error ? reason.message : String(reason);
+      const duration_ms = Math.round(performance.now() - started);
+      const failed = { provider: kind, checkpoint: null, size_bytes: 0, duration_ms, error };
+      return { type: "longhaul.sandbox_checkpoint", ...failed };
+    }
+  }
+
   async #provision(view: SessionView, emit: Emit): Promise<Hand> {
     const started = performance.now();
-    const provider = this.provider.kind;
-    const replaced = view.fold.sandbox?.state === "lost";
-    await emit([{ type: "longhaul.sandbox_provisioning", provider, cause: replaced ? "replaced" : "first_tool_call" }]);
-    const steps: EventDraft[] = [];
+    const before = view.fold.sandbox;
+    const asked = askedKind(view.fold.environment.metadata);
+    const known = knownKind(before);
+    // Announced before anything is asked of an engine, which may take its time to answer.
+    const cause = before?.state === "lost" ? "replaced" : "first_tool_call";
+    const guess = known ?? asked ?? "docker";
+    let provider: SandboxProvider | null = null;
+    const steps = new Steps(emit);
     try {
-      const { hand, adopted } = await this.provider.provision({
+      provider = known === null ? await this.#providers.choose(asked) : this.#providers.of(known);
+      await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
+      const { hand, adopted, how, notice } = await provider.provision({
         session_id: view.sessionId,
         environment: view.fold.environment,
         resources: view.fold.resources,
-        onStep: (step) => steps.push({ type: "longhaul.sandbox_step", ...step }),
+        had_sandbox: known !== null,
+        onStep: (step) => steps.add({ type: "longhaul.sandbox_step", ...step }),
+        onProgress: (text) => this.#live.publish(view.sessionId, { type: "sandbox_progress", text }),
         readFile: (fileId) => this.#readFile(fileId),
       });
       const duration_ms = Math.round(performance.now() - started);
-      await emit([...steps, { type: "longhaul.sandbox_ready", provider, duration_ms, adopted }]);
+      const ready = { provider: provider.kind, duration_ms, adopted, how, notice };
+      await emit([...(await steps.rest()), { type: "longhaul.sandbox_ready", ...ready }]);
       return hand;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      await emit([...steps, { type: "longhaul.sandbox_lost", provider, reason }]);
+      const lost = { type: "longhaul.sandbox_lost" as const, provider: provider?.kind ?? guess, reason };
+      await emit([...(await steps.rest()), lost]);
       throw error instanceof SandboxLost ? error : new SandboxLost(`The sandbox could not be provisioned: ${reason}`);
     }
   }
@@ -74,5 +118,41 @@ export class HandPool {
     const file = await this.#catalog.getFile(fileId);
     if (file === null) throw new SandboxLost(`The attached file ${fileId} was deleted, so it cannot be mounted.`);
     return { filename: file.filename, bytes: await this.#blobs.get(file.sha256) };
+  }
+}
+
+/** Steps of one provisioning on their way into the ledger. */
+class Steps {
+  readonly #emit: Emit;
+  #waiting: EventDraft[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #emitting: Promise<unknown> = Promise.resolve();
+  #failure: unknown = null;
+
+  constructor(emit: Emit) {
+    this.#emit = emit;
+  }
+
+  add(step: EventDraft): void {
+    this.#waiting.push(step);
+    this.#timer ??= setTimeout(() => this.#flush(), SHOW_STEPS_AFTER_MS);
+  }
+
+  /** What has not been appended yet, for the append that ends the provisioning. Rejects when an earlier append did. */
+  async rest(): Promise<EventDraft[]> {
+    clearTimeout(this.#timer);
+    await this.#emitting;
+    if (this.#failure !== null) throw this.#failure;
+    return this.#waiting.splice(0);
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    const steps = this.#waiting.splice(0);
+    this.#emitting = this.#emitting
+      .then(() => this.#emit(steps))
+      .catch((error: unknown) => {
+        this.#failure = error;
+      });
   }
 }

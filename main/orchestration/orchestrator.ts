@@ -162,6 +162,7 @@ export class LeaseOrchestrator implements Orchestrator {
         end = await runSession({ session_id: id, reason, holder, lease_ms, ports, shutdown, onLease });
         entry.lease = null;
         reason = entry.again;
+        if (end.kind === "rested" && reason === null) void this.#checkpoint(id);
       }
     } catch (error) {
       // The ledger refused to read or write: nothing was lost, and it is tried again by itself.
@@ -174,6 +175,20 @@ export class LeaseOrchestrator implements Orchestrator {
     this.#finish(id);
     this.#plan(id, end);
     this.#pump();
+  }
+
+  /** A copy of the sandbox's files while nothing runs in them. Work that arrives meanwhile does not wait for it. */
+  async #checkpoint(id: string): Promise<void> {
+    const { ports, onError } = this.#options;
+    try {
+      const record = await ports.ledger.getSession(id);
+      if (record === null || record.fold.phase !== "idle") return;
+      const event = await ports.hands.checkpoint(record.fold);
+      if (event !== null) await ports.ledger.emitEvent(id, event);
+    } catch (error) {
+      // Deleted meanwhile, or the ledger is closing: the copy is there, only nothing tells of it.
+      onError(id, error);
+    }
   }
 
   #plan(id: string, end: RunEnd): void {

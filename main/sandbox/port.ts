@@ -1,11 +1,11 @@
 /**
  * Port: hands. A hand is anything that executes a named call and answers with a string: a container, an embedded
- * shell, a remote worker. Adapters under `embedded/` (and later `docker/`); each passes `sandbox_suite.ts`.
+ * shell, a remote worker. Adapters under `embedded/` and `docker/`; each passes `sandbox_suite.ts`.
  */
 
-import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
-import type { SessionResource } from "../contract/events.ts";
-import type { RepositoryChanges } from "../contract/local_api.ts";
+import type { Readable } from "node:stream";
+import type { SandboxOrigin, SessionResource, SessionSnapshot } from "../contract/events.ts";
+import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
 export interface ExecuteCall {
@@ -30,10 +30,15 @@ export type CallState = "unknown" | "running" | "done" | "lost";
 
 export interface ProvisionRequest {
   session_id: string;
-  environment: Pick<BetaEnvironment, "id" | "name" | "config">;
+  /** `metadata` may hold sandbox settings, see `docker/settings.ts`. */
+  environment: SessionSnapshot["environment"];
   resources: readonly SessionResource[];
+  /** True when the session's events tell of an earlier sandbox: if it cannot be found, something was lost. */
+  had_sandbox: boolean;
   /** Told about each step as it ends (an event in the timeline). */
   onStep: (step: { step: string; duration_ms: number; error: string | null }) => void;
+  /** Told what is going on inside a long step, a line at a time; never stored. */
+  onProgress: (text: string) => void;
   /** Opens the bytes of an uploaded file. */
   readFile: (fileId: string) => Promise<{ filename: string; bytes: Uint8Array }>;
 }
@@ -42,20 +47,54 @@ export interface ProvisionResult {
   hand: Hand;
   /** True when the sandbox of an earlier process was found alive and taken on. */
   adopted: boolean;
+  how: SandboxOrigin;
+  /** What the model must be told with the next result because files or processes were lost; null when nothing was. */
+  notice: string | null;
 }
 
+export interface Checkpoint {
+  /** Name of the copy. */
+  checkpoint: string;
+  size_bytes: number;
+  duration_ms: number;
+}
+
+export type SandboxKind = "embedded" | "docker";
+
 export interface SandboxProvider {
-  readonly kind: "embedded" | "docker";
-  /** Builds the session's sandbox or adopts the one that is there. Idempotent; concurrent calls share one sandbox. */
+  readonly kind: SandboxKind;
+  /**
+   * Builds the session's sandbox or takes on the one that is there. Idempotent; concurrent calls share one sandbox.
+   * Rejects with {@link SandboxLost}.
+   */
   provision(request: ProvisionRequest): Promise<ProvisionResult>;
   /** What is known of a call id in the session's sandbox without starting anything. */
   callState(sessionId: string, toolUseId: string): Promise<CallState>;
-  /** Changes of every `local_repository`; an empty list when the sandbox was never provisioned. */
+  /** Changes of every attached repository; an empty list when the sandbox was never provisioned. */
   changes(sessionId: string, resources: readonly SessionResource[]): Promise<RepositoryChanges[]>;
+  /**
+   * Makes the changes of one repository, or of all, a branch `longhaul/<session>` of the person's repository. Their
+   * files, index, hooks and config take no part. Rejects with {@link BringBackRefused}.
+   */
+  bringBack(sessionId: string, resources: readonly SessionResource[], mountPath: string | null): Promise<BroughtBack[]>;
+  /** Files under `/mnt/session/outputs`, by path; an empty list when the sandbox was never provisioned. */
+  outputs(sessionId: string): Promise<OutputFile[]>;
+  /** The bytes of one of them; null when there is no such regular file. `path` is relative to the outputs folder. */
+  readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;
+  /**
+   * Takes a copy of the sandbox's files from which a removed sandbox can be rebuilt; null when none is needed (nothing
+   * ran since the last one, or the files outlive the sandbox anyway). Rejects when it cannot be taken.
+   */
+  checkpoint(sessionId: string): Promise<Checkpoint | null>;
   /** Removes the sandbox and its files for good (the session was deleted). Idempotent. */
   destroy(sessionId: string): Promise<void>;
   /** Lets go of connections; sandboxes and what runs in them go on. */
   close(): Promise<void>;
+}
+
+/** The changes cannot be brought back; `message` names the repository, what is in the way and what to do. */
+export class BringBackRefused extends Error {
+  override readonly name = "BringBackRefused";
 }
 
 /** The tool ran and reports failure: `message` is the error text the model sees. */

@@ -3,7 +3,8 @@ import type { PreviewFrame } from "../contract/local_api.ts";
 
 export type LiveFrame =
   | { type: "preview"; frame: PreviewFrame }
-  | { type: "tool_output"; tool_use_id: string; chunk: string };
+  | { type: "tool_output"; tool_use_id: string; chunk: string }
+  | { type: "sandbox_progress"; text: string };
 
 type Watcher = (frame: LiveFrame) => void;
 

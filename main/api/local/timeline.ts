@@ -65,7 +65,7 @@ function timelineFollower(deps: Deps, sessionId: string, writer: SseWriter, inbo
         inbox.shed(liveKey(item.frame));
         return;
       }
-      if (item.frame.type === "tool_output" || gate.admits(item.frame.frame)) send(item.frame);
+      if (item.frame.type !== "preview" || gate.admits(item.frame.frame)) send(item.frame);
     },
     deleted: () => send({ type: "deleted" }),
   };

@@ -90,10 +90,12 @@ export class Inbox {
 /** Id of the message or call that a live frame belongs to. */
 export function liveKey(frame: LiveFrame): string {
   if (frame.type === "tool_output") return frame.tool_use_id;
+  if (frame.type === "sandbox_progress") return "sandbox_progress";
   return frame.frame.type === "event_start" ? frame.frame.event.id : frame.frame.event_id;
 }
 
 function liveChars(frame: LiveFrame): number {
   if (frame.type === "tool_output") return frame.chunk.length;
+  if (frame.type === "sandbox_progress") return frame.text.length;
   return frame.frame.type === "event_delta" ? frame.frame.delta.content.text.length : 0;
 }

@@ -101,14 +101,14 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
   }
   let note: EventDraft[] = [];
   try {
-    if (again) note = [settled(call, HOW[await ports.hands.provider.callState(view.sessionId, call.id)])];
+    if (again) note = [settled(call, HOW[await ports.hands.callState(view.fold, call.id)])];
     const text = await execute(context, call);
-    return [result(call, text, false), ...note];
+    return [result(call, withNotice(view, text), false), ...note];
   } catch (error) {
     if (signals.interrupt.aborted || signals.shutdown.aborted) return null;
     // Stopped by somebody else: without a result here the same call would be dispatched again and again.
     if (error instanceof CallInterrupted) return [result(call, STOPPED_TEXT, true), ...note];
-    if (error instanceof ToolFailure) return [result(call, error.message, true), ...note];
+    if (error instanceof ToolFailure) return [result(call, withNotice(view, error.message), true), ...note];
     if (error instanceof OutcomeUnknown) return unknownEvents(call);
     ports.hands.drop(view.sessionId);
     const message = error instanceof Error ? error.message : String(error);
@@ -116,9 +116,15 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
     const lost: EventDraft[] =
       view.fold.sandbox?.state === "lost"
         ? []
-        : [{ type: "longhaul.sandbox_lost", provider: ports.hands.provider.kind, reason }];
+        : [{ type: "longhaul.sandbox_lost", provider: view.fold.sandbox?.provider ?? "unknown", reason }];
     return [...lost, result(call, reason, true), ...note];
   }
+}
+
+/** A sandbox that was replaced says with its first result what was lost. */
+function withNotice(view: SessionView, text: string): string {
+  const notice = view.fold.sandbox?.notice ?? null;
+  return notice === null ? text : `[${notice}]\n\n${text}`;
 }
 
 const HOW: Record<CallState, Settlement> = {

@@ -1,8 +1,9 @@
 /** A sandbox that records what it is asked and keeps what a real one would keep across an engine's death. */
-import type { RepositoryChanges } from "../../contract/local_api.ts";
+import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
 import {
   CallInterrupted,
   type CallState,
+  type Checkpoint,
   type ExecuteCall,
   type Hand,
   OutcomeUnknown,
@@ -24,12 +25,17 @@ export class FakeSandbox implements SandboxProvider {
   behaviour: Behaviour = async (name, input) => `${name} ${JSON.stringify(input)}`;
   /** Set to make provisioning fail. */
   broken: Error | null = null;
+  /** What the next provisioning says was lost. */
+  notice: string | null = null;
+  /** Answer of `checkpoint`. */
+  checkpoints: (Checkpoint | Error | null)[] = [];
 
   async provision(): Promise<ProvisionResult> {
     this.provisions += 1;
     if (this.broken !== null) throw this.broken;
     const hand: Hand = { execute: (name, input, call) => this.#execute(name, input, call) };
-    return { hand, adopted: this.provisions > 1 };
+    const adopted = this.provisions > 1;
+    return { hand, adopted, how: adopted ? "adopted" : "created", notice: this.notice };
   }
 
   async callState(_session: string, id: string): Promise<CallState> {
@@ -46,6 +52,24 @@ export class FakeSandbox implements SandboxProvider {
 
   async changes(): Promise<RepositoryChanges[]> {
     return [];
+  }
+
+  async bringBack(): Promise<BroughtBack[]> {
+    return [];
+  }
+
+  async outputs(): Promise<OutputFile[]> {
+    return [];
+  }
+
+  async readOutput(): Promise<null> {
+    return null;
+  }
+
+  async checkpoint(): Promise<Checkpoint | null> {
+    const next = this.checkpoints.shift() ?? null;
+    if (next instanceof Error) throw next;
+    return next;
   }
 
   async destroy(): Promise<void> {

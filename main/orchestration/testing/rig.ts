@@ -11,6 +11,7 @@ import { HandPool } from "../../harness/hands.ts";
 import { ModelError, type ModelPort } from "../../harness/model.ts";
 import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
+import { onlyProvider } from "../../sandbox/choice.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
@@ -78,15 +79,16 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
   const catalog = new MemoryCatalog();
   const blobs = memoryBlobStore();
   const sandbox = new FakeSandbox();
+  const live = new LiveDeltas();
   const model = new DirectModel(() => server);
   const errors: unknown[] = [];
   const ports: HarnessPorts = {
     ledger,
     catalog,
     blobs,
-    live: new LiveDeltas(),
+    live,
     model,
-    hands: new HandPool(sandbox, catalog, blobs),
+    hands: new HandPool(onlyProvider(sandbox), catalog, blobs, live),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
     now: Date.now,
     random: () => 0,
@@ -96,7 +98,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     alive = newId("lease_holder");
     const holder = { id: alive, boot_id: "boot", pid: 1, pid_started_at: 1 };
     const orchestrator = new LeaseOrchestrator({
-      ports: { ...ports, hands: new HandPool(sandbox, catalog, blobs) },
+      ports: { ...ports, hands: new HandPool(onlyProvider(sandbox), catalog, blobs, live) },
       holder,
       max_running: 2,
       lease_ms: 30_000,

@@ -2,8 +2,14 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SessionResource } from "../../contract/events.ts";
-import type { RepositoryChanges } from "../../contract/local_api.ts";
-import type { CallState, ProvisionRequest, ProvisionResult, SandboxProvider } from "../port.ts";
+import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
+import {
+  BringBackRefused,
+  type CallState,
+  type ProvisionRequest,
+  type ProvisionResult,
+  type SandboxProvider,
+} from "../port.ts";
 import { sandboxesDir, sandboxLayout } from "./layout.ts";
 import type { HostProgram } from "./link/launch.ts";
 import { EmbeddedSandbox, REMOVED, removeTree } from "./sandbox.ts";
@@ -49,6 +55,23 @@ class EmbeddedProvider implements SandboxProvider {
 
   changes(sessionId: string, resources: readonly SessionResource[]): Promise<RepositoryChanges[]> {
     return this.#sandbox(sessionId).changes(resources);
+  }
+
+  bringBack(): Promise<BroughtBack[]> {
+    return Promise.reject(new BringBackRefused("The embedded sandbox has no git to bring changes back with."));
+  }
+
+  outputs(): Promise<OutputFile[]> {
+    return Promise.resolve([]);
+  }
+
+  readOutput(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  /** The folder outlives the host process; there is nothing to copy. */
+  checkpoint(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   async destroy(sessionId: string): Promise<void> {

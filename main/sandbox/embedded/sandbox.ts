@@ -61,7 +61,8 @@ export class EmbeddedSandbox implements Hand {
         const duration_ms = Math.round(performance.now() - started);
         request.onStep({ step: "start the sandbox's process", duration_ms, error: null });
       }
-      return { hand: this, adopted: connection.adopted };
+      const { adopted } = connection;
+      return { hand: this, adopted, how: adopted ? "adopted" : "created", notice: null };
     } catch (error) {
       throw lost(error);
     }

@@ -43,6 +43,8 @@ export function provisionRequest(sessionId: string, more: Partial<ProvisionReque
       },
     },
     resources: [],
+    had_sandbox: false,
+    onProgress: () => undefined,
     onStep: () => undefined,
     readFile: () => Promise.reject(new Error("no file is attached")),
     ...more,

@@ -41,7 +41,12 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
       type: "longhaul.session_created",
       session: {
         agent,
-        environment: { id: environment.id, name: environment.name, config: environment.config },
+        environment: {
+          id: environment.id,
+          name: environment.name,
+          config: environment.config,
+          metadata: environment.metadata,
+        },
         primary_thread_id: newId("thread"),
         title: params.title ?? null,
         metadata: params.metadata ?? {},
