@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Two projects: `unit` stands beside its files, `e2e` drives the built product and runs one file after the other. */
+/**
+ * Three projects: `unit` stands beside its files, `docker` too but needs a real container engine, `e2e` drives the built
+ * product. The last two run one file after the other.
+ */
 export default defineConfig({
   test: {
     // Two cores are the smallest machine this runs on: more workers only make timings worse.
@@ -10,7 +13,18 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{main,electron,renderer,bench,.ci}/**/*.test.{ts,tsx}"],
+          exclude: ["**/*.docker.test.ts", "**/node_modules/**"],
           environment: "node",
+        },
+      },
+      {
+        test: {
+          name: "docker",
+          include: ["main/**/*.docker.test.ts"],
+          environment: "node",
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
