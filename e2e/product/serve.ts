@@ -39,7 +39,9 @@ export interface Product extends Ready {
 
 /** Environment of a machine that knows nothing of models: what the tests add is all there is. */
 export function cleanEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, LONGHAUL_DEMO_PACE_MS: "0", NO_COLOR: "1", ...extra };
+  // A container engine on this machine must not change what a spec runs in; the specs about containers say so.
+  const fixed = { LONGHAUL_DEMO_PACE_MS: "0", NO_COLOR: "1", LONGHAUL_SANDBOX: "embedded" };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...fixed, ...extra };
   for (const name of ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"]) {
     if (extra[name] === undefined) delete env[name];
   }

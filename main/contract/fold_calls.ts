@@ -119,8 +119,8 @@ export function foldResult(next: SessionFold, event: ResultEvent): void {
   // A second result for the same call changes nothing: the model sees the first one only.
   const answered = next.calls.find((call) => call.id === id);
   if (answered === undefined) return;
-  // The result carried it, see `harness/steps/calls.ts`.
-  if (answered.kind === "builtin" && answered.attempts > 0 && next.sandbox !== null) {
+  // The result carried it, see `harness/steps/calls.ts`; one that tells of a lost sandbox did not.
+  if (answered.kind === "builtin" && answered.attempts > 0 && next.sandbox?.state === "ready") {
     next.sandbox = { ...next.sandbox, notice: null };
   }
   next.calls = next.calls.filter((call) => call.id !== id);

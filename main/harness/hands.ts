@@ -17,6 +17,7 @@ export class HandPool {
   readonly #blobs: BlobStore;
   readonly #live: LiveDeltas;
   readonly #hands = new Map<string, Promise<Hand>>();
+  readonly #failed = new WeakSet<Promise<Hand>>();
 
   constructor(providers: SandboxProviders, catalog: Catalog, blobs: BlobStore, live: LiveDeltas) {
     this.#providers = providers;
@@ -27,20 +28,29 @@ export class HandPool {
 
   /** Starts provisioning without waiting: called while the arguments of the first call still stream. */
   warm(view: SessionView, emit: Emit): void {
-    // A failure is reported by the call that needs the hand; here it must only not be unhandled.
-    this.get(view, emit).catch(() => undefined);
+    const known = this.#hands.get(view.sessionId);
+    if (known !== undefined && !this.#failed.has(known)) return;
+    this.#start(view, emit);
   }
 
-  /** The session's hand. Rejects with SandboxLost when it cannot be provisioned; the next call tries again. */
+  /**
+   * The session's hand. Rejects with SandboxLost when it cannot be provisioned: with the failure of the early start if
+   * that failed, so that a slow failure is not waited for twice. The next call tries again.
+   */
   get(view: SessionView, emit: Emit): Promise<Hand> {
-    const known = this.#hands.get(view.sessionId);
-    if (known !== undefined) return known;
+    const hand = this.#hands.get(view.sessionId) ?? this.#start(view, emit);
+    hand.catch(() => {
+      // After a drop a newer one may stand here.
+      if (this.#hands.get(view.sessionId) === hand) this.#hands.delete(view.sessionId);
+    });
+    return hand;
+  }
+
+  #start(view: SessionView, emit: Emit): Promise<Hand> {
     const provisioning = this.#provision(view, emit);
     this.#hands.set(view.sessionId, provisioning);
-    provisioning.catch(() => {
-      // After a drop a newer one may stand here.
-      if (this.#hands.get(view.sessionId) === provisioning) this.#hands.delete(view.sessionId);
-    });
+    // The call that needs the hand reports the failure.
+    provisioning.catch(() => this.#failed.add(provisioning));
     return provisioning;
   }
 

@@ -105,11 +105,11 @@ test("an interrupt and a shutdown do not wait for a sandbox that is being made",
   rig = await startRig(oneRound);
   let ready: () => void = () => undefined;
   const provision = rig.sandbox.provision.bind(rig.sandbox);
-  rig.sandbox.provision = async () => {
+  rig.sandbox.provision = async (request) => {
     await new Promise<void>((resolve) => {
       ready = resolve;
     });
-    return provision();
+    return provision(request);
   };
   const id = await rig.create("Look.");
   await expect.poll(() => rig.types(id)).toContain("longhaul.tool_started");

@@ -7,6 +7,7 @@ import {
   type ExecuteCall,
   type Hand,
   OutcomeUnknown,
+  type ProvisionRequest,
   type ProvisionResult,
   type SandboxProvider,
 } from "../../sandbox/port.ts";
@@ -30,8 +31,12 @@ export class FakeSandbox implements SandboxProvider {
   /** Answer of `checkpoint`. */
   checkpoints: (Checkpoint | Error | null)[] = [];
 
-  async provision(): Promise<ProvisionResult> {
+  /** What happens while it is provisioned; tests replace it. */
+  provisioning: (request: ProvisionRequest) => Promise<void> = () => Promise.resolve();
+
+  async provision(request?: ProvisionRequest): Promise<ProvisionResult> {
     this.provisions += 1;
+    if (request !== undefined) await this.provisioning(request);
     if (this.broken !== null) throw this.broken;
     const hand: Hand = { execute: (name, input, call) => this.#execute(name, input, call) };
     const adopted = this.provisions > 1;

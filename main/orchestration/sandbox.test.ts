@@ -1,0 +1,148 @@
+/** What the harness does around a sandbox: steps while it is built, what the model hears of a replaced one, checkpoints. */
+import { afterEach, describe, expect, test } from "vitest";
+import { call, say } from "../../e2e/model_server/script.ts";
+import { SandboxLost } from "../sandbox/port.ts";
+import { of, type Rig, startRig } from "./testing/rig.ts";
+
+let rig: Rig;
+afterEach(() => rig.close());
+
+const bash = (command: string) => call({ name: "bash", input: { command } });
+
+async function untilIdle(id: string): Promise<void> {
+  await expect.poll(async () => (await rig.ledger.getSession(id))?.fold.phase, { timeout: 8_000 }).toBe("idle");
+  await rig.orchestrator.settled(id);
+}
+
+async function texts(id: string): Promise<string[]> {
+  return of(await rig.events(id), "agent.tool_result").map((event) => {
+    const block = event.content?.[0];
+    return block?.type === "text" ? block.text : "";
+  });
+}
+
+describe("provisioning", () => {
+  test("steps of a slow provisioning are in the ledger before it ends", async () => {
+    rig = await startRig([bash("ls"), say("Done.")]);
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    rig.sandbox.provisioning = async (request) => {
+      request.onStep({ step: "pull the image", duration_ms: 5, error: null });
+      await held;
+      request.onStep({ step: "start the container", duration_ms: 6, error: null });
+    };
+    const id = await rig.create("Go.");
+    await expect.poll(() => rig.types(id)).toContain("longhaul.sandbox_step");
+    expect(await rig.types(id)).not.toContain("longhaul.sandbox_ready");
+    release();
+    await untilIdle(id);
+    const steps = of(await rig.events(id), "longhaul.sandbox_step").map((event) => event.step);
+    expect(steps).toEqual(["pull the image", "start the container"]);
+  });
+
+  test("a failing step is the tool's error, the session goes on and the next call tries again", async () => {
+    rig = await startRig([bash("ls"), bash("ls"), say("Done.")]);
+    rig.sandbox.provisioning = async (request) => {
+      if (rig.sandbox.provisions > 1) return;
+      request.onStep({ step: "pull the image", duration_ms: 5, error: "no such image" });
+      throw new SandboxLost("The image nowhere:1 cannot be found. Correct longhaul.image.");
+    };
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    const [first, second] = await texts(id);
+    expect(first).toContain("Correct longhaul.image");
+    expect(second).toContain("bash");
+    expect(of(await rig.events(id), "longhaul.sandbox_step")).toMatchObject([{ error: "no such image" }]);
+    expect((await rig.ledger.getSession(id))?.fold.sandbox).toMatchObject({ state: "ready", made: true });
+  });
+
+  test("a provider is told whether the session had a sandbox before", async () => {
+    rig = await startRig([bash("1"), say("One."), bash("2"), say("Two.")]);
+    const told: boolean[] = [];
+    rig.sandbox.provisioning = async (request) => {
+      told.push(request.had_sandbox);
+    };
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    const next = rig.restart();
+    await rig.ledger.emitEvent(id, { type: "user.message", content: [{ type: "text", text: "More." }] });
+    await next.wake(id, "client_event");
+    await expect.poll(() => told.length, { timeout: 8_000 }).toBe(2);
+    expect(told).toEqual([false, true]);
+  });
+});
+
+describe("a replaced sandbox", () => {
+  test("the model hears with the next result what was lost, once", async () => {
+    rig = await startRig([bash("1"), bash("2"), say("Done.")]);
+    rig.sandbox.notice = "The sandbox was rebuilt from a checkpoint.";
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    const [first, second] = await texts(id);
+    expect(first).toMatch(/^\[The sandbox was rebuilt from a checkpoint\.\]\n\nbash/);
+    expect(second).not.toContain("checkpoint");
+    expect((await rig.ledger.getSession(id))?.fold.sandbox?.notice).toBeNull();
+  });
+
+  test("a result that no sandbox made does not use the notice up", async () => {
+    rig = await startRig([bash("1"), call({ name: "unknown_tool", input: {} }), bash("2"), say("Done.")]);
+    const id = await rig.create("Go.");
+    let calls = 0;
+    rig.sandbox.behaviour = async () => {
+      calls += 1;
+      if (calls > 1) return "text";
+      await rig.ledger.emitEvent(id, {
+        type: "longhaul.sandbox_ready",
+        provider: "embedded",
+        duration_ms: 1,
+        adopted: false,
+        how: "restored",
+        notice: "Restored.",
+      });
+      throw new SandboxLost("It went away.");
+    };
+    await untilIdle(id);
+    const all = await texts(id);
+    expect(all[0]).toBe("It went away.");
+    expect(all.filter((text) => text.includes("[Restored.]"))).toHaveLength(1);
+  });
+});
+
+describe("checkpoints", () => {
+  const taken = { checkpoint: "copy-1", size_bytes: 12, duration_ms: 3 };
+
+  test("one is taken when the session comes to rest, and is an event", async () => {
+    rig = await startRig([bash("ls"), say("Done.")]);
+    rig.sandbox.checkpoints = [taken];
+    const id = await rig.create("Go.");
+    await expect.poll(() => rig.types(id), { timeout: 8_000 }).toContain("longhaul.sandbox_checkpoint");
+    expect(of(await rig.events(id), "longhaul.sandbox_checkpoint")).toMatchObject([{ ...taken, error: null }]);
+    expect((await rig.types(id)).indexOf("longhaul.sandbox_checkpoint")).toBeGreaterThan(
+      (await rig.types(id)).indexOf("session.status_idle"),
+    );
+  });
+
+  test("one that fails is an event that says why; the session is as idle as before", async () => {
+    rig = await startRig([bash("ls"), say("Done.")]);
+    rig.sandbox.checkpoints = [new Error("The sandbox has 9 GB; checkpoints end at 4 GB.")];
+    const id = await rig.create("Go.");
+    await expect.poll(() => rig.types(id), { timeout: 8_000 }).toContain("longhaul.sandbox_checkpoint");
+    expect(of(await rig.events(id), "longhaul.sandbox_checkpoint")).toMatchObject([
+      { checkpoint: null, error: "The sandbox has 9 GB; checkpoints end at 4 GB." },
+    ]);
+    expect((await rig.ledger.getSession(id))?.fold).toMatchObject({ phase: "idle", error: null });
+    expect(rig.errors).toEqual([]);
+  });
+
+  test("a session that never used a sandbox is not asked for one", async () => {
+    rig = await startRig([say("Hello.")]);
+    rig.sandbox.checkpoints = [taken];
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await rig.types(id)).not.toContain("longhaul.sandbox_checkpoint");
+    expect(rig.sandbox.provisions).toBe(0);
+  });
+});
