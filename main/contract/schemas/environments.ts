@@ -1,6 +1,7 @@
 /** Bodies of `POST /v1/environments` and `POST /v1/environments/{id}`. */
 import { z } from "zod";
 import { description, hostPattern, metadata } from "./primitives.ts";
+import { withSettings } from "./sandbox_settings.ts";
 
 const packageList = z.array(z.string().min(1).max(256)).max(1000).nullish();
 
@@ -42,7 +43,7 @@ export const environmentCreate = z.strictObject({
   name,
   config: environmentConfig.nullish(),
   description,
-  metadata: metadata.optional(),
+  metadata: withSettings(metadata).optional(),
   scope,
 });
 
@@ -51,7 +52,7 @@ export const environmentUpdate = z.strictObject({
   config: environmentConfig.nullish(),
   description,
   /** A null or empty value deletes the key. */
-  metadata: z.record(z.string().min(1).max(64), z.string().max(512).nullable()).optional(),
+  metadata: withSettings(z.record(z.string().min(1).max(64), z.string().max(512).nullable())).optional(),
   scope,
 });
 
