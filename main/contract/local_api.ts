@@ -87,6 +87,16 @@ export interface OutputFile {
   modified_at: string;
 }
 
+/** Files of an answer of `GET …/outputs`; a longer list is cut. */
+export const MAX_OUTPUTS = 10_000;
+
+/** Answer of `GET /longhaul/v1/sessions/{id}/outputs`. */
+export interface OutputList {
+  data: OutputFile[];
+  /** What is not in the list and why, in words; null when it is complete. */
+  note: string | null;
+}
+
 /** Answer of `GET /longhaul/v1/sessions/{id}/requests/{model_request_start_id}`: the exact request, rebuilt. */
 export interface RequestContext {
   model_request_start_id: string;

@@ -70,7 +70,10 @@ export interface SandboxProvider {
   provision(request: ProvisionRequest): Promise<ProvisionResult>;
   /** What is known of a call id in the session's sandbox without starting anything. */
   callState(sessionId: string, toolUseId: string): Promise<CallState>;
-  /** Changes of every attached repository; an empty list when the sandbox was never provisioned. */
+  /**
+   * Changes of every attached repository; an empty list when the sandbox was never provisioned. Rejects with
+   * {@link ChangesUnavailable}.
+   */
   changes(sessionId: string, resources: readonly SessionResource[]): Promise<RepositoryChanges[]>;
   /**
    * Makes the changes of one repository, or of all, a branch `longhaul/<session>` of the person's repository. Their
@@ -95,6 +98,11 @@ export interface SandboxProvider {
 /** The changes cannot be brought back; `message` names the repository, what is in the way and what to do. */
 export class BringBackRefused extends Error {
   override readonly name = "BringBackRefused";
+}
+
+/** What the agent changed cannot be told now; `message` names the repository and what to do. */
+export class ChangesUnavailable extends Error {
+  override readonly name = "ChangesUnavailable";
 }
 
 /** The tool ran and reports failure: `message` is the error text the model sees. */
