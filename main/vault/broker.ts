@@ -8,6 +8,7 @@ import type { BrokerBoot } from "../contract/process.ts";
 import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { DemoModel } from "./demo/answer.ts";
+import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
@@ -20,6 +21,8 @@ export interface BrokerOptions {
   timeouts?: Partial<UpstreamTimeouts>;
   /** Milliseconds between two deltas of the demo model. Default: `LONGHAUL_DEMO_PACE_MS`, else 12. */
   demoPaceMs?: number;
+  /** For tests: limits, and another internet. */
+  egress?: EgressOptions;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -35,6 +38,8 @@ export interface Broker {
 }
 
 const DEFAULT_PACE_MS = 12;
+/** Callers are on this machine: headers that take longer, or are larger, are not meant well. */
+const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 };
 
 /** Starts a broker in this process. Rejects when the launch secret is not 256 bits of hex, or no port can be had. */
 export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {}): Promise<Broker> {
@@ -42,11 +47,12 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
     throw new Error("The launch secret must be 256 bits in hexadecimal (64 digits 0-9 a-f).");
   }
   const app = new BrokerApp(boot, options);
-  const server = createServer((request, response) => {
+  const server = createServer(HEADERS, (request, response) => {
     // A kept-alive connection whose last response came after the drain began would hold it up until its time-out.
     response.on("close", () => setImmediate(() => app.draining && server.closeIdleConnections()));
     void app.handle(request, response);
   });
+  server.on("connect", (request, socket, head) => void app.egress.answer(request, socket, head));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
@@ -62,6 +68,8 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
 
 function stop(server: Server, app: BrokerApp, graceMs: number): Promise<void> {
   app.draining = true;
+  // Tunnels can last for hours: only requests get the grace.
+  app.egress.close();
   return new Promise((resolve) => {
     const end = setTimeout(() => server.closeAllConnections(), graceMs);
     server.close(() => {
@@ -77,6 +85,7 @@ class BrokerApp {
   host = "";
   draining = false;
   readonly log: BrokerLog;
+  readonly egress: EgressRoute;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
   readonly #status: StatusReport;
@@ -87,6 +96,7 @@ class BrokerApp {
     const redactor = new Redactor([...secretsOf(boot.model), boot.launch_secret]);
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(redactor, options.writeLog);
+    this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
     this.#status = new StatusReport(endpoint);
     this.#model = {
       endpoint,
@@ -139,6 +149,7 @@ class BrokerApp {
       this.#checkLaunch(request);
       return answerControl(request, response, {
         capabilities: this.#capabilities,
+        egress: this.egress,
         status: this.#status,
         dropConnections: () => this.#model.upstream?.dropConnections(),
       });

@@ -2,16 +2,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isId } from "../contract/ids.ts";
 import type { Capabilities } from "./capabilities.ts";
+import type { EgressRoute } from "./egress/route.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
 
 export interface ControlContext {
   capabilities: Capabilities;
+  egress: EgressRoute;
   status: StatusReport;
   dropConnections: () => void;
 }
 
 const MAX_BODY_BYTES = 4 * 1024;
+/** An environment may list a thousand hosts. */
+const MAX_POLICY_BYTES = 512 * 1024;
 
 /** Answers one request under `/control/`, whose caller has been authenticated. Rejects with {@link Refusal}. */
 export async function answerControl(
@@ -24,6 +28,11 @@ export async function answerControl(
     const sessionId = sessionIdOf(await readSmallJson(request));
     return sendJson(response, 200, { token: context.capabilities.grant(sessionId) });
   }
+  if (route === "POST /control/egress") {
+    const body = await readSmallJson(request, MAX_POLICY_BYTES);
+    context.egress.policies.set(sessionIdOf(body), (body as { policy?: unknown }).policy);
+    return void response.writeHead(204).end();
+  }
   if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
   if (route === "POST /control/drop_connections") {
     context.dropConnections();
@@ -32,6 +41,7 @@ export async function answerControl(
   const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);
+    context.egress.forget(revoked);
     return void response.writeHead(204).end();
   }
   throw new Refusal(404, "not_found_error", `${route} is not a control route of the broker.`);
@@ -45,15 +55,14 @@ function sessionIdOf(body: unknown): string {
   return id;
 }
 
-async function readSmallJson(request: IncomingMessage): Promise<unknown> {
+async function readSmallJson(request: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<unknown> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     size += part.length;
-    if (size <= MAX_BODY_BYTES) parts.push(part);
+    if (size <= maxBytes) parts.push(part);
   }
-  if (size > MAX_BODY_BYTES)
-    throw new Refusal(413, "request_too_large", `The body has more than ${MAX_BODY_BYTES} bytes.`);
+  if (size > maxBytes) throw new Refusal(413, "request_too_large", `The body has more than ${maxBytes} bytes.`);
   try {
     return JSON.parse(Buffer.concat(parts).toString());
   } catch {

@@ -1,0 +1,175 @@
+/**
+ * The egress route: CONNECT for sandboxes with a limited network. The session's capability token says who asks, the
+ * registered allow-list what it may reach; everything else is refused with a reason and logged without any content.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Capabilities } from "../capabilities.ts";
+import type { BrokerLog } from "../log.ts";
+import { dial } from "./dial.ts";
+import { EgressPolicies } from "./policies.ts";
+import { EgressRefusal } from "./refusal.ts";
+import { type Resolve, Resolver, systemResolve } from "./resolver.ts";
+import { joinTunnel } from "./tunnel.ts";
+
+export interface EgressLimits {
+  /** Open connections, those being made included. */
+  perSession: number;
+  total: number;
+  connectMs: number;
+  /** Milliseconds without a byte in either direction after which a connection is ended. */
+  idleMs: number;
+  /** The same once one side has said its last. */
+  halfOpenMs: number;
+}
+
+/** Set in code only, by tests; nothing that a sandbox or an environment says reaches these. */
+export interface EgressOptions {
+  resolve?: Resolve;
+  target?: (address: string, port: number) => { host: string; port: number };
+  limits?: Partial<EgressLimits>;
+}
+
+const LIMITS: EgressLimits = {
+  perSession: 128,
+  total: 1_024,
+  connectMs: 20_000,
+  idleMs: 600_000,
+  halfOpenMs: 60_000,
+};
+
+const MAX_EARLY_BYTES = 64 * 1024;
+
+export class EgressRoute {
+  readonly policies = new EgressPolicies();
+  readonly #capabilities: Capabilities;
+  readonly #log: BrokerLog;
+  readonly #resolver: Resolver;
+  readonly #target: NonNullable<EgressOptions["target"]>;
+  readonly #limits: EgressLimits;
+  /** Ends each open connection, by session. */
+  readonly #open = new Map<string, Set<() => void>>();
+  #total = 0;
+  #closed = false;
+
+  constructor(capabilities: Capabilities, log: BrokerLog, options: EgressOptions = {}) {
+    this.#capabilities = capabilities;
+    this.#log = log;
+    this.#resolver = new Resolver(options.resolve ?? systemResolve);
+    this.#target = options.target ?? ((host, port) => ({ host, port }));
+    this.#limits = { ...LIMITS, ...options.limits };
+  }
+
+  /** The session may reach nothing any more; what it has open ends. */
+  forget(sessionId: string): void {
+    this.policies.forget(sessionId);
+    for (const end of [...(this.#open.get(sessionId) ?? [])]) end();
+  }
+
+  /** Ends every connection and refuses new ones. */
+  close(): void {
+    this.#closed = true;
+    for (const connections of [...this.#open.values()]) for (const end of [...connections]) end();
+  }
+
+  /** Answers one CONNECT request; never rejects. */
+  async answer(request: IncomingMessage, client: Duplex, head: Buffer): Promise<void> {
+    // Until the tunnel stands nobody else listens, and an unheard error would end the broker.
+    client.on("error", () => client.destroy());
+    let sessionId: string | null = null;
+    try {
+      if (this.#closed) throw new EgressRefusal("draining", "The broker is shutting down.");
+      sessionId = this.#sessionOf(request);
+      await this.#connect(sessionId, request.url ?? "", client, head);
+    } catch (error) {
+      const refusal = error instanceof EgressRefusal ? error : new EgressRefusal("unreachable", "The broker failed.");
+      if (refusal !== error) this.#log.error({ err: error }, "the egress route failed");
+      this.#log.info({ session_id: sessionId, decision: "refused", code: refusal.code }, refusal.message);
+      client.end(refusal.response());
+      client.resume();
+      // A caller that never reads nor closes must not keep the socket.
+      setTimeout(() => client.destroy(), 1_000).unref();
+    }
+  }
+
+  #sessionOf(request: IncomingMessage): string {
+    const token = /^Bearer (\S{1,256})$/i.exec(request.headers["proxy-authorization"] ?? "")?.[1] ?? null;
+    const sessionId = this.#capabilities.sessionOf(token);
+    if (sessionId !== null && request.headers.origin === undefined) return sessionId;
+    throw new EgressRefusal(
+      "capability",
+      "This needs the capability token of a session; it is unknown or was revoked.",
+    );
+  }
+
+  async #connect(sessionId: string, authority: string, client: Duplex, head: Buffer): Promise<void> {
+    const destination = this.policies.decide(sessionId, authority);
+    const { host, port, rule } = destination;
+    const given = new AbortController();
+    const release = this.#take(sessionId, () => {
+      given.abort();
+      client.destroy();
+    });
+    const early = keepEarly(client, head, () => given.abort());
+    try {
+      const resolver = this.#resolver;
+      const { connectMs } = this.#limits;
+      const upstream = await dial(destination, { resolver, connectMs, target: this.#target, signal: given.signal });
+      if (given.signal.aborted) {
+        upstream.destroy();
+        client.destroy();
+        return release();
+      }
+      this.#log.info({ session_id: sessionId, decision: "allowed", host, port, rule }, "a sandbox connects");
+      client.write(`HTTP/1.1 200 Connection established\r\nlonghaul-rule: ${rule}\r\n\r\n`);
+      for (const chunk of early.take()) upstream.write(chunk);
+      joinTunnel(client, upstream, this.#limits, release);
+    } catch (error) {
+      early.take();
+      release();
+      if (given.signal.aborted) client.destroy();
+      else throw error;
+    }
+  }
+
+  /** Takes a place for a connection; the returned function gives it back. Throws when there is none left. */
+  #take(sessionId: string, end: () => void): () => void {
+    const connections = this.#open.get(sessionId) ?? new Set();
+    if (connections.size >= this.#limits.perSession || this.#total >= this.#limits.total) {
+      throw new EgressRefusal("limit", `This sandbox has ${connections.size} connections open; close some first.`);
+    }
+    this.#open.set(sessionId, connections.add(end));
+    this.#total += 1;
+    return () => {
+      if (!connections.delete(end)) return;
+      this.#total -= 1;
+      if (connections.size === 0) this.#open.delete(sessionId);
+    };
+  }
+}
+
+/**
+ * Reads what the caller sends before the connection stands, within a bound: only a socket that is read tells that its
+ * caller has left.
+ */
+function keepEarly(client: Duplex, head: Buffer, onLeft: () => void): { take: () => Buffer[] } {
+  const chunks = [head];
+  let size = head.length;
+  const onData = (chunk: Buffer) => {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > MAX_EARLY_BYTES) client.pause();
+  };
+  client.on("data", onData);
+  client.once("end", onLeft);
+  client.once("close", onLeft);
+  return {
+    take: () => {
+      client.pause();
+      client.off("data", onData);
+      client.off("end", onLeft);
+      client.off("close", onLeft);
+      return chunks;
+    },
+  };
+}
