@@ -1,7 +1,8 @@
 /** The model port over the broker's model route. The engine holds a capability token, never a credential. */
-import { Agent, type IncomingMessage, request } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { BrokerAddress } from "../contract/process.ts";
+import { aborted, BrokerClient, readText } from "./broker_client.ts";
 import { ModelError, type ModelErrorKind, type ModelPort } from "./model.ts";
 import { readEvents } from "./model_stream.ts";
 
@@ -12,15 +13,14 @@ export interface BrokerModelOptions {
   idleMs: number;
 }
 
-const MAX_ERROR_BYTES = 64 * 1024;
-
 export class BrokerModel implements ModelPort {
   readonly #options: BrokerModelOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 32 });
-  readonly #capabilities = new Map<string, { launch: string; token: string }>();
+  /** For the other routes that the same broker offers. */
+  readonly client: BrokerClient;
 
   constructor(options: BrokerModelOptions) {
     this.#options = options;
+    this.client = new BrokerClient(options.broker);
   }
 
   async *stream(sessionId: string, body: string, signal: AbortSignal): AsyncGenerator<RawMessageStreamEvent> {
@@ -39,98 +39,37 @@ export class BrokerModel implements ModelPort {
   }
 
   dropConnections(): void {
-    this.#agent.destroy();
+    this.client.dropConnections();
     // The broker's own sockets to the endpoint are the ones that sleep kills; a failure here only costs a retry.
-    this.#control("POST", "/control/drop_connections").catch(() => undefined);
+    this.client.control("POST", "/control/drop_connections").catch(() => undefined);
   }
 
   /** Ends what a session may use; its next request would ask for a new capability. */
-  async revoke(sessionId: string): Promise<void> {
-    this.#capabilities.delete(sessionId);
-    await this.#control("DELETE", `/control/capabilities/${encodeURIComponent(sessionId)}`);
+  revoke(sessionId: string): Promise<void> {
+    return this.client.revoke(sessionId);
   }
 
   /** The broker's own word on endpoint and keychain, parsed from `GET /control/status`. */
   async status(): Promise<unknown> {
-    return this.#control("GET", "/control/status");
-  }
-
-  async #capability(sessionId: string): Promise<string> {
-    const { launch_secret } = this.#options.broker();
-    const known = this.#capabilities.get(sessionId);
-    // A restarted broker has forgotten its capabilities: fail closed there, ask anew here.
-    if (known?.launch === launch_secret) return known.token;
-    const answer = (await this.#control("POST", "/control/capabilities", { session_id: sessionId })) as {
-      token: string;
-    };
-    this.#capabilities.set(sessionId, { launch: launch_secret, token: answer.token });
-    return answer.token;
+    return this.client.control("GET", "/control/status");
   }
 
   async #post(sessionId: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
     const first = await this.#send(sessionId, body, signal);
     if (first.statusCode !== 401 || first.headers["longhaul-refused"] !== "capability") return first;
     first.resume();
-    this.#capabilities.delete(sessionId);
+    this.client.forgetCapability(sessionId);
     return this.#send(sessionId, body, signal);
   }
 
   async #send(sessionId: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const token = await this.#capability(sessionId);
-    const bytes = Buffer.from(body);
-    const { url } = this.#options.broker();
-    return this.#roundTrip(
-      new URL("/model/v1/messages", url),
-      "POST",
-      { authorization: `Bearer ${token}`, "anthropic-version": "2023-06-01", accept: "text/event-stream" },
-      bytes,
-      signal,
-    );
-  }
-
-  async #control(method: string, path: string, body?: unknown): Promise<unknown> {
-    const { url, launch_secret } = this.#options.broker();
-    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const response = await this.#roundTrip(
-      new URL(path, url),
-      method,
-      { authorization: `Bearer ${launch_secret}` },
-      bytes,
-    );
-    const text = await readText(response);
-    if ((response.statusCode ?? 500) >= 300) {
-      throw new ModelError("failed", `The broker refused ${method} ${path} (status ${response.statusCode}).`);
-    }
-    return text === "" ? null : JSON.parse(text);
-  }
-
-  #roundTrip(
-    url: URL,
-    method: string,
-    headers: Record<string, string>,
-    body?: Buffer,
-    signal?: AbortSignal,
-  ): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      const length =
-        body === undefined ? {} : { "content-type": "application/json", "content-length": body.byteLength };
-      const outgoing = request(url, {
-        method,
-        agent: this.#agent,
-        headers: { ...headers, ...length },
-        ...(signal === undefined ? {} : { signal }),
-      });
-      outgoing.on("response", resolve);
-      outgoing.on("error", (error) => {
-        if (signal?.aborted) reject(aborted());
-        // The broker is on this machine: when it is away it is being restarted, which a short retry outlives.
-        else
-          reject(
-            new ModelError("failed", `The credential broker did not answer (${error.message}). It is being restarted.`),
-          );
-      });
-      outgoing.end(body);
-    });
+    const token = await this.client.capability(sessionId);
+    const headers = {
+      authorization: `Bearer ${token}`,
+      "anthropic-version": "2023-06-01",
+      accept: "text/event-stream",
+    };
+    return this.client.roundTrip("POST", "/model/v1/messages", headers, Buffer.from(body), signal);
   }
 }
 
@@ -159,17 +98,6 @@ async function* watched(response: IncomingMessage, watchdog: Watchdog): AsyncGen
     watchdog.touch();
     yield chunk;
   }
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > MAX_ERROR_BYTES) break;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 async function failureOf(response: IncomingMessage): Promise<ModelError> {
@@ -222,10 +150,4 @@ function retryAfter(response: IncomingMessage): number | null {
   if (Number.isFinite(ms) && ms > 0) return ms;
   const seconds = Number(response.headers["retry-after"]);
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
-}
-
-function aborted(): Error {
-  const error = new Error("The request was stopped.");
-  error.name = "AbortError";
-  return error;
 }

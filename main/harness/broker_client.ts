@@ -1,0 +1,109 @@
+/** HTTP to the broker: the control routes, and the capability token of each session. */
+import { Agent, type IncomingMessage, request } from "node:http";
+import type { BrokerAddress } from "../contract/process.ts";
+import { ModelError } from "./model.ts";
+
+const MAX_TEXT_BYTES = 64 * 1024;
+
+export class BrokerClient {
+  /** The broker as it is now: it moves when it is restarted. */
+  readonly broker: () => BrokerAddress;
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 32 });
+  readonly #capabilities = new Map<string, { launch: string; token: string }>();
+
+  constructor(broker: () => BrokerAddress) {
+    this.broker = broker;
+  }
+
+  /** The session's token. A restarted broker has forgotten its capabilities: fail closed there, ask anew here. */
+  async capability(sessionId: string): Promise<string> {
+    const { launch_secret } = this.broker();
+    const known = this.#capabilities.get(sessionId);
+    if (known?.launch === launch_secret) return known.token;
+    const answer = (await this.control("POST", "/control/capabilities", { session_id: sessionId })) as {
+      token: string;
+    };
+    this.#capabilities.set(sessionId, { launch: launch_secret, token: answer.token });
+    return answer.token;
+  }
+
+  /** The token was refused; the next use asks for a new one. */
+  forgetCapability(sessionId: string): void {
+    this.#capabilities.delete(sessionId);
+  }
+
+  /** Ends what a session may use; its next request would ask for a new capability. */
+  async revoke(sessionId: string): Promise<void> {
+    this.forgetCapability(sessionId);
+    await this.control("DELETE", `/control/capabilities/${encodeURIComponent(sessionId)}`);
+  }
+
+  /** A control route's answer, parsed. Rejects with {@link ModelError}. */
+  async control(method: string, path: string, body?: unknown): Promise<unknown> {
+    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const response = await this.roundTrip(
+      method,
+      path,
+      { authorization: `Bearer ${this.broker().launch_secret}` },
+      bytes,
+    );
+    const text = await readText(response);
+    if ((response.statusCode ?? 500) >= 300) {
+      throw new ModelError("failed", `The broker refused ${method} ${path} (status ${response.statusCode}).`);
+    }
+    return text === "" ? null : JSON.parse(text);
+  }
+
+  /** Resolves when the response begins. Rejects with an AbortError or {@link ModelError}. */
+  roundTrip(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: Buffer,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const length =
+        body === undefined ? {} : { "content-type": "application/json", "content-length": body.byteLength };
+      const outgoing = request(new URL(path, this.broker().url), {
+        method,
+        agent: this.#agent,
+        headers: { ...headers, ...length },
+        ...(signal === undefined ? {} : { signal }),
+      });
+      outgoing.on("response", resolve);
+      outgoing.on("error", (error) => {
+        if (signal?.aborted) reject(aborted());
+        // The broker is on this machine: when it is away it is being restarted, which a short retry outlives.
+        else
+          reject(
+            new ModelError("failed", `The credential broker did not answer (${error.message}). It is being restarted.`),
+          );
+      });
+      outgoing.end(body);
+    });
+  }
+
+  /** Closes the pooled connections to the broker. */
+  dropConnections(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** The first 64 KiB of a body. */
+export async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.byteLength;
+    if (size > MAX_TEXT_BYTES) break;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+export function aborted(): Error {
+  const error = new Error("The request was stopped.");
+  error.name = "AbortError";
+  return error;
+}
