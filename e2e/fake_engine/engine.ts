@@ -4,6 +4,7 @@ import { waitsForClient } from "../../main/contract/fold_calls.ts";
 import type { Health, ListFrame } from "../../main/contract/local_api.ts";
 import { sampleSnapshot } from "../../renderer/timeline/testing/log_builder.ts";
 import { FakeSession } from "./fake_session.ts";
+import { dockerSession, leftUnfinished, pulling } from "./sandbox_stories.ts";
 import { codingTurn, endlessTurn, finishTurn } from "./scripts.ts";
 import { long, STORIES } from "./stories.ts";
 
@@ -38,6 +39,15 @@ export class FakeEngine {
       busy.log.add({ type: "session.updated", title: "Find what makes the suite slow" });
       busy.log.turn("Now find out what makes the suite slow.");
       void busy.play(endlessTurn);
+      const slow = this.#open("sesn_000000pull", Date.now() - 4000);
+      dockerSession(slow.log, "Run the suite in a container", "/home/ada/projects/app");
+      slow.log.turn("Run the whole test suite and fix what fails.");
+      void slow.play(pulling);
+      // The same, left by an engine that is gone: nobody makes that sandbox now.
+      const left = this.#open("sesn_000000left", Date.now() - 8_000_000);
+      dockerSession(left.log, "Measure the cold start", "/home/ada/projects/app");
+      left.log.turn("Measure the cold start ten times.");
+      leftUnfinished(left.log);
     }
     if (scene.scale > 0) long(this.#open("sesn_000000long", Date.now() - 86_400_000).log, scene.scale);
     for (let i = 0; i < scene.fill; i++) {
@@ -107,10 +117,12 @@ export class FakeEngine {
     const session = this.#open(id, Date.now());
     const agent = this.agents.find((known) => known.id === body.agent);
     const snapshot = sampleSnapshot(id);
+    const environment = this.environments.find((known) => known.id === body.environment_id);
     session.log.create({
       ...snapshot,
       title: typeof body.title === "string" ? body.title : null,
       agent: { ...snapshot.agent, ...(agent as object | undefined) },
+      environment: { ...snapshot.environment, ...(environment as object | undefined) },
       resources: (Array.isArray(body.resources) ? body.resources : []).map((resource, index) => ({
         ...resource,
         id: `sesrsc_${index}`,

@@ -1,5 +1,6 @@
 /** What the fake engine does when a session is woken: small plays in real time. */
 import type { FakeSession, Step } from "./fake_session.ts";
+import { provisionLive } from "./sandbox_stories.ts";
 
 const SOURCE = `def add(a, b):\n    return a - b\n`;
 
@@ -28,7 +29,9 @@ async function waits(step: Step, calls: string[]): Promise<boolean> {
 /** The rest of the turn once the first call may run. */
 export async function finishTurn(step: Step, write: string): Promise<void> {
   const { log } = step;
-  if (step.session.fold?.sandbox === null) {
+  const asked = step.session.fold?.environment.metadata?.["longhaul.sandbox"];
+  if (step.session.fold?.sandbox === null && asked === "docker") await provisionLive(step);
+  else if (step.session.fold?.sandbox === null) {
     log.add({ type: "longhaul.sandbox_provisioning", provider: "embedded", cause: "first_tool_call" });
     await step.pause(120);
     log.add({ type: "longhaul.sandbox_step", step: "Make the folder", duration_ms: 12, error: null });

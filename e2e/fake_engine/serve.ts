@@ -7,7 +7,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { extname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import type { ListFrame, TimelineFrame } from "../../main/contract/local_api.ts";
+import { settingProblem } from "../../main/contract/schemas/sandbox_settings.ts";
 import { FakeEngine } from "./engine.ts";
+import { bringBack, changesOf, outputBytes, outputsOf, refusalOf } from "./workspace.ts";
 
 const { values } = parseArgs({
   options: {
@@ -77,31 +79,6 @@ async function file(response: ServerResponse, path: string): Promise<void> {
   }
 }
 
-const PATCH = `diff --git a/src/ledger.ts b/src/ledger.ts
-index 1111111..2222222 100644
---- a/src/ledger.ts
-+++ b/src/ledger.ts
-@@ -38,7 +38,8 @@ export class Ledger {
-   }
- 
-   async flush(): Promise<void> {
--    await tick();
-     const batch = queue.splice(0);
-+    if (batch.length === 0) return;
-+    await tick();
-     this.commit(batch);
-   }
- 
-diff --git a/docs/flaky.md b/docs/flaky.md
-new file mode 100644
-index 0000000..3333333
---- /dev/null
-+++ b/docs/flaky.md
-@@ -0,0 +1,2 @@
-+# Why it was flaky
-+The batch was taken after the timer.
-`;
-
 async function local(
   request: IncomingMessage,
   response: ServerResponse,
@@ -154,14 +131,24 @@ async function local(
     return json(response, {});
   }
   if (what === "requests") return json(response, engine.requestContext(session, span));
-  if (what === "changes") {
-    const [resource] = session.fold?.resources ?? [];
-    if (resource?.type !== "local_repository") return json(response, { data: [] });
-    const files = [
-      { path: "src/ledger.ts", status: "modified", additions: 2, deletions: 1, binary: false },
-      { path: "docs/flaky.md", status: "added", additions: 2, deletions: 0, binary: false },
-    ];
-    return json(response, { data: [{ mount_path: resource.mount_path, path: resource.path, patch: PATCH, files }] });
+  if (what === "changes" && span === "bring_back") {
+    const refusal = refusalOf(session);
+    if (refusal !== null) return failure(response, 409, "conflict_error", refusal);
+    return json(response, { data: bringBack(session) });
+  }
+  if (what === "changes") return json(response, { data: changesOf(session) });
+  if (what === "outputs" && span === "") return json(response, { data: outputsOf(session) });
+  if (what === "outputs") {
+    const bytes = outputBytes(decodeURIComponent(span));
+    if (bytes === null) {
+      return failure(
+        response,
+        404,
+        "not_found_error",
+        `There is no output ${JSON.stringify(span)} in this session any more.`,
+      );
+    }
+    return void response.writeHead(200, { "content-type": "application/octet-stream" }).end(bytes);
   }
   failure(response, 404, "not_found_error", `There is no ${what}.`);
 }
@@ -180,6 +167,9 @@ async function contract(request: IncomingMessage, response: ServerResponse, path
       id: `${resource === "agents" ? "agent" : "env"}_${records.length + 1}`,
       model: { id: body.model },
     };
+    const { metadata } = record as { metadata: Record<string, string> };
+    const problem = Object.entries(metadata).flatMap(([key, value]) => settingProblem(key, value) ?? [])[0];
+    if (problem !== undefined) return failure(response, 400, "invalid_request_error", `metadata: ${problem}`);
     records.push(record);
     return json(response, record);
   }

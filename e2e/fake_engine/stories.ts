@@ -1,6 +1,8 @@
 /** Recorded-looking sessions for looking at the interface: each shows something that is hard to bring about on purpose. */
 import { type LogBuilder, sampleSnapshot } from "../../renderer/timeline/testing/log_builder.ts";
 
+import { adopted, delivered, refused, replaced, unavailable } from "./sandbox_stories.ts";
+
 export type Story = (builder: LogBuilder) => void;
 
 const TEST_OUTPUT = `
@@ -301,6 +303,11 @@ export const STORIES: readonly { name: string; ago: number; story: Story }[] = [
   { name: "stopped", ago: 5_400_000, story: stopped },
   { name: "hostile", ago: 50 * 3_600_000, story: hostile },
   { name: "archived", ago: 200 * 3_600_000, story: archived },
+  { name: "adopted", ago: 5 * 3_600_000, story: adopted },
+  { name: "replaced", ago: 7 * 3_600_000, story: replaced },
+  { name: "refused", ago: 26 * 3_600_000, story: refused },
+  { name: "unavailable", ago: 28 * 3_600_000, story: unavailable },
+  { name: "delivered", ago: 3 * 3_600_000, story: delivered },
 ];
 
 /** A session of about `count` events: turns of ten requests with a call each. */

@@ -1,7 +1,15 @@
 /** Calls of the local API under `/longhaul/v1`. */
 
 import type { StoredEvent } from "../../main/contract/events.ts";
-import type { Health, RepositoryChanges, RequestContext, SessionSummaryPage } from "../../main/contract/local_api.ts";
+import type {
+  BringBackParams,
+  BroughtBack,
+  Health,
+  OutputFile,
+  RepositoryChanges,
+  RequestContext,
+  SessionSummaryPage,
+} from "../../main/contract/local_api.ts";
 import { accessToken, setAccessToken } from "./access.ts";
 import { away, problemOfAnswer } from "./problem.ts";
 
@@ -80,6 +88,23 @@ export async function getChanges(id: string): Promise<RepositoryChanges[]> {
     `sessions/${encodeURIComponent(id)}/changes`,
   );
   return Array.isArray(answer) ? answer : answer.data;
+}
+
+/** Makes the changes of one repository a branch of the person's own. */
+export async function bringBack(id: string, mount_path: string): Promise<BroughtBack[]> {
+  const body: BringBackParams = { mount_path };
+  const path = `sessions/${encodeURIComponent(id)}/changes/bring_back`;
+  return (await json<{ data: BroughtBack[] }>(path, { method: "POST", body })).data;
+}
+
+export async function listOutputs(id: string): Promise<OutputFile[]> {
+  return (await json<{ data: OutputFile[] }>(`sessions/${encodeURIComponent(id)}/outputs`)).data;
+}
+
+/** The bytes of an output, by its path below the outputs folder. */
+export function openOutput(id: string, path: string, signal: AbortSignal): Promise<Response> {
+  const parts = path.split("/").map(encodeURIComponent).join("/");
+  return call(`sessions/${encodeURIComponent(id)}/outputs/${parts}`, { signal });
 }
 
 export async function getBlob(sha256: string): Promise<string> {

@@ -1,5 +1,6 @@
 /** Small facts about sessions that several places show. */
 import type { SessionFold } from "../../main/contract/fold.ts";
+import { kindOf, networkOf } from "./sandbox/settings.ts";
 
 /** The last part of a path: what a person calls the folder. */
 export function folderName(path: string): string {
@@ -21,22 +22,16 @@ export function DemoBadge() {
 
 /** Where calls run, in one sentence. */
 export function sandboxText(fold: SessionFold): string {
-  const provider = fold.sandbox?.provider;
-  if (provider === "docker") return "in this session's container";
-  if (provider === "embedded") return "in this session's embedded sandbox, on a copy of the files";
+  const kind = kindOf(fold);
+  if (kind === "docker") return "in this session's container";
+  if (kind === "embedded") return "in this session's embedded sandbox, on a copy of the files";
   return "in this session's sandbox, which is made for it";
 }
 
 /** What the sandbox can reach, in one sentence. */
 export function networkText(fold: SessionFold): string {
-  if ((fold.sandbox?.provider ?? "embedded") === "embedded")
-    return "nothing outside: the embedded sandbox has no network";
-  const { config } = fold.environment;
-  if (config.type !== "cloud") return "whatever its worker's machine can reach";
-  const { networking } = config;
-  if (networking.type === "unrestricted") return "any host on the internet";
-  const parts = [...networking.allowed_hosts];
-  if (networking.allow_package_managers) parts.push("package registries");
-  if (networking.allow_mcp_servers) parts.push("the agent's MCP servers");
-  return parts.length === 0 ? "nothing outside the sandbox" : parts.join(", ");
+  const kind = kindOf(fold);
+  if (kind === "embedded") return "nothing outside: the embedded sandbox has no network";
+  const reach = networkOf(fold.environment);
+  return kind === null ? `${reach}; nothing if it is the embedded sandbox, which has no network` : reach;
 }

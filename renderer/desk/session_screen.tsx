@@ -69,7 +69,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
   return (
     <div className="flex min-w-0 flex-1">
       <main className="@container flex min-w-0 flex-1 flex-col" data-testid="session" data-session={id}>
-        <TitleBar summary={summary} live={live} />
+        <TitleBar summary={summary} timeline={feed.timeline} live={live} />
         <Overview
           session={id}
           timeline={feed.timeline}

@@ -7,6 +7,7 @@ import { act, interrupt, resume, useActions } from "../store/actions.ts";
 import { canResume, groupOf, titleOf } from "../store/groups.ts";
 import { setInspectorOpen, usePrefs } from "../store/kept/prefs.ts";
 import { go } from "../store/route.ts";
+import type { Timeline } from "../timeline/timeline.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Glyph } from "../ui/glyph.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
@@ -14,13 +15,15 @@ import { Tip } from "../ui/tip.tsx";
 import { AskDialog } from "./ask_dialog.tsx";
 import { DemoBadge, folderName } from "./facts.tsx";
 import { inputTokens } from "./rows/cells.ts";
+import { SandboxChip } from "./sandbox/sandbox_chip.tsx";
 
 interface TitleBarProps {
   summary: SessionSummary;
+  timeline: Timeline;
   live: boolean;
 }
 
-export function TitleBar({ summary, live }: TitleBarProps) {
+export function TitleBar({ summary, timeline, live }: TitleBarProps) {
   const { fold } = summary;
   const busy = useActions((state) => state.busy);
   const inspectorOpen = usePrefs((state) => state.inspectorOpen);
@@ -35,7 +38,7 @@ export function TitleBar({ summary, live }: TitleBarProps) {
           </h1>
           {fold.demo && <DemoBadge />}
         </div>
-        <Facts summary={summary} />
+        <Facts summary={summary} timeline={timeline} running={running} />
       </div>
       <div className="flex shrink-0 items-center gap-1.5">
         {canResume(summary) && (
@@ -73,41 +76,42 @@ export function TitleBar({ summary, live }: TitleBarProps) {
   );
 }
 
-function Facts({ summary }: { summary: SessionSummary }) {
+function Facts({ summary, timeline, running }: { summary: SessionSummary; timeline: Timeline; running: boolean }) {
   const { fold } = summary;
   const all = inputTokens(fold.usage);
   const cached = percent(fold.usage.cache_read_input_tokens, all);
   const folders = fold.resources.flatMap((resource) => (resource.type === "local_repository" ? [resource.path] : []));
   return (
-    <p className="truncate pl-[22px] text-small text-ink-2">
-      {folders.map((path) => (
-        <span key={path} title={path}>
-          {folderName(path)}
+    <div className="flex min-w-0 items-center overflow-hidden pl-[22px] text-small text-ink-2">
+      <p className="min-w-0 truncate">
+        {folders.map((path) => (
+          <span key={path} title={path}>
+            {folderName(path)}
+            <Dot />
+          </span>
+        ))}
+        <span className="hidden @min-[760px]:inline">
+          {fold.agent.name}
           <Dot />
         </span>
-      ))}
-      <span className="hidden @min-[680px]:inline">
-        {fold.agent.name}
-        <Dot />
-      </span>
-      {fold.agent.model.id}
-      {fold.sandbox !== null && (
-        <span className={fold.sandbox.state === "lost" ? "text-bad" : ""}>
-          <Dot />
-          {fold.sandbox.provider} sandbox{fold.sandbox.state === "ready" ? "" : ` ${fold.sandbox.state}`}
-        </span>
-      )}
+        {fold.agent.model.id}
+      </p>
+      <span className="shrink-0 px-0.5 text-ink-3">·</span>
+      <SandboxChip fold={fold} timeline={timeline} running={running} />
       {all > 0 && (
         <Tip
           label={`${fold.usage.input_tokens} new, ${fold.usage.cache_creation_input_tokens} written to the cache, ${fold.usage.cache_read_input_tokens} read from it; ${fold.usage.output_tokens} out`}
         >
-          <span className="num">
+          <span
+            className={`num hidden min-w-0 shrink-[99] truncate whitespace-pre ${running || canResume(summary) ? "@min-[720px]:inline" : "@min-[560px]:inline"}`}
+          >
             <Dot />
-            {tokens(all + fold.usage.output_tokens)} tokens{cached === null ? "" : ` (${cached} cached)`}
+            {tokens(all + fold.usage.output_tokens)} tokens
+            {cached !== null && <span className="hidden @min-[760px]:inline"> ({cached} cached)</span>}
           </span>
         </Tip>
       )}
-    </p>
+    </div>
   );
 }
 

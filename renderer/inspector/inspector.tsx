@@ -1,6 +1,7 @@
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { FilesTab } from "../changes/files_tab.tsx";
 import { labelOf } from "../desk/rows/cells.ts";
 import { isBad, LANE_TEXT } from "../desk/rows/tones.ts";
 import type { Feed } from "../store/feed.ts";
@@ -11,7 +12,6 @@ import { IconButton } from "../ui/button.tsx";
 import { CopyButton } from "../ui/copy.tsx";
 import { Scroll } from "../ui/scroll.tsx";
 import { ContextTab } from "./context_tab.tsx";
-import { FilesTab } from "./files_tab.tsx";
 import { RawTab } from "./raw_tab.tsx";
 import { RowFacts } from "./row_facts.tsx";
 import { SessionFacts } from "./session_facts.tsx";
@@ -82,13 +82,13 @@ function content(
     case "rendered":
       if (row !== undefined) return <RowFacts key={row.id} feed={feed} row={row} running={running} />;
       if (turn !== undefined) return <TurnFacts feed={feed} turn={turn} />;
-      return <SessionFacts feed={feed} summary={summary} />;
+      return <SessionFacts feed={feed} summary={summary} running={running} />;
     case "raw":
       return <RawTab feed={feed} row={row} />;
     case "context":
       return <ContextTab feed={feed} row={row} />;
     case "files":
-      return <FilesTab session={feed.id} fold={summary.fold} sandboxEvents={summary.fold.tool_calls} />;
+      return <FilesTab feed={feed} fold={summary.fold} running={running} />;
   }
 }
 

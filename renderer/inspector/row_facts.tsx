@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { inputTokens, lengthOf, outcomeOf } from "../desk/rows/cells.ts";
 import { Elapsed } from "../desk/rows/elapsed.tsx";
-import { answerTexts, callEvents, MessageText, SandboxSteps } from "../desk/rows/row_body.tsx";
+import { answerTexts, callEvents, MessageText } from "../desk/rows/row_body.tsx";
 import { bytes, duration, percent, tokens } from "../format/numbers.ts";
 import { exactTime } from "../format/times.ts";
 import { CallInput } from "../parts/call_input.tsx";
@@ -13,6 +13,7 @@ import { partsOf, plainText } from "../timeline/content.ts";
 import type { NoticeRow, RequestRow, Row, ToolRow } from "../timeline/row.ts";
 import { eventAt } from "../timeline/timeline.ts";
 import { CopyButton } from "../ui/copy.tsx";
+import { BranchFacts, EgressFacts, SandboxFacts } from "./sandbox_facts.tsx";
 import { Facts, Section } from "./section.tsx";
 
 const LINES = 400;
@@ -46,21 +47,7 @@ export function RowFacts({ feed, row, running }: RowFactsProps) {
     case "tool":
       return <ToolFacts feed={feed} row={row} running={running} common={common} />;
     case "sandbox":
-      return (
-        <>
-          <Facts
-            facts={[
-              ...common,
-              ["Provider", row.provider],
-              ["State", row.state],
-              ["Taken on", row.adopted ? "it was alive already" : null],
-            ]}
-          />
-          <Section title="Steps">
-            <SandboxSteps row={row} />
-          </Section>
-        </>
-      );
+      return <SandboxFacts feed={feed} row={row} common={common} running={running} />;
     case "notice":
       return <NoticeFacts feed={feed} row={row} common={common} />;
   }
@@ -187,6 +174,8 @@ function NoticeFacts({ feed, row, common }: { feed: Feed; row: NoticeRow; common
         {row.detail !== "" && <p className="text-ink-2 [overflow-wrap:anywhere]">{row.detail}</p>}
       </Section>
       <Facts facts={common} />
+      {event?.type === "longhaul.egress" && <EgressFacts feed={feed} row={row} event={event} />}
+      {event?.type === "longhaul.changes_brought_back" && <BranchFacts event={event} />}
       {summary !== null && (
         <Section title="Summary that the model now sees">
           <Markdown text={plainText(summary)} />

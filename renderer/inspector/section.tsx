@@ -33,3 +33,18 @@ export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode]
 export function Nothing({ children }: { children: ReactNode }) {
   return <p className="px-4 py-6 text-ink-2">{children}</p>;
 }
+
+/** The heading of one of several parts of a tab; `busy`: what is shown is being read again. */
+export function Heading({ title, busy }: { title: string; busy: boolean }) {
+  return (
+    <h3 className="flex gap-2 px-4 pt-3 pb-1 text-meta font-medium text-ink-2">
+      {title}
+      {busy && <span className="font-normal text-ink-3">reading again…</span>}
+    </h3>
+  );
+}
+
+/** A sentence under such a heading where there is nothing to show yet, and why. */
+export function Note({ children }: { children: ReactNode }) {
+  return <p className="px-4 pt-1 pb-4 text-ink-2">{children}</p>;
+}

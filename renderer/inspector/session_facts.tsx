@@ -1,15 +1,17 @@
 import type { SessionSummary } from "../../main/contract/local_api.ts";
 import { networkText } from "../desk/facts.tsx";
 import { inputTokens } from "../desk/rows/cells.ts";
+import { sandboxState } from "../desk/sandbox/state.ts";
 import { duration, percent, plural, tokens } from "../format/numbers.ts";
 import { exactTime, millis } from "../format/times.ts";
 import type { Feed } from "../store/feed.ts";
+import { sandboxTitle } from "../timeline/sandbox/words.ts";
 import { CopyButton } from "../ui/copy.tsx";
 import { Facts, Section } from "./section.tsx";
 import { ToolTable } from "./turn_facts.tsx";
 
 /** The session as a whole: shown when nothing is selected. */
-export function SessionFacts({ feed, summary }: { feed: Feed; summary: SessionSummary }) {
+export function SessionFacts({ feed, summary, running }: { feed: Feed; summary: SessionSummary; running: boolean }) {
   const { fold } = summary;
   const all = inputTokens(fold.usage);
   return (
@@ -26,7 +28,7 @@ export function SessionFacts({ feed, summary }: { feed: Feed; summary: SessionSu
             "Sandbox",
             fold.sandbox === null
               ? "none yet: it is made for the first call that needs it"
-              : `${fold.sandbox.provider}, ${fold.sandbox.state}`,
+              : `${sandboxTitle(fold.sandbox.provider)}, ${sandboxState(fold, running).text}`,
           ],
           ["Turns", `${fold.turns}, with ${plural(fold.model_requests, "model request")}`],
           ["Calls", `${fold.tool_calls}, of which ${fold.tool_errors} failed`],

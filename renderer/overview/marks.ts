@@ -1,6 +1,7 @@
 /** What the overview draws, taken from the rows of a timeline. */
 import type { Lane, Row } from "../timeline/row.ts";
 import type { Timeline } from "../timeline/timeline.ts";
+import { SandboxLane } from "./sandbox_marks.ts";
 import type { Span, StretchKind } from "./scale.ts";
 
 export type MarkTone = "plain" | "quiet" | "live" | "bad" | "unknown" | "waiting";
@@ -8,13 +9,15 @@ export type MarkTone = "plain" | "quiet" | "live" | "bad" | "unknown" | "waiting
 export interface Mark {
   row: string;
   lane: Lane;
-  shape: "bar" | "line" | "dot" | "diamond";
+  shape: "bar" | "line" | "dot" | "diamond" | "cross" | "ring";
   from: number;
   to: number;
   tone: MarkTone;
   /** Which of `slots` equal parts of the lane's height it takes: marks that overlap in time stand above each other. */
   slot: number;
   slots: number;
+  /** Times at which a bar goes from one step to the next. */
+  ticks?: readonly number[];
 }
 
 /** A place where one process ended and another took over. */
@@ -31,25 +34,15 @@ export interface Marks {
   busy: Span[];
 }
 
-/** Collects the marks; what is still open reaches to `now`. */
-export function collectMarks(timeline: Timeline, now: number): Marks {
+/** Collects the marks; what is still open reaches to `now`. `running`: the engine works on the session at this moment. */
+export function collectMarks(timeline: Timeline, now: number, running: boolean): Marks {
   const out: Marks = { marks: [], boundaries: [], gaps: timeline.gaps.map((gap) => ({ ...gap })), busy: [] };
-  let alive: number | null = null;
-  let last: Row | null = null;
-  const close = (to: number): void => {
-    if (alive !== null && last !== null) {
-      out.marks.push({ row: last.id, lane: "sandbox", shape: "line", from: alive, to, tone: "quiet", ...WHOLE });
-    }
-    alive = null;
-  };
+  const sandbox = new SandboxLane(now, running);
   for (const row of timeline.rows.values()) {
     collect(row, now, out);
-    if (row.kind === "sandbox" && row.state === "ready" && alive === null) {
-      alive = row.end ?? row.at;
-      last = row;
-    } else if (row.kind === "notice" && row.code === "sandbox_lost") close(row.at);
+    sandbox.add(row);
   }
-  close(now);
+  out.marks.push(...sandbox.close());
   stack(out.marks);
   return out;
 }
@@ -96,10 +89,7 @@ function collect(row: Row, now: number, out: Marks): void {
     case "tool":
       return collectTool(row, now, out);
     case "sandbox": {
-      const to = row.end ?? now;
-      const tone = row.state === "failed" || row.state === "lost" ? "bad" : row.end === null ? "live" : "plain";
-      out.marks.push({ row: row.id, lane: "sandbox", shape: "bar", from: row.at, to, tone, ...WHOLE });
-      out.busy.push({ from: row.at, to });
+      out.busy.push({ from: row.at, to: row.end ?? now });
       return;
     }
     case "notice":
@@ -136,7 +126,12 @@ function collectNotice(row: Extract<Row, { kind: "notice" }>, now: number, out: 
     out.busy.push({ from: row.at, to: row.at });
     return;
   }
-  if (row.code === "sleep") return;
+  // Connections that were let through are told in the list; a dot for each would hide the rest of the lane.
+  if (row.code === "sleep" || (row.code === "egress" && row.tone === "quiet")) return;
+  if (row.code === "sandbox_lost" || row.code === "checkpoint") {
+    out.busy.push({ from: row.at, to: row.at });
+    return;
+  }
   if (row.code === "lease") {
     out.marks.push({ ...mark, shape: "line", tone: row.tone === "bad" ? "bad" : "quiet" });
     return;

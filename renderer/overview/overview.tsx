@@ -10,19 +10,10 @@ import type { Timeline } from "../timeline/timeline.ts";
 import { useMedia, useNow, useThrottled } from "../ui/media.ts";
 import { Tip } from "../ui/tip.tsx";
 import { collectMarks, type Marks } from "./marks.ts";
-import {
-  type Box,
-  HEIGHT,
-  LANE_HEIGHT,
-  laneY,
-  type Palette,
-  paint,
-  paintPointers,
-  screenX,
-  shareAt,
-  type Zoom,
-} from "./paint.ts";
+import { type Box, HEIGHT, paint, paintPointers, screenX, shareAt, type Zoom } from "./paint.ts";
+import { sandboxStory } from "./sandbox_marks.ts";
 import { makeScale } from "./scale.ts";
+import { LANE_HEIGHT, laneY, type Palette } from "./shapes.ts";
 
 interface OverviewProps {
   session: string;
@@ -100,9 +91,9 @@ export function Overview({ session, timeline, running, selected, onSelect }: Ove
   const revision = useThrottled(timeline.revision, timeline.rows.size > MANY ? SELDOM_MS : EVERY_MS);
   const picture = useMemo(() => {
     void revision;
-    const marks = collectMarks(timeline, now);
+    const marks = collectMarks(timeline, now, running);
     return { marks, scale: makeScale(marks.busy, marks.gaps, Math.max(1, width)), zoom, hidden };
-  }, [timeline, revision, now, width, zoom, hidden]);
+  }, [timeline, revision, now, running, width, zoom, hidden]);
 
   // Reading colours makes the browser compute styles: once per theme, not once per movement.
   const palette = useMemo(() => {
@@ -270,5 +261,6 @@ function describe(timeline: Timeline, marks: Marks): string {
   for (const gap of marks.gaps) {
     if (gap.kind === "sleep") parts.push(`asleep from ${shortTime(gap.from)} for ${duration(gap.to - gap.from)}`);
   }
+  parts.push(...sandboxStory(timeline));
   return `${parts.join(", ")}. The list below has everything as text.`;
 }

@@ -3,18 +3,12 @@
 import { clock, shortTime } from "../format/times.ts";
 import type { Lane } from "../timeline/row.ts";
 import { LANES } from "../timeline/row.ts";
-import type { Mark, Marks } from "./marks.ts";
+import type { Marks } from "./marks.ts";
 import { type Scale, type Stretch, toTime, toX } from "./scale.ts";
+import { LANE_HEIGHT, laneY, type Palette, paintMark, TOP } from "./shapes.ts";
 
-export const LANE_HEIGHT = 15;
-const TOP = 5;
 const AXIS = 17;
 export const HEIGHT = TOP + LANES.length * LANE_HEIGHT + AXIS;
-
-export type Palette = Record<
-  Lane | "line" | "lineStrong" | "ink2" | "ink3" | "bad" | "ground" | "selected" | "accent",
-  string
->;
 
 /** The part of the drawing that is visible, as shares of its width. */
 export interface Zoom {
@@ -58,10 +52,6 @@ export function timeAtScreenX(scale: Scale, zoom: Zoom, x: number): number {
 export function shareAt(scale: Scale, zoom: Zoom, x: number): number {
   const inside = Math.min(1, Math.max(0, (x - INSET) / Math.max(1, scale.width - 2 * INSET)));
   return zoom.from + inside * (zoom.to - zoom.from);
-}
-
-export function laneY(lane: Lane): number {
-  return TOP + LANES.indexOf(lane) * LANE_HEIGHT;
 }
 
 /** Draws everything and returns the boxes that can be pointed at, in drawing order. */
@@ -193,82 +183,10 @@ function paintMarks(context: CanvasRenderingContext2D, picture: Picture, palette
     const key = `${mark.lane}${mark.tone}${mark.shape}`;
     if (x1 - (lastX[key] ?? -9) < 0.7) continue;
     lastX[key] = x1;
-    paintMark(context, palette, mark, x0, x1);
+    paintMark(context, palette, mark, x0, x1, (time) => screenX(scale, zoom, time));
     if (mark.shape !== "line") boxes.push(box);
   }
   return boxes;
-}
-
-function paintMark(context: CanvasRenderingContext2D, palette: Palette, mark: Mark, x0: number, x1: number): void {
-  const y = laneY(mark.lane);
-  const middle = y + LANE_HEIGHT / 2 - 0.5;
-  const color =
-    mark.tone === "bad" || mark.tone === "unknown"
-      ? palette.bad
-      : mark.tone === "waiting"
-        ? palette.accent
-        : palette[mark.lane];
-  context.fillStyle = color;
-  context.strokeStyle = color;
-  context.lineWidth = 1.25;
-  if (mark.shape === "line") {
-    context.globalAlpha = mark.tone === "bad" ? 0.9 : 0.45;
-    context.fillRect(x0, middle - 0.75, Math.max(1, x1 - x0), 1.5);
-  } else if (mark.shape === "dot") {
-    context.beginPath();
-    context.arc(x0, middle, mark.tone === "quiet" ? 1.75 : 3, 0, Math.PI * 2);
-    context.fill();
-  } else if (mark.shape === "diamond") paintDiamond(context, mark, x0, x1, middle);
-  else paintBar(context, mark, x0, x1, y);
-  context.globalAlpha = 1;
-}
-
-function paintDiamond(context: CanvasRenderingContext2D, mark: Mark, x0: number, x1: number, middle: number): void {
-  context.globalAlpha = 0.45;
-  context.fillRect(x0, middle - 0.75, Math.max(0, x1 - x0), 1.5);
-  context.globalAlpha = 1;
-  context.beginPath();
-  context.moveTo(x0, middle - 5);
-  context.lineTo(x0 + 5, middle);
-  context.lineTo(x0, middle + 5);
-  context.lineTo(x0 - 5, middle);
-  context.closePath();
-  if (mark.tone === "waiting") context.fill();
-  else context.stroke();
-}
-
-/** Outcome is told by shape as well as colour: failed bars are taller, unknown ones hollow, live ones fade at the end. */
-function paintBar(context: CanvasRenderingContext2D, mark: Mark, x0: number, x1: number, y: number): void {
-  const width = Math.max(1.75, x1 - x0);
-  const tall = mark.tone === "bad";
-  const room = LANE_HEIGHT - (tall ? 4 : 7);
-  // Calls that run at the same time share the lane's height.
-  const height = mark.slots > 1 ? Math.max(2, (LANE_HEIGHT - 4) / mark.slots - 1) : room;
-  const top = mark.slots > 1 ? y + 1.5 + mark.slot * (height + 1) : y + (tall ? 1 : 3);
-  if (mark.tone === "unknown") {
-    context.setLineDash([2, 2]);
-    context.strokeRect(x0 + 0.5, top, Math.max(3, width - 1), height);
-    context.setLineDash([]);
-    return;
-  }
-  if (mark.tone === "waiting") {
-    context.globalAlpha = 0.9;
-    context.setLineDash([1.5, 2.5]);
-    context.beginPath();
-    context.moveTo(x0, top + height / 2);
-    context.lineTo(x0 + width, top + height / 2);
-    context.stroke();
-    context.setLineDash([]);
-    return;
-  }
-  context.globalAlpha = mark.tone === "quiet" ? 0.45 : mark.tone === "live" ? 0.75 : 0.95;
-  if (width < 3) {
-    context.fillRect(x0, top, width, height);
-    return;
-  }
-  context.beginPath();
-  context.roundRect(x0, top, width, height, 1.5);
-  context.fill();
 }
 
 function paintBoundaries(context: CanvasRenderingContext2D, picture: Picture, palette: Palette): void {

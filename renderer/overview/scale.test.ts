@@ -94,7 +94,7 @@ describe("marks", () => {
       calls_in_flight: [],
       model_request_in_flight: null,
     });
-    const { marks, boundaries } = collectMarks(buildTimeline(builder.events), builder.now);
+    const { marks, boundaries } = collectMarks(buildTimeline(builder.events), builder.now, false);
     expect(boundaries.map((boundary) => boundary.label)).toEqual(["the engine died"]);
     expect(marks.filter((mark) => mark.lane === "model")).toHaveLength(1);
     expect(marks.find((mark) => mark.row === call)).toMatchObject({ shape: "diamond", tone: "waiting", lane: "you" });

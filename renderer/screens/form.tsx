@@ -75,7 +75,7 @@ export type FormField = "task" | "folder" | "agent" | "model" | "environment";
 const PATHS: readonly [RegExp, FormField][] = [
   [/\bresources\b|\bpath\b|repository|folder|checkout/i, "folder"],
   [/\binitial_events\b|\bcontent\b/i, "task"],
-  [/\benvironment/i, "environment"],
+  [/\benvironment|\bconfig\.|\bmetadata\.longhaul/i, "environment"],
   [/\bmodel\b/i, "model"],
   [/\bagent/i, "agent"],
 ];

@@ -1,7 +1,14 @@
+import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 import { useEffect, useRef, useState } from "react";
 import { DEMO_MODEL } from "../../main/contract/demo.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { createSession, listAgents, listEnvironments, type NewSession as Params } from "../api/sdk.ts";
+import {
+  createEnvironment,
+  createSession,
+  listAgents,
+  listEnvironments,
+  type NewSession as Params,
+} from "../api/sdk.ts";
 import { MOD } from "../bridge.ts";
 import { useEngine } from "../store/engine.ts";
 import { setDraft, useDraft } from "../store/kept/drafts.ts";
@@ -10,20 +17,30 @@ import { go } from "../store/route.ts";
 import { firstLine } from "../timeline/content.ts";
 import { Button } from "../ui/button.tsx";
 import { ProblemNote } from "../ui/problem_note.tsx";
-import { defaultAgent, defaultEnvironment, isDefaultEnvironment } from "./defaults.ts";
+import { defaultAgent, defaultEnvironment } from "./defaults.ts";
+import {
+  type EnvironmentDraft,
+  loadDraft,
+  NEW_DRAFT,
+  NEW_ENVIRONMENT,
+  paramsOf,
+  problemsOf,
+  saveDraft,
+} from "./environment/draft.ts";
+import { DEFAULT, EnvironmentField } from "./environment/environment_field.tsx";
+import { EnvironmentForm } from "./environment/environment_form.tsx";
 import { Choice, Field, fieldOf, INPUT, type Option } from "./form.tsx";
 import { FolderField, PermissionField } from "./session_fields.tsx";
 
-const DEFAULT = "default";
 const MODELS = ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5-2", DEMO_MODEL];
 const MAX_TITLE = 80;
 
 interface Lists {
   agents: Option[];
-  environments: Option[];
+  environments: BetaEnvironment[];
 }
 
-function useLists(): { lists: Lists; problem: Problem | null } {
+function useLists(): { lists: Lists; setLists: (lists: Lists) => void; problem: Problem | null } {
   const [lists, setLists] = useState<Lists>({ agents: [], environments: [] });
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => {
@@ -33,14 +50,12 @@ function useLists(): { lists: Lists; problem: Problem | null } {
           agents: agents
             .filter((agent) => agent.metadata.longhaul_default === undefined)
             .map((agent) => ({ value: agent.id, label: agent.name, note: agent.model.id })),
-          environments: environments
-            .filter((environment) => !isDefaultEnvironment(environment))
-            .map((environment) => ({ value: environment.id, label: environment.name, note: environment.config.type })),
+          environments,
         }),
       (error: unknown) => setProblem(problemOf(error)),
     );
   }, []);
-  return { lists, problem };
+  return { lists, setLists, problem };
 }
 
 /** A remembered answer of the form. */
@@ -67,22 +82,51 @@ export function NewSession() {
   const [permission, setPermission] = useRemembered("permission", "run");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const { lists, problem: listProblem } = useLists();
+  const [draft, setDraftEnvironment] = useState(loadDraft);
+  const [tried, setTried] = useState(false);
+  const { lists, setLists, problem: listProblem } = useLists();
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => area.current?.focus(), []);
 
   const chosenModel = model.trim() || (demo ? DEMO_MODEL : (MODELS[0] ?? ""));
   const ownAgent = lists.agents.some((option) => option.value === agent) ? agent : DEFAULT;
-  const ownEnvironment = lists.environments.some((option) => option.value === environment) ? environment : DEFAULT;
+  const choice =
+    environment === NEW_ENVIRONMENT || lists.environments.some((known) => known.id === environment)
+      ? environment
+      : DEFAULT;
+  const draftProblems = choice === NEW_ENVIRONMENT ? problemsOf(draft) : {};
+  const keepDraft = (next: EnvironmentDraft): void => {
+    setDraftEnvironment(next);
+    saveDraft(next);
+  };
+
+  /** The environment to start in. A new one is chosen from then on: a second try must not make it twice. */
+  const environmentId = async (): Promise<string> => {
+    if (choice === DEFAULT) return defaultEnvironment();
+    if (choice !== NEW_ENVIRONMENT) return choice;
+    const taken = new Set(lists.environments.map((known) => known.name));
+    const made = await createEnvironment(paramsOf(draft, taken));
+    setLists({ ...lists, environments: [made, ...lists.environments] });
+    setEnvironment(made.id);
+    setDraftEnvironment(NEW_DRAFT);
+    saveDraft(null);
+    return made.id;
+  };
 
   const start = async (): Promise<void> => {
     if (task.trim() === "" || busy || !live) return;
+    setTried(true);
+    if (Object.keys(draftProblems).length > 0) {
+      // The texts are drawn first; then the keyboard is where the first of them is.
+      requestAnimationFrame(() => document.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+      return;
+    }
     setBusy(true);
     setProblem(null);
     try {
       const session = await createSession({
         agent: ownAgent === DEFAULT ? await defaultAgent(chosenModel, permission === "ask" ? "ask" : "run") : ownAgent,
-        environment_id: ownEnvironment === DEFAULT ? await defaultEnvironment() : ownEnvironment,
+        environment_id: await environmentId(),
         title: titleFor(task),
         initial_events: [{ type: "user.message", content: [{ type: "text", text: task.trim() }] }],
         ...attached(folder, uncommitted),
@@ -177,18 +221,21 @@ export function NewSession() {
               )}
             </Field>
           )}
-          <Field label="Environment" problem={field === "environment" ? problem : null}>
-            {(control) => (
-              <Choice
-                control={control}
-                value={ownEnvironment}
-                onChange={setEnvironment}
-                options={[{ value: DEFAULT, label: "Default", note: "package registries only" }, ...lists.environments]}
-                testId="environment"
-              />
-            )}
-          </Field>
+          <EnvironmentField
+            value={choice}
+            environments={lists.environments}
+            onChange={setEnvironment}
+            problem={field === "environment" && choice !== NEW_ENVIRONMENT ? problem : null}
+          />
         </div>
+        {choice === NEW_ENVIRONMENT && (
+          <EnvironmentForm
+            draft={draft}
+            onChange={keepDraft}
+            problems={tried ? draftProblems : {}}
+            problem={field === "environment" ? problem : null}
+          />
+        )}
         <PermissionField
           value={permission === "ask" ? "ask" : "run"}
           fixed={ownAgent !== DEFAULT}

@@ -23,7 +23,7 @@ export function FolderField({ value, onChange, problem, children }: FolderFieldP
   return (
     <Field
       label="A folder of mine"
-      note="Optional. A Git repository on this disk. The agent gets a copy; your files, index and branches are not touched, and its changes come back as a patch."
+      note="Optional. A Git repository on this disk. The agent gets a copy; your files, index and branches are not touched, and its changes come back as a branch when you say so."
       problem={problem}
     >
       {(control) => (

@@ -126,6 +126,8 @@ export class Feed {
         return this.live.preview(frame.frame satisfies PreviewFrame);
       case "tool_output":
         return this.live.output(frame.tool_use_id, frame.chunk);
+      case "sandbox_progress":
+        return this.live.progress(frame.text);
       case "activity":
         this.activity = frame.activity;
         this.work = frame.work;

@@ -2,6 +2,7 @@
 import type { LedgerEvent } from "../../main/contract/events.ts";
 import { answeredCall } from "../../main/contract/fold_calls.ts";
 import type { PreviewFrame } from "../../main/contract/local_api.ts";
+import { firstLine } from "../timeline/content.ts";
 
 /** Characters kept per stream: the end is what is being watched. */
 const MAX_CHARS = 64_000;
@@ -17,6 +18,8 @@ export class LiveText {
   previews: readonly Preview[] = [];
   /** Tool-use event id → the end of its output so far. */
   outputs: ReadonlyMap<string, string> = new Map();
+  /** What the provisioning under way does now; null when nothing was said. */
+  sandboxProgress: string | null = null;
 
   preview(frame: PreviewFrame): void {
     if (frame.type === "event_start") {
@@ -36,6 +39,10 @@ export class LiveText {
     this.outputs = new Map(this.outputs).set(call, tail((this.outputs.get(call) ?? "") + chunk));
   }
 
+  progress(text: string): void {
+    this.sandboxProgress = firstLine(text) || null;
+  }
+
   /** Forgets what a stored event makes final. */
   settle(event: LedgerEvent): void {
     switch (event.type) {
@@ -47,6 +54,12 @@ export class LiveText {
       case "span.model_request_end":
       case "longhaul.model_request_abandoned":
         if (this.previews.length > 0) this.previews = [];
+        return;
+      case "longhaul.sandbox_provisioning":
+      case "longhaul.sandbox_step":
+      case "longhaul.sandbox_ready":
+      case "longhaul.sandbox_lost":
+        this.sandboxProgress = null;
         return;
       case "agent.tool_result":
       case "agent.mcp_tool_result":
@@ -66,6 +79,7 @@ export class LiveText {
   clear(): void {
     this.previews = [];
     this.outputs = new Map();
+    this.sandboxProgress = null;
   }
 }
 

@@ -25,7 +25,8 @@ import {
   onRequestStart,
   onResponse,
 } from "./on_request.ts";
-import { onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./on_sandbox.ts";
+import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
+import { onCheckpoint, onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./sandbox/on_sandbox.ts";
 import { emptyTimeline, openTurn, recordEvent, replaceTurn, type Timeline, timeOf } from "./timeline.ts";
 
 /** Appends events in order; those seen before are ignored. Never throws on well-formed stored events. */
@@ -122,6 +123,12 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onSandboxReady(timeline, event, stored);
     case "longhaul.sandbox_lost":
       return onSandboxLost(timeline, event, stored);
+    case "longhaul.sandbox_checkpoint":
+      return onCheckpoint(timeline, event, stored);
+    case "longhaul.egress":
+      return onEgress(timeline, event, stored);
+    case "longhaul.changes_brought_back":
+      return onBroughtBack(timeline, event, stored);
     default:
       return applyChange(timeline, event, stored);
   }

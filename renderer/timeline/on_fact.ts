@@ -3,6 +3,7 @@ import type { EventOf, LonghaulEventOf, StoredEvent, WakeReason } from "../../ma
 import { duration, plural } from "../format/numbers.ts";
 import { clock, millis } from "../format/times.ts";
 import type { NoticeCode, NoticeRow, NoticeTone, Turn } from "./row.ts";
+import { cutOffProvisioning } from "./sandbox/cut_off.ts";
 import {
   addRow,
   childrenOf,
@@ -20,7 +21,7 @@ export function addNotice(
   timeline: Timeline,
   stored: StoredEvent,
   notice: { code: NoticeCode; tone: NoticeTone; what: string; detail?: string; about?: string | null } & Partial<
-    Pick<NoticeRow, "at" | "end">
+    Pick<NoticeRow, "at" | "end" | "lane" | "parent">
   >,
   place: "turn" | "held" = "turn",
 ): void {
@@ -91,6 +92,7 @@ export function onCutOff(timeline: Timeline, event: LonghaulEventOf<"longhaul.cu
   });
   timeline.gaps.push({ kind: "no_engine", from, to, row: stored.event.id });
   tellBeforeLease(timeline, stored.event.id);
+  cutOffProvisioning(timeline, from);
   for (const id of event.calls_in_flight) {
     const row = rowOfKind(timeline, id, "tool");
     if (row?.end === null) updateRow(timeline, id, { state: "cut_off" });

@@ -1,5 +1,5 @@
 /** What the timeline shows: turns, and under them rows. Rows are values: a change makes a new object. */
-import type { Settlement, Usage } from "../../main/contract/events.ts";
+import type { SandboxOrigin, Settlement, Usage } from "../../main/contract/events.ts";
 
 /** The five lanes of the overview; every row belongs to one. */
 export type Lane = "model" | "tools" | "sandbox" | "you" | "infra";
@@ -86,9 +86,20 @@ export interface SandboxRow extends RowBase {
   kind: "sandbox";
   provider: string;
   cause: "first_tool_call" | "replaced";
-  state: "provisioning" | "ready" | "failed" | "lost";
-  adopted: boolean;
-  steps: readonly { step: string; durationMs: number; error: string | null }[];
+  /** `cut_off`: the process that made it ended; `failed`: it could not be had, `reason` says why. */
+  state: "provisioning" | "ready" | "failed" | "cut_off";
+  /** Null until it is ready. */
+  how: SandboxOrigin | null;
+  /** What the model was told because files or processes were lost; null when nothing was. */
+  notice: string | null;
+  reason: string | null;
+  steps: readonly SandboxStep[];
+}
+
+export interface SandboxStep {
+  step: string;
+  durationMs: number;
+  error: string | null;
 }
 
 export type NoticeCode =
@@ -106,6 +117,9 @@ export type NoticeCode =
   | "settled"
   | "unknown_outcome"
   | "sandbox_lost"
+  | "checkpoint"
+  | "egress"
+  | "brought_back"
   | "compacted"
   | "continuation"
   | "stopped";

@@ -32,7 +32,14 @@ export interface Timeline {
   /** Events of types that this version does not know. */
   skipped: number;
   /** Ids of the newest rows that later events add to. */
-  latest: { request: string | null; lease: string | null; sandbox: string | null; retry: string | null };
+  latest: {
+    request: string | null;
+    lease: string | null;
+    sandbox: string | null;
+    retry: string | null;
+    /** Decision and host → the row of the last connections that were decided so. */
+    egress: Map<string, string>;
+  };
 }
 
 export const NO_USAGE: Usage = {
@@ -57,7 +64,7 @@ export function emptyTimeline(): Timeline {
     lastAt: 0,
     revision: 0,
     skipped: 0,
-    latest: { request: null, lease: null, sandbox: null, retry: null },
+    latest: { request: null, lease: null, sandbox: null, retry: null, egress: new Map() },
   };
 }
 

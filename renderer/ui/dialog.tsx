@@ -6,6 +6,7 @@ import { IconButton } from "./button.tsx";
 const PLACES = {
   center: "top-[12vh] left-1/2 max-h-[76vh] w-[min(640px,calc(100vw-32px))] -translate-x-1/2 rounded-lg",
   left: "inset-y-0 left-0 w-[min(320px,calc(100vw-48px))]",
+  wide: "inset-x-[max(24px,4vw)] inset-y-6 rounded-lg",
   right: "inset-y-0 right-0 w-[min(480px,calc(100vw-24px))]",
 } as const;
 

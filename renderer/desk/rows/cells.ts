@@ -1,6 +1,7 @@
 /** The texts of a row's columns. */
 import { duration, percent, plural, tokens } from "../../format/numbers.ts";
-import type { NoticeCode, RequestRow, Row, ToolRow, Turn } from "../../timeline/row.ts";
+import type { NoticeCode, RequestRow, Row, SandboxRow, ToolRow, Turn } from "../../timeline/row.ts";
+import { ORIGINS } from "../../timeline/sandbox/words.ts";
 
 export type Tone = "quiet" | "plain" | "bad" | "waiting" | "unknown";
 
@@ -26,6 +27,9 @@ const NOTICES: Record<NoticeCode, string> = {
   settled: "recovered",
   unknown_outcome: "unknown",
   sandbox_lost: "sandbox",
+  checkpoint: "sandbox",
+  egress: "network",
+  brought_back: "you",
   compacted: "compact",
   continuation: "model",
   stopped: "stopped",
@@ -106,9 +110,7 @@ export function outcomeOf(row: Row, running: boolean): Cell[] {
     case "tool":
       return toolOutcome(row, running);
     case "sandbox":
-      if (row.state === "failed" || row.state === "lost") return [{ text: row.state, tone: "bad" }];
-      if (row.state === "provisioning") return [{ text: running ? "under way" : "not finished", tone: "quiet" }];
-      return row.steps.length > 0 ? [{ text: plural(row.steps.length, "step"), tone: "quiet" }] : [];
+      return sandboxOutcome(row, running);
     case "notice":
       return row.detail === "" ? [] : [{ text: row.detail, tone: "quiet", wide: true }];
   }
@@ -153,6 +155,25 @@ function toolOutcome(row: ToolRow, running: boolean): Cell[] {
     cells.push({ text: plural(row.output.lines, "line"), tone: "quiet" });
   }
   return cells;
+}
+
+function sandboxOutcome(row: SandboxRow, running: boolean): Cell[] {
+  const steps: Cell[] =
+    row.steps.length > 0 ? [{ text: plural(row.steps.length, "step"), tone: "quiet", wide: true }] : [];
+  switch (row.state) {
+    case "failed":
+      return [{ text: "failed", tone: "bad" }, ...steps];
+    case "cut_off":
+      return [{ text: "cut off", tone: "bad" }, ...steps];
+    case "provisioning":
+      return [{ text: running ? "under way" : "not finished", tone: "quiet" }, ...steps];
+    case "ready": {
+      const lost: Cell[] = row.notice === null ? [] : [{ text: "something was lost", tone: "bad" }];
+      const how: Cell[] =
+        row.how === null || row.how === "created" ? [] : [{ text: ORIGINS[row.how], tone: "plain", wide: true }];
+      return [...lost, ...how, ...steps];
+    }
+  }
 }
 
 const TURN_STATES: Record<Turn["state"], Cell> = {

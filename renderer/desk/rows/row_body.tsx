@@ -1,13 +1,14 @@
 /** What an opened row shows below its line. Bounded: the inspector has the whole. */
 import type { ReactNode } from "react";
-import { duration } from "../../format/numbers.ts";
 import { CallInput } from "../../parts/call_input.tsx";
 import { Markdown } from "../../parts/markdown/view.tsx";
 import { Output, Parts } from "../../parts/output.tsx";
 import type { Feed } from "../../store/feed.ts";
 import { partsOf, plainText } from "../../timeline/content.ts";
-import type { RequestRow, Row, SandboxRow, ToolRow } from "../../timeline/row.ts";
+import type { NoticeRow, RequestRow, Row, ToolRow } from "../../timeline/row.ts";
 import { eventAt, type Timeline } from "../../timeline/timeline.ts";
+import { EgressAdvice } from "../sandbox/egress_advice.tsx";
+import { SandboxBody } from "./sandbox_body.tsx";
 
 const LINES = 14;
 
@@ -50,17 +51,29 @@ export function RowBody({ row, feed }: { row: Row; feed: Feed }): ReactNode {
     case "sandbox":
       return (
         <Indented>
-          <SandboxSteps row={row} />
+          <SandboxBody row={row} progress={feed.live.sandboxProgress} />
         </Indented>
       );
     case "notice":
       return (
         <Indented>
-          <p className="[overflow-wrap:anywhere]">{row.what}</p>
-          {row.detail !== "" && <p className="text-ink-2 [overflow-wrap:anywhere]">{row.detail}</p>}
+          <NoticeBody row={row} feed={feed} />
         </Indented>
       );
   }
+}
+
+function NoticeBody({ row, feed }: { row: NoticeRow; feed: Feed }) {
+  const event = eventAt(feed.timeline, row.seq)?.event;
+  return (
+    <>
+      <p className="[overflow-wrap:anywhere]">{row.what}</p>
+      {row.detail !== "" && <p className="text-ink-2 [overflow-wrap:anywhere]">{row.detail}</p>}
+      {event?.type === "longhaul.egress" && event.decision === "denied" && (
+        <EgressAdvice environment={feed.timeline.fold?.environment ?? null} host={event.host} />
+      )}
+    </>
+  );
 }
 
 /** Lines the body up with the column that says what the row is about. */
@@ -142,21 +155,4 @@ function isToldByLine(row: ToolRow, input: Record<string, unknown>): boolean {
   const { command } = input;
   const alone = typeof command === "string" && Object.keys(input).length === 1;
   return row.name === "bash" && alone && command === row.what && command.length <= 60;
-}
-
-export function SandboxSteps({ row }: { row: SandboxRow }) {
-  if (row.steps.length === 0) return <p className="text-ink-3">No steps were recorded.</p>;
-  return (
-    <ol className="space-y-0.5">
-      {row.steps.map((step, index) => (
-        <li key={String(index)} className="flex gap-3">
-          <span className="num w-16 shrink-0 text-right text-ink-3">{duration(step.durationMs)}</span>
-          <span className={step.error === null ? "" : "text-bad"}>
-            {step.step}
-            {step.error !== null && `: ${step.error}`}
-          </span>
-        </li>
-      ))}
-    </ol>
-  );
 }

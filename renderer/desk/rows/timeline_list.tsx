@@ -14,7 +14,7 @@ import {
   viewOf,
 } from "../../store/kept/view.ts";
 import { Flattener, type Line } from "../../timeline/flatten.ts";
-import type { Row } from "../../timeline/row.ts";
+import type { Row, SandboxRow } from "../../timeline/row.ts";
 import { Button } from "../../ui/button.tsx";
 import { Scroll } from "../../ui/scroll.tsx";
 import { LineFrame } from "./line_frame.tsx";
@@ -41,9 +41,20 @@ function isOpened(row: Row, view: View, feed: Feed): boolean {
   const byHand = view.opened.get(row.id);
   if (byHand !== undefined) return byHand;
   if (row.kind === "tool") return row.state === "running" && feed.live.outputs.has(row.id);
+  if (row.kind === "sandbox") return isSandboxOpened(row, feed);
   if (row.kind !== "request") return false;
   if (row.state === "open") return feed.live.previews.some((preview) => preview.text !== "");
   return row.calls.length === 0 && row.what !== "" && row.turn === feed.timeline.turns.length - 1;
+}
+
+/** Provisioning that took at least this long has steps worth seeing while its turn is the newest. */
+const SLOW_SANDBOX_MS = 5000;
+
+/** A sandbox tells its steps by itself while they go on, when they took long, and when something went wrong. */
+function isSandboxOpened(row: SandboxRow, feed: Feed): boolean {
+  if (row.state === "provisioning") return row.steps.length > 0 || feed.live.sandboxProgress !== null;
+  if (row.state === "failed" || row.notice !== null) return true;
+  return (row.end ?? row.at) - row.at >= SLOW_SANDBOX_MS && row.turn === feed.timeline.turns.length - 1;
 }
 
 export function TimelineList({ feed, running, selected, onSelect }: TimelineListProps) {

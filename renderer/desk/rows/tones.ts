@@ -31,5 +31,5 @@ export function isBad(row: Row): boolean {
   if (row.kind === "notice") return row.tone === "bad" || row.tone === "unknown";
   if (row.kind === "tool") return row.state === "failed" || row.state === "unknown" || row.state === "cut_off";
   if (row.kind === "request") return row.state === "failed" || row.state === "cut_off";
-  return row.kind === "sandbox" && (row.state === "failed" || row.state === "lost");
+  return row.kind === "sandbox" && (row.state === "failed" || row.state === "cut_off");
 }
