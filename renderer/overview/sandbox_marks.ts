@@ -1,6 +1,6 @@
 /** The sandbox's lane: when it was made, for how long it was there, where it was lost, taken on again or replaced. */
 import { shortTime } from "../format/times.ts";
-import type { Row, SandboxRow } from "../timeline/row.ts";
+import type { Row, SandboxRow, ToolRow } from "../timeline/row.ts";
 import type { Timeline } from "../timeline/timeline.ts";
 import type { Mark, MarkTone } from "./marks.ts";
 
@@ -10,8 +10,8 @@ export class SandboxLane {
   readonly #running: boolean;
   readonly #marks: Mark[] = [];
   #alive: { from: number; row: string } | null = null;
-  /** Newest time at which something of the sandbox was seen: the last moment that it was surely there. */
-  #seen = 0;
+  /** Times at which it was surely there: calls began or gave their results. */
+  #signs: number[] = [];
 
   /** @param running the engine works on the session now: only then does an open provisioning go on */
   constructor(now: number, running: boolean) {
@@ -26,7 +26,7 @@ export class SandboxLane {
       this.#push(row, "cross", row.at, row.at, "bad");
     } else if (row.kind === "notice" && row.code === "checkpoint") {
       this.#push(row, "dot", row.at, row.at, row.tone === "quiet" ? "quiet" : "plain");
-    } else if (row.kind === "tool" && row.startedAt !== null) this.#seen = row.end ?? row.startedAt;
+    } else if (row.kind === "tool") this.#addCall(row);
   }
 
   /** All marks; what is still there reaches to the end of the picture. */
@@ -35,17 +35,30 @@ export class SandboxLane {
     return this.#marks;
   }
 
+  #addCall(row: ToolRow): void {
+    if (row.startedAt === null) return;
+    this.#signs.push(row.startedAt);
+    // A result that was settled after a cut says nothing of when the sandbox was last there.
+    if (row.end !== null && row.settled === null && row.state !== "unknown") this.#signs.push(row.end);
+  }
+
   #addSandbox(row: SandboxRow): void {
     const to = row.end ?? this.#now;
     const taken = row.state === "ready" && row.how === "adopted";
     const stillThere = taken && this.#alive !== null;
     // Found stopped or gone: nobody saw when that happened, so the line ends with what was seen of it last.
-    if (row.state === "ready" && !taken) this.#end(this.#seen);
+    if (row.state === "ready" && !taken) this.#end(this.#lastSign(row.at));
     if (!stillThere) this.#push(row, "bar", row.at, to, this.#tone(row), ticksOf(row));
     if (row.state !== "ready") return;
     if (taken) this.#push(row, "ring", to, to, "plain");
     this.#alive ??= { from: to, row: row.id };
-    this.#seen = to;
+    this.#signs.push(to);
+  }
+
+  #lastSign(before: number): number {
+    let last = 0;
+    for (const sign of this.#signs) if (sign <= before && sign > last) last = sign;
+    return last;
   }
 
   #tone(row: SandboxRow): MarkTone {
