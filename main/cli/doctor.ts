@@ -1,20 +1,29 @@
 /** `longhaul doctor`: checks what Longhaul needs on this machine and says what to do about what is missing. */
-import { readSettings } from "../config.ts";
+import { readSettings, UsageError } from "../config.ts";
 import { CRASH_POINTS } from "../crash_points.ts";
 import { styleFor } from "./account/words.ts";
 import { type Command, type Context, DATA_DIR_OPTION, EXIT } from "./command.ts";
 import { type Finding, ok } from "./diagnosis/check.ts";
+import { checkSandboxes } from "./diagnosis/containers.ts";
 import { checkEngineAndModel } from "./diagnosis/engine.ts";
-import { checkDataDir, checkGit, checkKeychain, checkNode, checkSandbox, checkSqlite } from "./diagnosis/machine.ts";
+import { checkDataDir, checkGit, checkKeychain, checkNode, checkSqlite } from "./diagnosis/machine.ts";
+import { inspectSandboxes, sandboxesExit, sandboxesText } from "./diagnosis/sandboxes.ts";
 
 export const doctor: Command = {
   name: "doctor",
-  usage: "[--data-dir DIR] [--json] [--list-crash-points]",
+  usage: "[--data-dir DIR] [--json] [--sandboxes [--remove [--unknown]]] [--list-crash-points]",
   summary: "Check this machine and say what is missing",
-  details: ["Changes nothing and sends no key. Exit code 1 when something that Longhaul needs is missing."],
+  details: [
+    "Changes nothing and sends no key. Exit code 1 when something that Longhaul needs is missing.",
+    "With --sandboxes: lists what Longhaul has on the container engine; --remove takes away what deleted sessions",
+    "and installs that are gone left, and never the sandbox of a session that can resume.",
+  ],
   options: {
     ...DATA_DIR_OPTION,
     json: { type: "boolean", help: "print the findings as one JSON object" },
+    sandboxes: { type: "boolean", help: "list containers, checkpoints and images on the container engine" },
+    remove: { type: "boolean", help: "with --sandboxes: remove what is nobody's any more" },
+    unknown: { type: "boolean", help: "with --remove: also what installs left that cannot be seen from here" },
     "list-crash-points": { type: "boolean", help: "name the points at which LONGHAUL_CRASH_AT can kill the engine" },
   },
   positionals: { min: 0, max: 0 },
@@ -26,6 +35,16 @@ export const doctor: Command = {
       return EXIT.done;
     }
     const { data_dir } = readSettings({ "data-dir": args.text("data-dir") }, { ...context.env, LONGHAUL_SANDBOX: "" });
+    const remove = args.flag("remove") === true;
+    const unknown = args.flag("unknown") === true;
+    if (args.flag("sandboxes") === true) {
+      if (unknown && !remove) throw new UsageError("--unknown says what --remove may take away: give both.");
+      const request = { data_dir, env: context.env, remove, unknown };
+      const sandboxes = await inspectSandboxes(request);
+      terminal.out(json ? `${JSON.stringify(sandboxes)}\n` : sandboxesText(sandboxes, request));
+      return sandboxesExit(sandboxes);
+    }
+    if (remove || unknown) throw new UsageError("--remove and --unknown belong to --sandboxes: add it.");
     const findings = await examine(context, data_dir);
     const failed = findings.some(({ state }) => state === "fail");
     terminal.out(json ? `${JSON.stringify({ ok: !failed, findings })}\n` : report(findings, terminal.color));
@@ -34,7 +53,12 @@ export const doctor: Command = {
 };
 
 async function examine({ env, model, version }: Context, dataDir: string): Promise<Finding[]> {
-  const [sqlite, git, engine] = await Promise.all([checkSqlite(), checkGit(env), checkEngineAndModel(dataDir, model)]);
+  const [sqlite, git, engine, sandboxes] = await Promise.all([
+    checkSqlite(),
+    checkGit(env),
+    checkEngineAndModel(dataDir, model),
+    checkSandboxes(env),
+  ]);
   return [
     ok("longhaul", version),
     checkNode(),
@@ -42,7 +66,7 @@ async function examine({ env, model, version }: Context, dataDir: string): Promi
     ...checkDataDir(dataDir),
     git,
     ...engine,
-    ...checkSandbox(env),
+    ...sandboxes,
     checkKeychain(env),
     ok("browser", "any browser shows the interface; Chromium is needed by the tests only"),
   ];

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UsageError } from "../../config.ts";
 import { checkEngineAndModel } from "./engine.ts";
-import { checkDataDir, checkGit, checkKeychain, checkNode, checkSandbox, checkSqlite, isAtLeast } from "./machine.ts";
+import { checkDataDir, checkGit, checkKeychain, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
 
 let folder: string;
 
@@ -49,14 +49,6 @@ describe("data directory", () => {
       { state: "fail", found: expect.stringContaining("not a folder") },
     ]);
   });
-});
-
-test("a sandbox that this version does not have fails; a container engine is only mentioned", () => {
-  expect(checkSandbox({ LONGHAUL_SANDBOX: "docker" })).toMatchObject([{ state: "fail" }]);
-  expect(checkSandbox({ DOCKER_HOST: "tcp://host:2375" })).toMatchObject([
-    { state: "ok" },
-    { state: "ok", found: "container engine at tcp://host:2375" },
-  ]);
 });
 
 test("a keychain", () => {

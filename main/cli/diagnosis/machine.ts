@@ -1,4 +1,4 @@
-/** What this machine brings: Node, SQLite, the data directory, git, a container engine, a keychain. */
+/** What this machine brings: Node, SQLite, the data directory, git, a keychain. */
 import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -96,25 +96,6 @@ export async function checkGit(env: Environment): Promise<Finding> {
   } catch {
     return warn("git", "git was not found", advice);
   }
-}
-
-export function checkSandbox(env: Environment, platform: NodeJS.Platform = process.platform): Finding[] {
-  const embedded = ok("sandbox", "the embedded sandbox works here with nothing installed");
-  const advice = "Container sandboxes come in a later version; this one uses the embedded sandbox.";
-  const socket = dockerSocket(env, platform);
-  if (env.LONGHAUL_SANDBOX === "docker") {
-    return [fail("sandbox", "LONGHAUL_SANDBOX=docker, which this version does not have", `Unset it. ${advice}`)];
-  }
-  return [
-    embedded,
-    ok("docker", socket === null ? "no container engine found" : `container engine at ${socket}`, advice),
-  ];
-}
-
-function dockerSocket(env: Environment, platform: NodeJS.Platform): string | null {
-  if (env.DOCKER_HOST !== undefined && env.DOCKER_HOST !== "") return env.DOCKER_HOST;
-  const path = platform === "win32" ? "\\\\.\\pipe\\docker_engine" : "/var/run/docker.sock";
-  return existsSync(path) ? path : null;
 }
 
 export function checkKeychain(env: Environment, platform: NodeJS.Platform = process.platform): Finding {

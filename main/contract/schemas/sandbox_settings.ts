@@ -12,9 +12,9 @@ const MAX_MEMORY = 4 * KIB ** 4;
 const MIN_PIDS = 32;
 const MAX_PIDS = 32_768;
 
-/** Image names as engines take them: optional registry host with port, path in lower case, optional tag and digest. */
+/** Image names as engines take them: optional registry host with port, path in lower case, optional tag and digest; or an id. */
 const IMAGE =
-  /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?\/)?[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/;
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?\/)?[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$|^sha256:[0-9a-f]{12,64}$/;
 const RUNTIME = /^[A-Za-z0-9][A-Za-z0-9_./-]{0,127}$/;
 
 /** Bytes of a size such as "512m" or "4g" (powers of 1024); null when it is none, or out of bounds. */

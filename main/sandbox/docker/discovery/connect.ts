@@ -31,11 +31,14 @@ export class EngineUnavailable extends SandboxLost {
   readonly reason: Unavailability;
   /** One line without advice. */
   readonly summary: string;
+  readonly advice: string;
 
   constructor(reason: Unavailability, summary: string, advice: string) {
-    super(`${summary} Nothing was started or changed. ${advice} ${WITHOUT}`);
+    const next = advice === "" ? WITHOUT : `${advice} ${WITHOUT}`;
+    super(`${summary} Nothing was started or changed. ${next}`);
     this.reason = reason;
     this.summary = summary;
+    this.advice = next;
   }
 }
 

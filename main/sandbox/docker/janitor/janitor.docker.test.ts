@@ -1,0 +1,194 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { LABELS } from "../container/spec.ts";
+import { PREPARING } from "../image/container_run.ts";
+import { containerName } from "../life/find.ts";
+import { leaveNote, openInstall } from "./install.ts";
+import { CERTAIN, type OwnInstall, type Remnant, takeInventory } from "./inventory.ts";
+import { Janitor, type JanitorOptions } from "./janitor.ts";
+import type { IdleRule } from "./reap.ts";
+import { removeRemnants } from "./remove.ts";
+import { EngineObjects } from "./testing/objects.ts";
+
+let objects: EngineObjects;
+let folder: string;
+
+beforeEach(async () => {
+  objects = await EngineObjects.open();
+  folder = realpathSync(mkdtempSync(`${tmpdir()}/longhaul-janitor-`));
+});
+afterEach(async () => {
+  await objects[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function own(id: string, ...sessions: string[]): OwnInstall {
+  return { id, hasSession: (session) => Promise.resolve(sessions.includes(session)), begun_before: Date.now() };
+}
+
+/** Standing by name, of the given installs: other tests use the same engine at the same time. */
+function standings(remnants: readonly Remnant[], ...installs: string[]): Record<string, string> {
+  const mine = remnants.filter(({ install }) => installs.includes(install));
+  return Object.fromEntries(mine.map(({ name, standing }) => [name, standing]));
+}
+
+async function installIn(name: string): Promise<{ id: string; dataDir: string }> {
+  const dataDir = join(folder, name);
+  mkdirSync(dataDir);
+  const install = openInstall(dataDir);
+  objects.track(install.id);
+  await leaveNote(objects.docker, install);
+  return { id: install.id, dataDir };
+}
+
+test("what deleted sessions left is told from what can resume, and only it is removed", async () => {
+  const me = objects.install();
+  const live = await objects.sandbox(me, "sesn_live");
+  const deleted = await objects.sandbox(me, "sesn_deleted", { start: true });
+  const kept = await objects.checkpoint(live, `${containerName({ install: me, session: "sesn_live" })}-1`);
+  const stale = await objects.checkpoint(deleted, `${containerName({ install: me, session: "sesn_deleted" })}-1`);
+  const remnants = await takeInventory(objects.docker, own(me, "sesn_live"));
+  const all = standings(remnants, me);
+  expect(all).toEqual({
+    [containerName({ install: me, session: "sesn_live" })]: "live",
+    [containerName({ install: me, session: "sesn_deleted" })]: "deleted_session",
+    [kept]: "live",
+    [stale]: "deleted_session",
+  });
+  const mine = remnants.filter(({ install }) => install === me);
+  const { removed, failed } = await removeRemnants(objects.docker, mine);
+  expect(failed).toEqual([]);
+  expect(removed.map(({ name }) => name)).toEqual([containerName({ install: me, session: "sesn_deleted" }), stale]);
+  expect(await objects.exists(deleted)).toBe(false);
+  expect(standings(await takeInventory(objects.docker, own(me, "sesn_live")), me)).toEqual({
+    [containerName({ install: me, session: "sesn_live" })]: "live",
+    [kept]: "live",
+  });
+  // Gone by itself since it was listed: nothing to complain about.
+  expect((await removeRemnants(objects.docker, mine)).failed).toEqual([]);
+});
+
+test("what others made from our images, or named like ours, is not ours", async () => {
+  const me = objects.install();
+  const sandbox = await objects.sandbox(me, "sesn_gone");
+  const image = await objects.checkpoint(sandbox, `${me}-x`);
+  // Labels are inherited from the image, and anybody may write labels.
+  const inherited = await objects.container({ name: `somebody-${me}`, image });
+  const labelled = { [LABELS.install]: me, [LABELS.session]: "sesn_gone", [LABELS.checkpoint]: "1" };
+  const lookalike = await objects.container({ name: `longhaul-like-${me}`, labels: labelled });
+  await objects.docker.getContainer(inherited).commit({ repo: `derived-${me}`, tag: "1" });
+  const unlabelled = await objects.container({ name: `longhaul-${me}-none` });
+  const remnants = await takeInventory(objects.docker, own(me));
+  expect(standings(remnants, me)).toEqual({
+    [containerName({ install: me, session: "sesn_gone" })]: "deleted_session",
+    [image]: "deleted_session",
+    [`somebody-${me}`]: "foreign",
+    [`longhaul-like-${me}`]: "foreign",
+    [`derived-${me}:1`]: "foreign",
+  });
+  const everything = new Set([...CERTAIN, "unknown" as const]);
+  const mine = remnants.filter(({ install }) => install === me);
+  const { removed, failed } = await removeRemnants(objects.docker, mine, everything);
+  // The image is in use by the person's container: the engine keeps it, and so do we.
+  expect(failed.map(({ remnant }) => remnant.name)).toEqual([image]);
+  expect(removed.map(({ kind }) => kind)).toEqual(["container"]);
+  for (const id of [inherited, lookalike, unlabelled]) expect(await objects.exists(id)).toBe(true);
+});
+
+test("another install's are touched only when its data directory is gone for certain", async () => {
+  const me = objects.install();
+  const alive = await installIn("alive");
+  const dead = await installIn("dead");
+  const noteless = objects.install();
+  for (const id of [alive.id, dead.id, noteless]) await objects.sandbox(id, "sesn_x");
+  await objects.docker.createNetwork({
+    Name: `longhaul-${dead.id}`,
+    Labels: { [LABELS.install]: dead.id },
+    Internal: true,
+  });
+  rmSync(dead.dataDir, { recursive: true });
+  const remnants = await takeInventory(objects.docker, own(me));
+  const theirs = remnants.filter(({ install }) => [alive.id, dead.id, noteless].includes(install));
+  const name = (install: string): string => containerName({ install, session: "sesn_x" });
+  expect(standings(theirs, alive.id, dead.id, noteless)).toEqual({
+    [name(alive.id)]: "other_install",
+    [`longhaul-install-${alive.id}`]: "other_install",
+    [name(dead.id)]: "dead_install",
+    [`longhaul-install-${dead.id}`]: "dead_install",
+    [`longhaul-${dead.id}`]: "dead_install",
+    [name(noteless)]: "unknown",
+  });
+  const { removed, failed } = await removeRemnants(objects.docker, theirs);
+  expect(failed).toEqual([]);
+  expect(removed.map(({ kind, install }) => [kind, install])).toEqual([
+    ["container", dead.id],
+    ["network", dead.id],
+    ["note", dead.id],
+  ]);
+  expect(await objects.exists(name(alive.id))).toBe(true);
+  expect(await objects.exists(name(noteless))).toBe(true);
+});
+
+test("a container that prepared an image is a leftover once its process is gone", async () => {
+  const me = objects.install();
+  const preparing = `${PREPARING}${me}`;
+  await objects.container({ name: preparing, labels: { [LABELS.install]: me } });
+  expect(standings(await takeInventory(objects.docker, own(me)), me)).toEqual({ [preparing]: "live" });
+  const later = { ...own(me), begun_before: Date.now() + 3600_000 };
+  expect(standings(await takeInventory(objects.docker, later), me)).toEqual({ [preparing]: "leftover" });
+});
+
+test("50 idle sandboxes are listed, and stopped or kept one by one; files stay", async () => {
+  const install = await installIn("fifty");
+  const sessions = Array.from({ length: 50 }, (_, index) => `sesn_${String(index).padStart(2, "0")}`);
+  const ids = new Map<string, string>();
+  const queue = [...sessions];
+  const start = async (): Promise<void> => {
+    for (let session = queue.shift(); session !== undefined; session = queue.shift()) {
+      // One runs something in the background.
+      const busy = session === "sesn_07" ? { command: ["sh", "-c", "sleep 1000 & wait", "longhaul"] } : {};
+      ids.set(session, await objects.sandbox(install.id, session, { start: true, ...busy }));
+    }
+  };
+  await Promise.all([start(), start(), start(), start()]);
+
+  const hour = 3600_000;
+  const dropped: string[] = [];
+  const idle: IdleRule = {
+    idle_ms: 12 * hour,
+    // Seen from a day later: the containers have been up for as long.
+    now: () => Date.now() + 24 * hour,
+    restingSince: (session) => {
+      if (session === "sesn_08") return Promise.resolve(null);
+      return Promise.resolve(session === "sesn_09" ? Date.now() + 20 * hour : Date.now());
+    },
+    beforeStop: (session) => dropped.push(session),
+  };
+  const deleted = "sesn_49";
+  const log: string[] = [];
+  const options: JanitorOptions = {
+    docker: () => objects.docker,
+    install: () => openInstall(install.dataDir),
+    hasSession: (session) => Promise.resolve(session !== deleted),
+    idle,
+    log: (line) => log.push(line),
+  };
+  const swept = await new Janitor(options).sweep();
+  expect(log.filter((line) => /could not|not tidied/.test(line))).toEqual([]);
+  expect(swept?.removed).toEqual([containerName({ install: install.id, session: deleted })]);
+  const kept = ["sesn_07", "sesn_08", "sesn_09"];
+  const stopped = sessions.filter((session) => session !== deleted && !kept.includes(session));
+  expect([...(swept?.stopped ?? [])].sort()).toEqual(stopped);
+  expect([...dropped].sort()).toEqual(stopped);
+  for (const session of kept) expect(await objects.state(ids.get(session) ?? "")).toBe("running");
+  expect(await objects.state(ids.get("sesn_00") ?? "")).toBe("exited");
+  const listed = standings(await takeInventory(objects.docker, own(install.id, ...sessions)), install.id);
+  expect(Object.values(listed)).toEqual(Array.from({ length: 50 }, () => "live"));
+  // What is stopped starts again with its files.
+  await objects.docker.getContainer(ids.get("sesn_00") ?? "").start();
+  expect(await objects.state(ids.get("sesn_00") ?? "")).toBe("running");
+  // A second look finds nothing more to do.
+  expect(await new Janitor(options).sweep()).toEqual({ removed: [], stopped: ["sesn_00"] });
+});
