@@ -1,0 +1,228 @@
+/**
+ * A channel: the program behind `docker exec`. One part reads requests from standard input, the other is the only one
+ * that writes to standard output; it is told what to write through a pipe, the bell. Lines up to 4096 bytes come through
+ * it whole, whoever writes them; longer answers are left in a file that the line names.
+ *
+ * Up to four channels live side by side, each with a bell of its own; the oldest makes way for a fifth. When standard
+ * input ends, the channel does; what it had started for file tools may go on, calls go on in any case.
+ *
+ * Requests, one a line (`<t>` text with `\\` and newline written as `\\\\` and `\\n`):
+ *   r <id> <t>              run a command
+ *   R <id> <bytes>          the same, the command (ended by COMMAND_END) follows as it is, and a line COMMAND_END
+ *   k <id> I|X              stop a call: interrupted, or over its time
+ *   q <n> <op> [arguments]  anything else, see below and file_operations.ts; after a write comes its content, as above
+ * Answers: a line; one that ends in `+<n>` is followed by n bytes, one that ends in `=` by lines of base64 and a dot.
+ *   hello 1 <shell> <boot>      fatal <text>
+ *   d <id> <code> [+<n>|=|-]    the call has ended; its output, or - where that is long
+ *   x <id>                      the call could not be written down and does not run
+ *   p <n> ok|no [fields]        the answer to q
+ */
+import { script } from "./script.ts";
+
+export const relay = script`
+if [ -z "$BASH_VERSION" ] && command -v bash >/dev/null 2>&1; then exec bash --norc --noprofile /opt/longhaul/relay.sh; fi
+LC_ALL=C
+export LC_ALL
+unset LONGHAUL_CALL
+S=/var/lib/longhaul
+C=$S/calls
+O=/opt/longhaul
+umask 022
+set -Cf
+fatal() { printf 'fatal %s\n' "$1"; exit 1; }
+for tool in base64 cat chmod dd find head ls mkdir mkfifo mv readlink rm sleep stat tail; do
+  command -v "$tool" >/dev/null 2>&1 || fatal "The image has no program named $tool, which the sandbox needs."
+done
+boot_of() { read -r boot < /proc/1/stat; boot=\${boot##*) }; set -- $boot; boot=\${20}; }
+boot_of
+tries=0
+while ready=; [ -e "$S/ready" ] && read -r ready < "$S/ready"; [ "$ready" != "$boot" ]; do
+  tries=$((tries + 1))
+  [ "$tries" -gt 200 ] && fatal "The runner is not ready in this container."
+  sleep 0.05
+done
+cd "$S" || fatal "The runner's folder $S cannot be entered."
+
+take_slot() {
+  for slot in 0 1 2 3; do
+    if [ -e "slot.$slot" ]; then
+      owner=
+      read -r owner < "slot.$slot"
+      kill -0 "$owner" 2>/dev/null || rm -f "slot.$slot"
+    fi
+    { printf '%s\n' "$$" > "slot.$slot"; } 2>/dev/null && return
+  done
+  slot=$(set +f; ls -tr slot.? | head -n 1)
+  slot=\${slot#slot.}
+  owner=
+  read -r owner < "slot.$slot"
+  case $owner in '' | *[!0-9]*) ;; *) kill -9 -- "-$owner" 2>/dev/null ;; esac
+  printf '%s\n' "$$" >| "slot.$slot"
+}
+take_slot
+rm -f "bell.$slot"
+mkfifo "bell.$slot" || fatal "A pipe could not be made in $S: its disk may be full."
+exec 4<>"bell.$slot"
+. "$O/file_operations.sh"
+
+# send <file>: as base64 lines and a dot.
+if [ -n "$BASH_VERSION" ]; then
+  NAME=bash
+  send() { read -r -N 600000 data < "$1"; printf '%s.\n' "$data"; : >| "$1"; }
+  ended() {
+    if [ -e "$C/$2.total" ] || [ -e "$C/$2.lost" ]; then printf 'd %s %s -\n' "$2" "$3"; return; fi
+    data=
+    if IFS= read -r -n 16385 -d '' data < "$C/$2.out"; then printf 'd %s %s -\n' "$2" "$3"
+    else printf 'd %s %s +%s\n%s' "$2" "$3" "\${#data}" "$data"; fi
+  }
+  # follow <n> <id> <skip>: what was written since the last time.
+  followed=
+  follow() {
+    if [ "$followed" != "$2" ]; then
+      followed=
+      if ! [ -e "$C/$2.out" ] || ! command exec 5< "$C/$2.out"; then printf 'p %s ok +0\n' "$1"; return; fi
+      followed=$2
+      skip=$3
+      while [ "$skip" -gt 0 ]; do
+        step=$skip
+        [ "$step" -gt 65536 ] && step=65536
+        IFS= read -r -N "$step" data <&5 || break
+        skip=$((skip - step))
+      done
+    fi
+    data=
+    IFS= read -r -N 16384 data <&5
+    printf 'p %s ok +%s\n%s' "$1" "\${#data}" "$data"
+  }
+else
+  NAME=sh
+  send() { cat "$1"; printf '.\n'; rm -f "$1"; }
+  ended() {
+    if [ -e "$C/$2.total" ] || [ -e "$C/$2.lost" ]; then printf 'd %s %s -\n' "$2" "$3"; return; fi
+    printf 'd %s %s =\n' "$2" "$3"
+    head -c 16385 "$C/$2.out" | base64
+    printf '.\n'
+  }
+  follow() {
+    printf 'p %s ok =\n' "$1"
+    tail -c "+$(($3 + 1))" "$C/$2.out" 2>/dev/null | head -c 16384 | base64
+    printf '.\n'
+  }
+fi
+
+events() {
+  printf 'hello 1 %s %s\n' "$NAME" "$boot"
+  while IFS= read -r line <&4; do
+    set -- $line
+    case $line in
+      'd '*) ended "$@" ;;
+      'w '*) shift; follow "$@" ;;
+      's '*) printf 'p %s ok =\n' "$2"; send "$S/tmp/a.$2" ;;
+      *) printf '%s\n' "$line" ;;
+    esac
+  done
+}
+events 2>/dev/null </dev/null &
+events=$!
+exec 1>&2
+
+tell() { printf '%s\n' "$1" >&4; }
+
+# known <id>: true when the call has started before; the channel is told if it has ended.
+known() {
+  if [ -s "$C/$1.end" ]; then
+    read -r colon code rest < "$C/$1.end"
+    tell "d $1 $code"
+    return 0
+  fi
+  [ -e "$C/$1.out" ]
+}
+
+start() {
+  printf '%s\n' "$1" 1<>req
+}
+
+# take <bytes> <file>: content from standard input and the line after it. Whatever the disk does, all of it is read; where
+# even that fails, what follows would be taken for requests, so this ends.
+take() {
+  bytes=$1
+  {
+    [ "$bytes" -ge 65536 ] && dd bs=65536 count="$((bytes / 65536))" iflag=fullblock
+    [ "$((bytes % 65536))" -gt 0 ] && dd bs="$((bytes % 65536))" count=1 iflag=fullblock
+  } 2>/dev/null | { cat >| "$2"; cat >/dev/null; } 2>/dev/null
+  IFS= read -r mark
+  [ "$mark" = '#longhaul-end#' ] || exit 1
+  [ "$(stat -c %s "$2" 2>/dev/null)" = "$bytes" ]
+}
+
+# reserve_gone: gives the reserve back to a full disk; false when that was done before.
+reserve_gone() { [ -e reserve ] && rm -f reserve; }
+
+run() {
+  known "$1" && return
+  { printf '%b#longhaul-end#' "$2" >| "$C/$1.cmd"; } 2>/dev/null ||
+    { reserve_gone && printf '%b#longhaul-end#' "$2" >| "$C/$1.cmd"; } 2>/dev/null ||
+    { rm -f "$C/$1.cmd"; tell "x $1"; return; }
+  start "$1"
+}
+
+run_long() {
+  if known "$1"; then take "$2" tmp/known; return; fi
+  if take "$2" "$C/$1.cmd"; then start "$1"; return; fi
+  rm -f "$C/$1.cmd"
+  reserve_gone
+  tell "x $1"
+}
+
+stop() {
+  [ -s "$C/$1.end" ] && return
+  { printf '%s\n' "$2" >| "$C/$1.why"; } 2>/dev/null || { reserve_gone; printf '%s\n' "$2" >| "$C/$1.why"; }
+  if [ -e "$C/$1.out" ]; then
+    shell=
+    read -r shell < shell.pid
+    case $shell in '' | *[!0-9]* | 1) ;; *) [ -s "$C/$1.end" ] || kill -9 "$shell" ;; esac
+  else
+    # From now on it will not run, whenever the shell comes to it.
+    tell "d $1 $2"
+  fi
+}
+
+while IFS= read -r line; do
+  set -- $line
+  # Takes notice of children that have ended; bash does so by itself.
+  [ -n "$BASH_VERSION" ] || jobs >/dev/null 2>&1
+  case $1 in
+    r | R | k) case $2 in '' | *[!A-Za-z0-9_-]*) exit 1 ;; esac ;;
+  esac
+  case $1 in
+    r) line=\${line#r }; run "$2" "\${line#* }" ;;
+    R) run_long "$2" "$3" ;;
+    k) stop "$2" "$3" ;;
+    q)
+      n=$2
+      operation=$3
+      shift 3
+      case $operation in
+        ping) tell "p $n ok" ;;
+        follow)
+          tell "w $n $1 $2"
+          [ "$3" = first ] && printf '%s\n' "$1" 1<>watch
+          ;;
+        state) state_of "$1" ;;
+        claim) claim "$1" ;;
+        done) finish "$1" "$2" "\${line#q * done * * }" ;;
+        restart) restart "$1" ;;
+        write)
+          if take "$1" "tmp/w.$n"; then op_write "$2" "$3" & else refuse ENOSPC; rm -f "tmp/w.$n"; fi
+          ;;
+        resolve | stat | read | batch | walk | collect) "op_$operation" "$@" & ;;
+        *) tell "p $n no EPROTO" ;;
+      esac
+      ;;
+    *) exit 1 ;;
+  esac
+done
+kill "$events" 2>/dev/null
+wait
+rm -f "slot.$slot" "bell.$slot"
+`;
