@@ -54,4 +54,18 @@ export class DockerContainer implements Container {
       throw error;
     }
   }
+
+  /** True when there is something at `path`. Works on a stopped container too. */
+  async exists(path: string): Promise<boolean> {
+    try {
+      await engineCall(this.docker, `look for ${path}`, LOOK_MS, (abortSignal) =>
+        this.docker.getContainer(this.id).infoArchive({ path, abortSignal }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof EngineError && error.fault.status === 404 && error.fault.kind !== "no_container")
+        return false;
+      throw error;
+    }
+  }
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { SandboxLost } from "../../port.ts";
+import { EngineUnavailable } from "../discovery/connect.ts";
 import { asSandboxLost, type EngineFault, engineFault, type FaultKind } from "../failures.ts";
 
 /** Milliseconds for calls that only look something up, and for calls that make the engine work. */
@@ -79,8 +80,11 @@ export function isFault(error: unknown, ...kinds: FaultKind[]): boolean {
   return fault !== undefined && kinds.includes(fault.kind);
 }
 
+const NOT_ANSWERING = ["unreachable", "silent", "none"];
+
 /** True when the engine did not answer: it may be restarting, and its containers may be running. */
 export function engineGone(error: unknown): boolean {
+  if (error instanceof EngineUnavailable) return NOT_ANSWERING.includes(error.reason);
   return isFault(error, "unreachable", "timeout");
 }
 
