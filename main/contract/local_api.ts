@@ -49,6 +49,8 @@ export interface RepositoryChanges {
   /** Unified diff that `git apply` takes in the user's repository; empty when nothing changed. */
   patch: string;
   files: ChangedFile[];
+  /** What the patch leaves out or how it was made, in words; missing when there is nothing to say. */
+  note?: string;
 }
 
 export interface ChangedFile {

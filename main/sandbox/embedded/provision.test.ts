@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import { type ProvisionRequest, SandboxLost, type SandboxProvider } from "../port.ts";
+import { uploadPath } from "../resources/mount.ts";
 import { failureOf, provisionRequest, runTool } from "../testing/bench.ts";
 import { crash } from "../testing/processes.ts";
 import { fingerprint, gitIn, repository } from "../testing/repositories.ts";
 import { sandboxLayout } from "./layout.ts";
 import { hostRecord } from "./link/launch.ts";
 import { embeddedProvider } from "./provider.ts";
-import { uploadPath } from "./provision.ts";
 
 const session = "sesn_provision";
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

@@ -1,12 +1,12 @@
 /** Fills the folder of an embedded sandbox: directories, attached files, copies of repositories. Each of them once. */
 import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { dirname, join, posix } from "node:path";
+import { dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
-import { isWithin, UPLOADS, WORKDIR } from "../machine.ts";
 import type { ProvisionRequest } from "../port.ts";
 import { changesSince, createBaseline, ownExcludes } from "../resources/baseline.ts";
 import { copyTree } from "../resources/copy_tree.ts";
+import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resources/mount.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
 
@@ -39,23 +39,6 @@ export async function placeResources(layout: SandboxLayout, request: ProvisionRe
   }
 }
 
-function resourceId(resource: SessionResource): string {
-  return "id" in resource ? resource.id : `${resource.type}:${resource.mount_path ?? ""}`;
-}
-
-function nameOf(resource: SessionResource): string {
-  switch (resource.type) {
-    case "file":
-      return `file ${resource.file_id}`;
-    case "local_repository":
-      return `repository ${resource.path}`;
-    case "github_repository":
-      return `repository ${resource.url}`;
-    case "memory_store":
-      return `memory store ${resource.memory_store_id}`;
-  }
-}
-
 /** Resolves with what was done, a line each. */
 function place(
   layout: SandboxLayout,
@@ -73,16 +56,6 @@ function place(
         `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox, which is coming.`,
       );
   }
-}
-
-/** Where a file goes: mount paths are below the uploads folder whether they say so or not. */
-export function uploadPath(resource: Pick<FileResource, "mount_path" | "file_id">): string {
-  const asked = resource.mount_path === "" ? `/${resource.file_id}` : posix.resolve("/", resource.mount_path);
-  const path = isWithin(UPLOADS, asked) ? asked : posix.join(UPLOADS, asked);
-  if (path === UPLOADS || path.includes("\0")) {
-    throw new Error(`mount_path ${JSON.stringify(resource.mount_path)} must name a file, such as "/data.csv".`);
-  }
-  return path;
 }
 
 async function placeFile(
@@ -142,12 +115,6 @@ async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryR
   return steps;
 }
 
-function mountPath(resource: LocalRepositoryResource): string {
-  const path = posix.resolve("/", resource.mount_path);
-  if (isWithin(WORKDIR, path) && !path.includes("\0")) return path;
-  throw new RepositoryRefused(`mount_path ${JSON.stringify(resource.mount_path)} must be below ${WORKDIR}.`);
-}
-
 /** What the agent changed in the attached repositories. Works whether or not the sandbox runs. */
 export async function repositoryChanges(
   layout: SandboxLayout,
@@ -186,8 +153,4 @@ async function emptyFolder(path: string): Promise<string> {
   await rm(path, { recursive: true, force: true });
   await mkdir(path, { recursive: true, mode: 0o700 });
   return path;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

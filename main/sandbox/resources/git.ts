@@ -39,10 +39,14 @@ export interface GitOptions {
   cwd: string;
   env?: Record<string, string>;
   /** Bytes for standard input. */
-  input?: string;
+  input?: string | Uint8Array;
   /** More output than this is a failure. Bytes; 256 MiB when left out. */
   maxOutput?: number;
+  /** Milliseconds after which git is killed; ten minutes when left out: a dead network disk must not hold anybody for ever. */
+  timeoutMs?: number;
 }
+
+const DEFAULT_TIMEOUT_MS = 10 * 60_000;
 
 /** Runs git and resolves with its standard output. Rejects with {@link GitFailure}. */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
@@ -56,10 +60,31 @@ export async function git(args: readonly string[], options: GitOptions): Promise
     else output.push(chunk);
   });
   child.stdin.end(options.input ?? "");
-  await gitExit(child, args[0] ?? "").catch((error: unknown) => {
-    throw size > limit ? new GitFailure(`git ${args[0]} has more than ${limit} bytes to say`) : error;
+  const command = args.find((arg) => !arg.startsWith("-")) ?? "";
+  await withinTime(child, command, options.timeoutMs).catch((error: unknown) => {
+    throw size > limit ? new GitFailure(`git ${command} has more than ${limit} bytes to say`) : error;
   });
   return Buffer.concat(output, size);
+}
+
+/** Like {@link gitExit}; kills git and rejects after `timeoutMs`. */
+export async function withinTime(
+  child: ChildProcessWithoutNullStreams,
+  command: string,
+  timeoutMs: number = DEFAULT_TIMEOUT_MS,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new GitFailure(`git ${command} took longer than ${Math.round(timeoutMs / 1000)} seconds and was stopped`));
+    }, timeoutMs);
+  });
+  try {
+    await Promise.race([gitExit(child, command), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Starts git with pipes; errors of its standard input are left to {@link gitExit}. */

@@ -51,7 +51,8 @@ export async function readRepository(
   }
 }
 
-async function workTree(path: string): Promise<string> {
+/** Real path of the work tree at `path`. Rejects with {@link RepositoryRefused}. */
+export async function workTree(path: string): Promise<string> {
   if (!isAbsolute(path)) throw new RepositoryRefused(`path must be absolute, not ${JSON.stringify(path)}.`);
   const found = await stat(path).catch(() => null);
   if (found === null) throw new RepositoryRefused(`path ${path} does not exist (or cannot be read).`);
@@ -102,7 +103,8 @@ async function readWorkTree(top: string): Promise<SourceTree> {
   return { top, files: selection.files, skipped: selection.skipped };
 }
 
-async function resolveCommit(top: string, checkout: LocalRepositoryResource["checkout"]): Promise<string> {
+/** The commit that `checkout` names, or HEAD. Rejects with {@link RepositoryRefused}. */
+export async function resolveCommit(top: string, checkout: LocalRepositoryResource["checkout"]): Promise<string> {
   const candidates =
     checkout === null
       ? ["HEAD"]
@@ -237,7 +239,8 @@ class Selection {
   }
 }
 
-function splitNul(bytes: Buffer): Buffer[] {
+/** The records of a NUL-terminated list, as bytes: a name need not be text. */
+export function splitNul(bytes: Buffer): Buffer[] {
   const records: Buffer[] = [];
   let start = 0;
   for (let end = bytes.indexOf(0); end >= 0; end = bytes.indexOf(0, start)) {
