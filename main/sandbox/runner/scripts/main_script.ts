@@ -18,6 +18,8 @@ rm -f ready req watch fresh shell.pid slot.0 slot.1 slot.2 slot.3 bell.0 bell.1 
 mkfifo req watch || exit 1
 exec 3<>req 4<>watch
 if command -v bash >/dev/null 2>&1; then SHELL_NAME=bash; else SHELL_NAME=sh; fi
+NEWLINE='
+'
 TEXT=$(cat "/opt/longhaul/shell.$SHELL_NAME")
 
 # ring <id> <code>: tells every channel.
@@ -147,7 +149,7 @@ printf '%s\n' "\${20}" > ready
 while :; do
   newest_state
   cd /workspace 2>/dev/null || cd /
-  LONGHAUL_STATE=$state LONGHAUL_NUMBER=$number LONGHAUL_CALL= \
+  LONGHAUL_STATE=$state LONGHAUL_NUMBER=$number LONGHAUL_CALL= LONGHAUL_NEWLINE=$NEWLINE \
     "$SHELL_NAME" -c "$TEXT" "$SHELL_NAME" </dev/null >/dev/null 2>&1 3<&- 4<&-
   newest
   settle T

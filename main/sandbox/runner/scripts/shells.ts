@@ -20,10 +20,10 @@ import { script } from "./script.ts";
 /** Ends the text of a command, so that one that was written only in part is not run. */
 export const COMMAND_END = "#longhaul-end#";
 
-/** One line, because bash counts the lines of an `eval` from where it stands: messages then say `bash: line 1:`. */
+/** One line, because shells count the lines of an `eval` from where it stands: messages then say `bash: line 1:`. */
 export const bashShell = script`
 if [ -n "$LONGHAUL_STATE" ]; then . "$LONGHAUL_STATE"; cd -- "$PWD" || cd /workspace; fi;
-__lh_n=$LONGHAUL_NUMBER; unset LONGHAUL_STATE LONGHAUL_NUMBER;
+__lh_n=$LONGHAUL_NUMBER; unset LONGHAUL_STATE LONGHAUL_NUMBER LONGHAUL_NEWLINE;
 export PWD LONGHAUL_CALL;
 builtin printf '%s\n' "$$" >| /var/lib/longhaul/shell.pid;
 while :; do
@@ -53,32 +53,35 @@ done
 
 /** The same where there is no bash. Its `read` takes single lines; `command` keeps a failing `eval` from ending it. */
 export const plainShell = script`
-if [ -n "$LONGHAUL_STATE" ]; then . "$LONGHAUL_STATE"; cd -- "$PWD" || cd /workspace; fi
-__lh_n=$LONGHAUL_NUMBER; unset LONGHAUL_STATE LONGHAUL_NUMBER
-export PWD LONGHAUL_CALL
-command printf '%s\n' "$$" >| /var/lib/longhaul/shell.pid
+if [ -n "$LONGHAUL_STATE" ]; then . "$LONGHAUL_STATE"; cd -- "$PWD" || cd /workspace; fi;
+__lh_n=$LONGHAUL_NUMBER; __lh_newline=$LONGHAUL_NEWLINE; unset LONGHAUL_STATE LONGHAUL_NUMBER LONGHAUL_NEWLINE;
+export PWD LONGHAUL_CALL;
+command printf '%s\n' "$$" >| /var/lib/longhaul/shell.pid;
 while :; do
-IFS= command read -r __lh_id < /var/lib/longhaul/req || exit 0
-__lh_f=/var/lib/longhaul/calls/$__lh_id
-if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then continue; fi
-__lh_cmd=
-while IFS= command read -r __lh_line; do __lh_cmd="$__lh_cmd$__lh_line
-"; done < "$__lh_f.cmd" || :
-case $__lh_line in *'#longhaul-end#') ;; *) continue ;; esac
-__lh_cmd=$__lh_cmd\${__lh_line%'#longhaul-end#'}
-__lh_code=E; LONGHAUL_CALL=$__lh_id:
+IFS= command read -r __lh_id < /var/lib/longhaul/req || exit 0;
+__lh_f=/var/lib/longhaul/calls/$__lh_id;
+if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then continue; fi;
+__lh_cmd=;
+while IFS= command read -r __lh_line; do __lh_cmd=$__lh_cmd$__lh_line$__lh_newline; done < "$__lh_f.cmd" || :;
+case $__lh_line in *'#longhaul-end#') ;; *) continue ;; esac;
+__lh_cmd=$__lh_cmd\${__lh_line%'#longhaul-end#'};
+__lh_code=E; LONGHAUL_CALL=$__lh_id:;
 { if [ -e "$__lh_f.why" ]; then __lh_code=I; else
-command eval "$__lh_cmd" >&7 2>&1 </dev/null
-__lh_code=$?
-fi; } 7>>"$__lh_f.out"
+command eval "$__lh_cmd" >&7 2>&1 </dev/null;
+__lh_code=$?;
+fi; } 7>>"$__lh_f.out";
 if [ "$__lh_code" != E ]; then
-__lh_n=$((__lh_n + 1))
-{ command printf ': %s %s e\n' "$__lh_code" "$__lh_n"; command export -p; command printf '# end\n'; } >| "$__lh_f.end" || :
-fi
+__lh_n=$((__lh_n + 1));
+{ command printf ': %s %s e\n' "$__lh_code" "$__lh_n"; command export -p; command printf '# end\n'; } >| "$__lh_f.end" || :;
+fi;
 for __lh_i in 0 1 2 3; do
 if [ -p "/var/lib/longhaul/bell.$__lh_i" ]; then
-command printf 'd %s %s\n' "$__lh_id" "$__lh_code" 1<>"/var/lib/longhaul/bell.$__lh_i" || :
-fi
+command printf 'd %s %s\n' "$__lh_id" "$__lh_code" 1<>"/var/lib/longhaul/bell.$__lh_i" || :;
+fi;
+done;
 done
-done
-`;
+`
+  .trim()
+  .replaceAll("\n", " ")
+  // Busybox counts from 0.
+  .replace(/^/, "\n");

@@ -1,5 +1,5 @@
 /** Containers with nothing but the runner, for tests of it: no provider, no network, no resources. */
-import { PassThrough } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import Docker from "dockerode";
 import { pack } from "tar-stream";
 import { testDockerHost } from "../../docker/testing/real_engine.ts";
@@ -56,7 +56,7 @@ export class RunnerContainer {
         Tmpfs: { "/tmp": "mode=1777,size=256m" },
       },
     });
-    await container.putArchive(layout(), { path: "/" });
+    await container.putArchive(Readable.from(layout()), { path: "/" });
     await container.start();
     return new RunnerContainer(container);
   }
