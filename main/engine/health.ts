@@ -2,6 +2,8 @@
 import { accessSync, constants } from "node:fs";
 import type { Health, HealthCheck } from "../contract/local_api.ts";
 import type { BrokerModel } from "../harness/broker_model.ts";
+import type { EngineKnowledge } from "../sandbox/docker/find_engine.ts";
+import type { SandboxKind } from "../sandbox/port.ts";
 import type { SqliteStore } from "../session/sqlite/open.ts";
 import { VERSION } from "../version.ts";
 
@@ -11,6 +13,15 @@ export interface HealthSources {
   auto_resume: boolean;
   store: SqliteStore;
   model: Pick<BrokerModel, "status">;
+  /** Absent where there is nothing but the embedded sandbox. */
+  sandboxes?: SandboxSources;
+}
+
+export interface SandboxSources {
+  /** What LONGHAUL_SANDBOX or `--sandbox` demands. */
+  forced: SandboxKind | null;
+  /** What is known of a container engine; must contact none. */
+  known: () => EngineKnowledge;
 }
 
 interface BrokerStatus {
@@ -27,16 +38,56 @@ export async function engineHealth(sources: HealthSources): Promise<Health> {
     data_dir: sources.data_dir,
     auto_resume: sources.auto_resume,
     ...broker,
-    sandbox: {
-      provider: "embedded",
-      state: "degraded",
-      summary: "Embedded sandbox: a simulated shell with Python and JavaScript on a folder of its own.",
-      advice:
-        "Shell commands, Python, JavaScript and file edits work with nothing installed. It is not a Linux machine: there " +
-        "is no git, no package manager and no compiler in it. Container sandboxes are not part of this version yet.",
-    },
+    sandbox: sources.sandboxes === undefined ? embedded("") : sandboxHealth(sources.sandboxes),
     ledger: ledgerHealth(sources),
   };
+}
+
+const EMBEDDED = "Embedded sandbox: a simulated shell with Python and JavaScript on a folder of its own.";
+const EMBEDDED_LIMITS =
+  "Shell commands, Python, JavaScript and file edits work with nothing installed. It is not a Linux machine: there is no " +
+  "git, no package manager and no compiler in it.";
+
+/** What a new session's sandbox is made with, as far as that is known without contacting a container engine. */
+export function sandboxHealth({ forced, known }: SandboxSources): Health["sandbox"] {
+  if (forced === "embedded") {
+    return embedded("It was chosen (LONGHAUL_SANDBOX or --sandbox): leave that out to use containers.");
+  }
+  const knowledge = known();
+  switch (knowledge.state) {
+    case "answers": {
+      const { name, version, address } = knowledge.engine;
+      return containers(`Containers: ${name} ${version} at ${address}.`);
+    }
+    case "unavailable": {
+      const { summary, advice } = knowledge.why;
+      return forced === "docker" ? missing(summary, advice) : embedded(`${summary} ${advice}`);
+    }
+    case "unasked": {
+      const [first] = knowledge.candidates;
+      if (first !== undefined) {
+        return containers(
+          `Containers: an engine is expected at ${first}. It is asked when a session first needs a sandbox.`,
+        );
+      }
+      const how =
+        knowledge.problem ?? "Install and start Docker, Podman, Colima, OrbStack or Rancher Desktop for containers.";
+      return forced === "docker" ? missing("No container engine was found.", how) : embedded(how);
+    }
+  }
+}
+
+function containers(summary: string): Health["sandbox"] {
+  return { provider: "docker", state: "ok", summary, advice: null };
+}
+
+function embedded(how: string): Health["sandbox"] {
+  return { provider: "embedded", state: "degraded", summary: EMBEDDED, advice: `${EMBEDDED_LIMITS} ${how}`.trim() };
+}
+
+function missing(summary: string, how: string): Health["sandbox"] {
+  const advice = `Sessions answer, and their tools fail until there is one. ${how}`;
+  return { provider: "docker", state: "missing", summary, advice };
 }
 
 function ledgerHealth({ store, data_dir }: HealthSources): Health["ledger"] {
