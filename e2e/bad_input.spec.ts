@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { startModelServer } from "./model_server/server.ts";
 import { cleanEnv, type Product, removeDir, run, serve, tempDir, until } from "./product/serve.ts";
 import { createSession, eventsOf, finalMessage, problemsIn, summaryOf, untilRests } from "./product/sessions.ts";
+import { taskScript } from "./product/task.ts";
 
 const open: Product[] = [];
 afterEach(async () => {
@@ -66,12 +67,21 @@ describe("starting", () => {
     removeDir(data_dir);
   });
 
-  test("a sandbox that this version does not have is refused, not replaced in silence", async () => {
-    const data_dir = tempDir();
-    const { code, stderr } = await run(["serve", "--data-dir", data_dir], cleanEnv({ LONGHAUL_SANDBOX: "docker" }));
-    expect(code).toBe(1);
-    expect(stderr).toContain("LONGHAUL_SANDBOX");
-    removeDir(data_dir);
+  test("containers that are demanded and cannot be had are a tool error, not replaced in silence", async () => {
+    const model = await startModelServer({ script: taskScript });
+    const nowhere = join(tempDir(), "no-engine.sock");
+    const product = await serve({ model, env: { LONGHAUL_SANDBOX: "docker", DOCKER_HOST: `unix://${nowhere}` } });
+    const id = await createSession(product, { text: "Write the log." });
+    await untilRests(product, id);
+    const events = await eventsOf(product, id);
+    expect(problemsIn(events)).toEqual([]);
+    const result = JSON.stringify(events.find(({ event }) => event.type === "agent.tool_result")?.event);
+    expect(result).toContain(nowhere);
+    expect(result).toContain("embedded");
+    expect((await summaryOf(product, id)).fold.sandbox).toMatchObject({ state: "lost", made: false });
+    await product.stop();
+    await model.close();
+    removeDir(product.data_dir);
   });
 
   test("a data directory that cannot be", async () => {

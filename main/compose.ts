@@ -7,18 +7,24 @@ import { listen } from "./api/listen.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { unfinishedWork } from "./contract/work.ts";
+import { BrokerEgress } from "./engine/broker_egress.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
+import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
-import { SandboxUnavailable } from "./engine/start_failure.ts";
 import { BrokerModel } from "./harness/broker_model.ts";
 import { rebuildRequest } from "./harness/context/rebuild.ts";
 import { HandPool } from "./harness/hands.ts";
 import type { HarnessPorts } from "./harness/ports.ts";
 import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
 import { Triggers } from "./orchestration/triggers.ts";
-import { onlyProvider } from "./sandbox/choice.ts";
+import { EngineLink } from "./sandbox/docker/find_engine.ts";
+import { openInstall } from "./sandbox/docker/janitor/install.ts";
+import { Janitor } from "./sandbox/docker/janitor/janitor.ts";
+import { dockerProvider } from "./sandbox/docker/provider.ts";
 import { embeddedProvider } from "./sandbox/embedded/provider.ts";
+import { sandboxProviders } from "./sandbox/providers.ts";
 import { fileBlobStore } from "./session/blobs.ts";
 import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
@@ -31,6 +37,8 @@ export interface EngineOptions extends Omit<EngineBoot, "type"> {
   limits?: Partial<HarnessPorts["limits"]>;
   max_running?: number;
   onError: (sessionId: string, error: unknown) => void;
+  /** One line about what was tidied up. */
+  log: (line: string) => void;
   /** Told about requests that failed through this program's fault. */
   reportFailure: NonNullable<ApiPorts["reportFailure"]>;
 }
@@ -50,12 +58,13 @@ export interface Engine {
 }
 
 const LEASE_MS = 30_000;
+/** Containers of sessions that rest for so long are stopped; their files are kept and the next call starts them again. */
+const IDLE_CONTAINER_MS = 12 * 3_600_000;
 /** Silence on a model stream; the API pings every few seconds, a local model may think for minutes before its first token. */
 const MODEL_IDLE_MS = 300_000;
 
 /** Builds and starts an engine. Rejects with typed errors that {@link describeStartFailure} turns into words. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  if (options.sandbox === "docker") throw new SandboxUnavailable("docker");
   mkdirSync(options.data_dir, { recursive: true, mode: 0o700 });
   const lock = lockDataDir(options.data_dir);
   const holder: Holder = { id: newId("lease_holder"), ...thisBoot() };
@@ -66,8 +75,27 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const live = new LiveDeltas();
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
-  const provider = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
-  const hands = new HandPool(onlyProvider(provider), catalog, blobs, live);
+  const egress = new BrokerEgress(model.client);
+  const containers = new EngineLink(process.env, join(options.data_dir, "container_engine.json"));
+  const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
+  const providers = sandboxProviders({
+    forced: options.sandbox,
+    embedded,
+    engineAnswers: () => containers.answers(),
+    docker: () =>
+      dockerProvider({
+        dataDir: options.data_dir,
+        installId: openInstall(options.data_dir).id,
+        engine: () => containers.engine(),
+        egress,
+        tell: (sessionId, event) => {
+          // What happens to a sandbox between calls; a session that was deleted meanwhile needs no telling.
+          ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
+        },
+      }),
+  });
+  const sandboxes = new SessionSandboxes(ledger, providers);
+  const hands = new HandPool(providers, catalog, blobs, live);
   const ports: HarnessPorts = {
     ledger,
     catalog,
@@ -86,6 +114,18 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     lease_ms: LEASE_MS,
     onError: options.onError,
   });
+  const janitor = new Janitor({
+    docker: () => containers.current()?.docker ?? null,
+    install: () => openInstall(options.data_dir),
+    hasSession: async (sessionId) => (await ledger.getSession(sessionId)) !== null,
+    idle: {
+      idle_ms: IDLE_CONTAINER_MS,
+      now: Date.now,
+      restingSince: (sessionId) => restingSince(ledger, orchestrator, sessionId),
+      beforeStop: (sessionId) => hands.drop(sessionId),
+    },
+    log: options.log,
+  });
   const triggers = new Triggers({ orchestrator, model, now: Date.now });
   const codes = new SignInCodes();
   const token = apiToken(options.data_dir);
@@ -100,18 +140,28 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
-    changes: async (sessionId) => {
-      const record = await ledger.getSession(sessionId);
-      return record === null ? [] : provider.changes(sessionId, record.fold.resources);
-    },
+    changes: (sessionId) => sandboxes.changes(sessionId),
+    bringBack: (sessionId, mountPath) => sandboxes.bringBack(sessionId, mountPath),
+    outputs: (sessionId) => sandboxes.outputs(sessionId),
+    readOutput: (sessionId, path) => sandboxes.readOutput(sessionId, path),
     requestContext: (sessionId, spanId) => rebuildRequest({ ledger, catalog, blobs }, sessionId, spanId),
     health: () =>
-      engineHealth({ started_at, data_dir: options.data_dir, auto_resume: options.auto_resume, store, model }),
-    destroySandbox: async (sessionId) => {
-      hands.drop(sessionId);
-      await provider.destroy(sessionId);
+      engineHealth({
+        started_at,
+        data_dir: options.data_dir,
+        auto_resume: options.auto_resume,
+        store,
+        model,
+        sandboxes: { forced: options.sandbox, known: () => containers.known() },
+      }),
+    destroySandbox: async (session) => {
+      hands.drop(session.session_id);
+      await sandboxes.destroy(session);
     },
-    revokeCapability: (sessionId) => model.revoke(sessionId),
+    revokeCapability: (sessionId) => {
+      egress.forget(sessionId);
+      return model.revoke(sessionId);
+    },
     redeemSignInCode: (code) => codes.redeem(code),
     rendererDir: options.renderer_dir,
     reportFailure: options.reportFailure,
@@ -119,6 +169,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
   triggers.start();
+  janitor.start();
   await orchestrator.recover(options.auto_resume);
 
   return {
@@ -136,7 +187,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       triggers.stop();
       await orchestrator.drain();
       await server.close();
-      await provider.close();
+      await janitor.stop();
+      await providers.close();
       await ledger.close();
       lock.release();
     },
@@ -154,6 +206,18 @@ async function countAttention(
     else if (fold.stop_reason?.type === "requires_action") needs_you += 1;
   }
   return { needs_you, running };
+}
+
+/** When a session came to rest, in ms since the epoch; null while it works or has work left. */
+async function restingSince(
+  ledger: HarnessPorts["ledger"],
+  orchestrator: LeaseOrchestrator,
+  sessionId: string,
+): Promise<number | null> {
+  const record = await ledger.getSession(sessionId);
+  if (record === null || orchestrator.activity(sessionId) !== null) return null;
+  const work = unfinishedWork(record.fold, Date.now());
+  return work === "now" || work === "later" ? null : Date.parse(record.fold.updated_at);
 }
 
 /** The API token of this data directory: the same after a restart, so that clients that hold it go on working. */

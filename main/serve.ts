@@ -52,6 +52,7 @@ async function boot(message: EngineBoot): Promise<void> {
       limits: testLimits(),
       onError: (session, error) =>
         log.error({ session, err: error }, "a run ended because the ledger failed; it is tried again at the next wake"),
+      log: (line) => log.info(line),
       reportFailure: ({ error, ...request }) => log.error({ ...request, err: error }, "a request failed"),
     });
   } catch (error) {

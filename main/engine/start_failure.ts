@@ -3,23 +3,10 @@ import type { ChildFailed, EngineBoot } from "../contract/process.ts";
 import { DataDirLocked } from "../session/data_dir_lock.ts";
 import { LedgerUnreadable } from "../session/sqlite/open.ts";
 
-/** A sandbox was asked for that this version does not have: running in another one instead would be a surprise. */
-export class SandboxUnavailable extends Error {
-  override readonly name = "SandboxUnavailable";
-
-  constructor(wanted: string) {
-    super(
-      `The sandbox "${wanted}" was asked for (--sandbox or LONGHAUL_SANDBOX), and this version does not have it. ` +
-        'Nothing was started or changed. Leave the choice out, or choose "embedded".',
-    );
-  }
-}
-
 const UNWRITABLE = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT", "ENOSPC", "EEXIST"]);
 
 export function describeStartFailure(error: unknown, boot: EngineBoot): Omit<ChildFailed, "type"> {
   if (error instanceof DataDirLocked) return { code: "data_dir_locked", message: error.message };
-  if (error instanceof SandboxUnavailable) return { code: "other", message: error.message };
   if (error instanceof LedgerUnreadable) return { code: "ledger_unreadable", message: error.message };
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (code === "EADDRINUSE") {

@@ -58,7 +58,7 @@ export function mountSessions(api: Api, deps: Deps): void {
       // Streams end with this event; nothing of the session can be read after the rows are gone.
       await ledger.emitEvent(id, { type: "session.deleted" });
       await ledger.deleteSession(id);
-      await cleanUp(deps, id, c.get("requestId"));
+      await cleanUp(deps, record.fold, c.get("requestId"));
     });
     return c.json({ id, type: "session_deleted" });
   });
@@ -72,12 +72,13 @@ function refuseWhileRunning(deps: Deps, record: Refusable, verb: "archive" | "de
 }
 
 /** The session is gone already: what cannot be removed now is reported and left to the janitor, not to the caller. */
-async function cleanUp(deps: Deps, id: string, requestId: string): Promise<void> {
+async function cleanUp(deps: Deps, fold: SessionFold, requestId: string): Promise<void> {
+  const id = fold.session_id;
   const removeFiles = async () => {
     const files = await deps.catalog.listFiles({ scope_id: id, limit: 1000 });
     for (const file of files) await deps.catalog.deleteFile(file.id);
   };
-  const results = await Promise.allSettled([deps.revokeCapability(id), deps.destroySandbox(id), removeFiles()]);
+  const results = await Promise.allSettled([deps.revokeCapability(id), deps.destroySandbox(fold), removeFiles()]);
   for (const result of results) {
     if (result.status === "fulfilled") continue;
     deps.reportFailure?.({ request_id: requestId, method: "DELETE", path: "/v1/sessions/:id", error: result.reason });

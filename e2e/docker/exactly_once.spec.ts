@@ -1,0 +1,118 @@
+/**
+ * Exactly once: commands that append, sleep and append again are in flight in containers while the whole product is
+ * killed with SIGKILL at random moments. Each line must be there once, and the model must receive the whole output.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Reply, ScriptRequest } from "../model_server/script.ts";
+import { type ModelServer, startModelServer } from "../model_server/server.ts";
+import { type Product, removeDir, tempDir } from "../product/serve.ts";
+import { createSession, eventsOf, problemsIn, summaryOf, untilRests } from "../product/sessions.ts";
+import { fileIn, removeInstall, serveOnDocker } from "./product.ts";
+
+/** Calls that must have been in flight at a kill before the test is content. */
+const IN_FLIGHT = Number(process.env["LONGHAUL_EXACTLY_ONCE_RUNS"] ?? 200);
+const SESSIONS = 8;
+/** More than are ever needed: a session ends early when enough calls were hit. */
+const MAX_CALLS = 90;
+
+const seed = Number(process.env["LONGHAUL_SEED"] ?? Date.now() % 1_000_000);
+const random = mulberry32(seed);
+let enough = false;
+/** Results that the model was given and that are not what the command wrote. */
+const wrong: string[] = [];
+
+function mulberry32(state: number): () => number {
+  let s = state;
+  return () => {
+    s = (s + 0x6d2b79f5) | 0;
+    let t = Math.imul(s ^ (s >>> 15), 1 | s);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const lines = (n: number): string => Array.from({ length: 300 }, (_, i) => `${n}.${i + 1}`).join("\n");
+const expected = (n: number): string => `begin ${n}\n${lines(n)}\nend ${n}`;
+const seconds = (n: number): number => 0.3 + ((n * 7919) % 17) / 10;
+
+function command(n: number): string {
+  return [
+    `echo "${n} first" >> effects.txt`,
+    `echo begin ${n}`,
+    `for i in $(seq 1 150); do echo ${n}.$i; done`,
+    `sleep ${seconds(n)}`,
+    `for i in $(seq 151 300); do echo ${n}.$i; done`,
+    `echo "${n} second" >> effects.txt`,
+    `echo end ${n}`,
+  ].join("; ");
+}
+
+function script(request: ScriptRequest): Reply {
+  const n = request.turn;
+  for (const result of request.results.values()) {
+    if (result.is_error || result.text !== expected(n - 1)) wrong.push(`call ${n - 1}: ${result.text.slice(0, 300)}`);
+  }
+  if (enough || n >= MAX_CALLS) return { content: [{ type: "text", text: `Made ${n} calls.` }] };
+  return { content: [{ type: "tool_use", name: "bash", input: { command: command(n) } }] };
+}
+
+let model: ModelServer;
+const data_dir = tempDir();
+beforeAll(async () => {
+  model = await startModelServer({ script });
+});
+afterAll(async () => {
+  await removeInstall(data_dir);
+  await model.close();
+  removeDir(data_dir);
+});
+
+/** Kills supervisor and engine at once, as a power cut would; the broker ends with its parent. */
+async function killAll(product: Product): Promise<void> {
+  product.child.kill("SIGKILL");
+  process.kill(product.pid, "SIGKILL");
+  await product.ended;
+}
+
+test(`${IN_FLIGHT} commands in flight at a kill run once and are collected whole`, async () => {
+  let product = await serveOnDocker({ data_dir, model });
+  const ids: string[] = [];
+  for (let i = 0; i < SESSIONS; i++) ids.push(await createSession(product, { text: `Session ${i}` }));
+  let hit = 0;
+  let kills = 0;
+  while (hit < IN_FLIGHT) {
+    // From the start of the sandboxes on, any moment may be the last.
+    await new Promise((resolve) => setTimeout(resolve, 300 + random() * 2200));
+    await killAll(product);
+    kills += 1;
+    product = await serveOnDocker({ data_dir, model });
+    hit = 0;
+    for (const id of ids) {
+      for (const { event } of await eventsOf(product, id)) {
+        if (event.type === "longhaul.cut_off") hit += event.calls_in_flight.length;
+      }
+    }
+    if (kills > 200) throw new Error(`seed ${seed}: only ${hit} calls were in flight at ${kills} kills`);
+  }
+  enough = true;
+  for (const id of ids) await untilRests(product, id, 120_000);
+
+  const where = `seed ${seed}, ${kills} kills, ${hit} calls in flight`;
+  console.log(where);
+  expect(wrong, where).toEqual([]);
+  expect(
+    model.requests.filter((request) => request.rejected !== null),
+    where,
+  ).toEqual([]);
+  for (const id of ids) {
+    const events = await eventsOf(product, id);
+    expect(problemsIn(events), where).toEqual([]);
+    const { fold } = await summaryOf(product, id);
+    expect(fold.outcomes_unknown, where).toBe(0);
+    expect(fold.stop_reason, where).toEqual({ type: "end_turn" });
+    const effects = (await fileIn(id, "/workspace/effects.txt")).split("\n");
+    const wanted = Array.from({ length: fold.tool_calls }, (_, n) => [`${n} first`, `${n} second`]).flat();
+    expect(effects, where).toEqual(wanted);
+  }
+  await product.stop();
+}, 900_000);
