@@ -13,11 +13,14 @@ export interface PreparingRun {
   argv: readonly string[];
   user: string;
   labels: Record<string, string>;
-  network: "none" | "bridge";
+  /** `none`, or the name of a network. */
+  network: string;
   /** Capabilities that are left; all others are dropped. */
   capabilities: readonly string[];
   /** Milliseconds without output after which it is given up. */
   stallMs: number;
+  /** A tar archive to unpack at `/` first. */
+  files?: Uint8Array;
   /** Before the program starts, while the container is up already. */
   beforeStart?: (containerId: string) => Promise<void>;
   onOutput: (bytes: Buffer) => void;
@@ -46,8 +49,9 @@ export async function runPreparing<T>(
     docker.createContainer({
       name: `${PREPARING}${randomUUID()}`,
       Image: run.image,
-      Entrypoint: GATE,
-      Cmd: [...run.argv],
+      // One empty word means none, whatever the image says; a list of words would stay in an image that is made of this.
+      Entrypoint: [""],
+      Cmd: [...GATE, ...run.argv],
       User: run.user,
       WorkingDir: "/",
       Labels: run.labels,
@@ -72,6 +76,12 @@ export async function runPreparing<T>(
     }),
   );
   try {
+    const { files } = run;
+    if (files !== undefined) {
+      await engineCall(docker, "put files into a container", WORK_MS, (abortSignal) =>
+        container.putArchive(Buffer.from(files), { path: "/", abortSignal }),
+      );
+    }
     await talk(docker, container, run);
     const { StatusCode } = (await engineCall(docker, "wait for a container", LOOK_MS, (abortSignal) =>
       container.wait({ abortSignal }),

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE, SHELLLESS_IMAGE, testDockerHost } from "../testing/real_engine.ts";
-import { findImage } from "./base_image.ts";
 import { PREPARING } from "./container_run.ts";
 import { ensureImage, type ImageRequest } from "./ensure_image.ts";
 import { PACKAGES_REPOSITORY } from "./package_layers.ts";
@@ -61,7 +60,6 @@ async function print(docker: Docker, image: string, ...argv: string[]): Promise<
 }
 
 let docker: Docker;
-const made = new Set<string>();
 
 beforeAll(() => {
   docker = connect();
@@ -96,5 +94,130 @@ describe("images", () => {
     const asked = ensureImage(docker, request({ image: SHELLLESS_IMAGE }));
     await expect(asked).rejects.toThrow(/longhaul-no-shell:test: it has no POSIX shell.*longhaul\.image/);
     expect(await ownContainers(docker)).toEqual([]);
+  });
+
+  test.each([
+    [
+      "no such image",
+      "longhaul-test.invalid/nothing:1",
+      /longhaul-test\.invalid\/nothing:1 is not on the container engine.*`longhaul\.image`/,
+    ],
+    ["a name that is none", "Bad Name;rm -rf /", /"Bad Name;rm -rf \/" is no name of an image.*`longhaul\.image`/],
+  ])("%s is refused at once with a text that names it and its key", async (_what, image, text) => {
+    const asked = request({ image });
+    await expect(ensureImage(docker, asked)).rejects.toThrow(text);
+  });
+});
+
+describe("packages", () => {
+  const packages = { apt: ["tree"], npm: ["is-number@7.0.0", "@types/ms@2.1.0"] };
+
+  test("apt and npm install for real, once for two sessions at a time, and not again", {
+    timeout: 300_000,
+  }, async () => {
+    const [one, two] = [
+      request({ packages }),
+      request({ packages: { npm: [...packages.npm].reverse(), apt: packages.apt } }),
+    ];
+    const [first, second] = await Promise.all([ensureImage(docker, one), ensureImage(docker, two)]);
+    expect(second.image).toBe(first.image);
+    const names = ["install apt packages: tree", "install npm packages: @types/ms@2.1.0, is-number@7.0.0"];
+    for (const { steps } of [one, two]) {
+      expect(steps.map(({ step, error }) => [step, error])).toEqual(names.map((name) => [name, null]));
+      expect(steps.every(({ duration_ms }) => duration_ms > 500)).toBe(true);
+    }
+    expect(one.progress.some((line) => line.startsWith("apt: "))).toBe(true);
+    expect(await ownContainers(docker)).toEqual([]);
+
+    const again = request({ packages });
+    expect((await ensureImage(docker, again)).image).toBe(first.image);
+    expect(again.steps).toEqual([]);
+
+    const shown = await print(
+      docker,
+      first.image,
+      "/bin/sh",
+      "-c",
+      "tree --version; ls /usr/local/lib/node_modules; ls /tmp; pwd; env",
+    );
+    expect(shown).toMatch(/tree v/);
+    expect(shown).toMatch(/is-number/);
+    expect(shown).toMatch(/@types/);
+    expect(shown).not.toMatch(/longhaul-install|DEBIAN_FRONTEND/);
+    const [before, after] = await Promise.all(
+      [SANDBOX_IMAGE, first.image].map((name) => docker.getImage(name).inspect()),
+    );
+    for (const key of ["Env", "User", "WorkingDir", "Cmd", "Entrypoint"] as const) {
+      expect({ [key]: after?.Config[key] }).toEqual({ [key]: before?.Config[key] });
+    }
+  });
+
+  test("a manager that fails is a step with an error that names the package; what was complete is kept", {
+    timeout: 300_000,
+  }, async () => {
+    const asked = request({ packages: { apt: ["tree"], npm: ["longhaul-no-such-package-0f3a"] } });
+    await expect(ensureImage(docker, asked)).rejects.toThrow(
+      /environment's npm packages failed at "longhaul-no-such-package-0f3a.*config\.packages\.npm.*Last output:\n.*404/s,
+    );
+    expect(asked.steps.at(-1)?.error).toMatch(/npm packages failed/);
+    expect(await ownContainers(docker)).toEqual([]);
+  });
+
+  test("an unknown apt package is named and not taken for a pattern", { timeout: 300_000 }, async () => {
+    const asked = ensureImage(docker, request({ packages: { apt: ["tre.", "longhaul-none"] } }));
+    await expect(asked).rejects.toThrow(/apt packages failed at "longhaul-none".*Unable to locate package tre\./s);
+  });
+
+  test("a registry that cannot be reached ends in a clear text", { timeout: 300_000 }, async () => {
+    const asked = ensureImage(docker, request({ packages: { pip: ["six==1.17.0"] } }));
+    await expect(asked).rejects.toThrow(/pip packages failed at "six==1\.17\.0".*check the network/s);
+  });
+
+  test("an image without the manager and without apt says what is missing", async () => {
+    const asked = ensureImage(docker, request({ image: BUSYBOX_IMAGE, packages: { npm: ["is-number"] } }));
+    await expect(asked).rejects.toThrow(/the image has no npm, and no apt-get/);
+  });
+
+  test("nothing runs when the network cannot be closed off first", async () => {
+    const seen: string[] = [];
+    const asked = request({
+      packages: { apt: ["hello"] },
+      guard: (id) => {
+        seen.push(id);
+        return Promise.reject(new Error("no guard today"));
+      },
+    });
+    await expect(ensureImage(docker, asked)).rejects.toThrow("no guard today");
+    expect(seen).toHaveLength(1);
+    expect(asked.progress.some((line) => line.startsWith("apt: "))).toBe(false);
+  });
+
+  test("a session that gives up takes its install along; what an earlier process left is cleared away", async () => {
+    const abort = new AbortController();
+    const asked = request({ packages: { apt: ["sl"] }, signal: abort.signal, onProgress: () => abort.abort() });
+    await expect(ensureImage(docker, asked)).rejects.toThrow(/abort/i);
+    await expect.poll(() => ownContainers(docker), { timeout: 20_000 }).toEqual([]);
+    expect(
+      await docker.listImages({
+        filters: { label: [`longhaul.install=${install}`], reference: [`${PACKAGES_REPOSITORY}:*`] },
+      }),
+    ).toEqual(
+      (await docker.listImages({ filters: { label: [`longhaul.install=${install}`] } })).filter(
+        ({ RepoTags }) => RepoTags?.[0] !== undefined,
+      ),
+    );
+
+    const left = await docker.createContainer({
+      name: `${PREPARING}${randomUUID()}`,
+      Image: BUSYBOX_IMAGE,
+      Cmd: ["sh"],
+      Labels: labels,
+    });
+    const restarted = connect();
+    await expect(ensureImage(restarted, request({ packages: { npm: ["../escape"] } }))).rejects.toThrow(
+      /config\.packages\.npm/,
+    );
+    await ensureImage(restarted, request({ packages: { apt: ["tree"] } }));
+    await expect(left.inspect()).rejects.toThrow(/no such container/i);
   });
 });

@@ -17,6 +17,8 @@ export interface ImageRequest {
   onStep: Listener["onStep"];
   /** Told what is going on inside a long step, a line at a time, a few times a second at most. */
   onProgress: Listener["onProgress"];
+  /** Bridge network with a way out, in which package managers run; the engine's own when absent. */
+  network?: string;
   /** Closes off the network of a container before a package manager runs in it; absent leaves it as the engine makes it. */
   guard?: (containerId: string) => Promise<void>;
   signal?: AbortSignal;
@@ -69,7 +71,15 @@ export async function ensureImage(docker: Docker, request: ImageRequest): Promis
     return { image: base.id, name: base.name, programs: await checked(docker, images, base, labels, signal) };
   }
   await images.cleared;
-  const made = await withPackages(docker, shared, base, steps, { labels, guard: request.guard }, listener, signal);
+  const made = await withPackages(
+    docker,
+    shared,
+    base,
+    steps,
+    { labels, network: request.network ?? "bridge", guard: request.guard },
+    listener,
+    signal,
+  );
   const programs = await checked(docker, images, made, labels, signal);
   return { image: made.id, name: `${base.name} with packages (${made.name})`, programs };
 }

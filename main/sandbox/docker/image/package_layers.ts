@@ -3,14 +3,17 @@
  * that went into it. A name is given only to what is complete, so whatever is found under it can be used.
  */
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type Docker from "dockerode";
 import { SandboxLost } from "../../port.ts";
+import { type ArchiveEntry, archive } from "../container/archive.ts";
 import { Tail } from "../container/demux.ts";
 import { EngineError, engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { type BaseImage, findImage } from "./base_image.ts";
 import { PREPARING, RunStalled, runPreparing } from "./container_run.ts";
-import { blamedPackage, installCommand, type PackageStep } from "./package_lists.ts";
+import { blamedPackage, CA_FILE, installCommand, type PackageStep } from "./package_lists.ts";
 import { type Listener, type SharedWork, step, throttled } from "./shared_work.ts";
 
 /** Repository of images with packages in them. */
@@ -27,6 +30,8 @@ const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETG
 
 export interface LayerOptions {
   labels: Record<string, string>;
+  /** Name of a bridge network with a way out. */
+  network: string;
   guard: ((containerId: string) => Promise<void>) | undefined;
 }
 
@@ -86,8 +91,9 @@ async function install(
     argv: installCommand(packages),
     user: "0:0",
     labels: { ...options.labels, [LAYER_LABEL]: hash },
-    network: "bridge" as const,
+    network: options.network,
     capabilities: CAPABILITIES,
+    files: await authorities(),
     stallMs: STALL_MS,
     ...(options.guard === undefined ? {} : { beforeStart: options.guard }),
     onOutput: (bytes: Buffer) => {
@@ -118,25 +124,43 @@ async function install(
   );
 }
 
+/**
+ * Networks that inspect traffic sign with an authority of their own. Where this machine names it for Node, the package
+ * managers get it too; it does not stay in the image.
+ */
+async function authorities(): Promise<Buffer> {
+  const file = process.env["NODE_EXTRA_CA_CERTS"] ?? "";
+  const content = file === "" ? null : await readFile(file).catch(() => null);
+  const owner = { uid: 0, gid: 0 };
+  const entries: ArchiveEntry[] = [{ path: `${dirname(CA_FILE)}/`, mode: 0o755, ...owner }];
+  if (content !== null) entries.push({ path: CA_FILE, mode: 0o644, ...owner, content });
+  return archive(entries);
+}
+
 /** Dockerfile lines that take back what the preparing container was started with. */
 function restored({ config }: BaseImage): string[] {
-  const list = (words: string[] | string | null | undefined): string =>
-    JSON.stringify(typeof words === "string" ? [words] : (words ?? []));
+  const list = (words: string[] | string | null | undefined): string[] =>
+    typeof words === "string" ? [words] : (words ?? []);
+  const [entrypoint, command] = [list(config.Entrypoint), list(config.Cmd)];
   return [
     `USER ${config.User === undefined || config.User === "" ? "root" : config.User}`,
     `WORKDIR ${config.WorkingDir === undefined || config.WorkingDir === "" ? "/" : config.WorkingDir}`,
-    `ENTRYPOINT ${list(config.Entrypoint)}`,
-    `CMD ${list(config.Cmd)}`,
+    // An empty list would not replace what the container has.
+    ...(entrypoint.length === 0 ? [] : [`ENTRYPOINT ${JSON.stringify(entrypoint)}`]),
+    `CMD ${JSON.stringify(command.length === 0 && entrypoint.length === 0 ? ["/bin/sh"] : command)}`,
   ];
 }
 
 function installFailed({ manager, names }: PackageStep, output: string, why: string): SandboxLost {
   const blamed = blamedPackage(manager, output);
   const what = blamed ?? (names.length === 1 ? names[0] : undefined);
+  const todo = /SELF_SIGNED_CERT|CERTIFICATE_VERIFY_FAILED|certificate verif|unknown authority/i.test(output)
+    ? "The network presents certificates of an authority that the image does not know: name the file with it in the " +
+      "variable NODE_EXTRA_CA_CERTS when Longhaul is started"
+    : `Correct config.packages.${manager} of the environment or check the network of the container engine`;
   return new SandboxLost(
     `Installing the environment's ${manager} packages failed${what === undefined ? "" : ` at ${JSON.stringify(what)}`}: ${why}. ` +
-      `Nothing of it was kept. Correct config.packages.${manager} of the environment or check the network of the container engine, then ` +
-      `repeat the call.\nLast output:\n${lastLines(output, 12)}`,
+      `Nothing of it was kept. ${todo}, then repeat the call.\nLast output:\n${lastLines(output, 12)}`,
   );
 }
 

@@ -32,7 +32,8 @@ const NAMES: Record<Manager, { pattern: RegExp; example: string }> = {
     example: "golang.org/x/tools/gopls@v0.16.1",
   },
   npm: {
-    pattern: /^(?:@[a-z0-9~][\w.~-]*\/)?[A-Za-z0-9~][\w.~-]*(?:@[\w.^~<>=*+-]+)?$/,
+    // A name that ends like an archive is taken for a file.
+    pattern: /^(?!.*\.(?:tgz|tar|gz)$)(?:@[a-z0-9][\w.-]*\/)?[A-Za-z0-9][\w.-]*(?:@[\w.^~<>=*+-]+)?$/i,
     example: "typescript or typescript@5.9.3",
   },
   pip: {
@@ -69,6 +70,9 @@ function checkName(manager: Manager, name: string): void {
   );
 }
 
+/** Where a preparing container finds the certificate authorities of this machine's network; gone when it ends. */
+export const CA_FILE = "/tmp/longhaul-install/authorities.pem";
+
 /** Shared by all scripts. `need PROGRAM PACKAGE` brings a manager that the image lacks with apt. */
 const PRELUDE = `
 set -u
@@ -80,6 +84,13 @@ export CARGO_HOME=/tmp/longhaul-install/cargo GOBIN=/usr/local/bin
 export GOPATH=/tmp/longhaul-install/go GOCACHE=/tmp/longhaul-install/go-build
 umask 022
 mkdir -p /tmp/longhaul-install
+authorities=${CA_FILE}
+if [ -f "$authorities" ]; then
+  # With those of the image, where it has some: each of these names the only file that is read.
+  if [ -f /etc/ssl/certs/ca-certificates.crt ]; then cat /etc/ssl/certs/ca-certificates.crt >> "$authorities"; fi
+  export NODE_EXTRA_CA_CERTS=$authorities SSL_CERT_FILE=$authorities PIP_CERT=$authorities CARGO_HTTP_CAINFO=$authorities
+  export CURL_CA_BUNDLE=$authorities GIT_SSL_CAINFO=$authorities
+fi
 trap 'rm -rf /tmp/longhaul-install' EXIT
 apt_update() {
   apt-get -q -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 \\
@@ -111,7 +122,8 @@ command -v apt-get > /dev/null 2>&1 || { echo "the image has no apt-get"; exit 9
 apt_update || exit 97
 unknown=0
 for name in "$@"; do
-  apt-cache show -q -- "\${name%%=*}" > /dev/null 2>&1 || { echo "E: Unable to locate package \${name%%=*}"; unknown=1; }
+  name=\${name%%[=:]*}
+  apt-cache pkgnames --all-names -- "$name" | grep -Fqx -- "$name" || { echo "E: Unable to locate package $name"; unknown=1; }
 done
 [ "$unknown" = 0 ] || exit 100
 apt_install "$@" || exit
@@ -134,7 +146,7 @@ chmod -R u+w /tmp/longhaul-install`,
   npm: `
 need npm npm
 npm install --global --prefix /usr/local --cache /tmp/longhaul-install/npm --no-audit --no-fund --no-update-notifier \\
-  --fetch-retries=2 --fetch-timeout=60000 --loglevel=http -- "$@"`,
+  --fetch-retries=2 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 --fetch-timeout=60000 --loglevel=http -- "$@"`,
   pip: `
 need python3 python3
 python3 -m pip --version > /dev/null 2>&1 || need pip3 python3-pip

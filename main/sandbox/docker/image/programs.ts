@@ -44,7 +44,7 @@ export async function programsOf(
     argv: ["/bin/sh", "-c", PROBE, "longhaul", ...REQUIRED, ...USEFUL],
     user: AGENT,
     labels,
-    network: "none" as const,
+    network: "none",
     capabilities: [],
     stallMs: STALL_MS,
     onOutput: (bytes: Buffer) => {
