@@ -1,5 +1,8 @@
 /** Everything the HTTP API needs from the engine. Composed in `main/compose.ts`; tests pass memory adapters. */
-import type { Health, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
+
+import type { Readable } from "node:stream";
+import type { SessionFold } from "../contract/fold.ts";
+import type { BroughtBack, Health, OutputFile, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
 import type { Orchestrator } from "../orchestration/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
@@ -25,13 +28,22 @@ export interface ApiPorts {
   allowedOrigins(): readonly string[];
   /** Exact values of the `Host` header, for example `127.0.0.1:40123` and `localhost:40123`. */
   allowedHosts(): readonly string[];
-  /** What the agent changed in each attached repository. */
+  /** What the agent changed in each attached repository. Rejects with ChangesUnavailable or SandboxLost. */
   changes(sessionId: string): Promise<RepositoryChanges[]>;
+  /**
+   * Makes the changes of the repository at `mountPath` a branch of the person's repository; an empty list when there are
+   * none. Rejects with BringBackRefused or SandboxLost.
+   */
+  bringBack(sessionId: string, mountPath: string): Promise<BroughtBack[]>;
+  /** At most `MAX_OUTPUTS + 1` files that the agent left as outputs. Rejects with SandboxLost. */
+  outputs(sessionId: string): Promise<OutputFile[]>;
+  /** The bytes of one of them; null when there is no such regular file. Rejects with SandboxLost. */
+  readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;
   /** The exact request of one model call, rebuilt; null when the span is unknown. */
   requestContext(sessionId: string, modelRequestStartId: string): Promise<RequestContext | null>;
   health(): Promise<Health>;
-  /** Removes the session's sandbox for good. Idempotent. */
-  destroySandbox(sessionId: string): Promise<void>;
+  /** Removes the sandbox of a deleted session for good; its last state says where it was. Idempotent. */
+  destroySandbox(session: SessionFold): Promise<void>;
   /** Takes from the session the right to use credentials. Idempotent. */
   revokeCapability(sessionId: string): Promise<void>;
   /** True once for a code that was handed out. */

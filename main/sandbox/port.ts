@@ -77,10 +77,14 @@ export interface SandboxProvider {
   changes(sessionId: string, resources: readonly SessionResource[]): Promise<RepositoryChanges[]>;
   /**
    * Makes the changes of one repository, or of all, a branch `longhaul/<session>` of the person's repository. Their
-   * files, index, hooks and config take no part. Rejects with {@link BringBackRefused}.
+   * files, index, hooks and config take no part. Repositories that did not change are not in the list. Rejects with
+   * {@link BringBackRefused}.
    */
   bringBack(sessionId: string, resources: readonly SessionResource[], mountPath: string | null): Promise<BroughtBack[]>;
-  /** Files under `/mnt/session/outputs`, by path; an empty list when the sandbox was never provisioned. */
+  /**
+   * Files under `/mnt/session/outputs`, by path, at most `MAX_OUTPUTS + 1` of them; an empty list when the sandbox was
+   * never provisioned.
+   */
   outputs(sessionId: string): Promise<OutputFile[]>;
   /** The bytes of one of them; null when there is no such regular file. `path` is relative to the outputs folder. */
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;

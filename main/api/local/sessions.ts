@@ -10,6 +10,8 @@ import { type Api, type Deps, param } from "../http/context.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { pageLimit, Query } from "../http/query.ts";
 import { existingSession, isOver } from "../v1/sessions/session.ts";
+import { mountChanges } from "./changes.ts";
+import { mountOutputs } from "./outputs.ts";
 import { summaryOf } from "./summary.ts";
 
 const MAX_SEQ = 999_999_999_999;
@@ -71,10 +73,8 @@ export function mountLocalSessions(api: Api, deps: Deps): void {
     return c.json((await deps.requestContext(id, span)) ?? notFound("Model request", span));
   });
 
-  api.get("/longhaul/v1/sessions/:id/changes", async (c) => {
-    const { id } = await existingSession(deps, param(c, "id"));
-    return c.json({ data: await deps.changes(id) });
-  });
+  mountChanges(api, deps);
+  mountOutputs(api, deps);
 }
 
 /** A turn that died, waits for a retry, or was cut off too often goes on only when somebody asks for it. */

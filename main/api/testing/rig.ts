@@ -56,6 +56,9 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     allowedHosts: () => [host, host.replace("127.0.0.1", "localhost")],
     allowedOrigins: () => ["app://longhaul"],
     changes: async () => [],
+    bringBack: async () => [],
+    outputs: async () => [],
+    readOutput: async () => null,
     requestContext: async (_, span) =>
       span === "sevt_known"
         ? { model_request_start_id: span, request: { model: "m" }, bytes: 13, sha256: "00", matches: true }

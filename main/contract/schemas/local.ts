@@ -5,3 +5,5 @@ export const wakeBody = z.strictObject({ reason: z.literal("user").optional() })
 
 /** The code is shown once to whoever started the engine; the answer holds the API key. */
 export const signInBody = z.strictObject({ code: z.string().min(1).max(256) });
+
+export const bringBackBody = z.strictObject({ mount_path: z.string().min(1).max(1024).optional() });

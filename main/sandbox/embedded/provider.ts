@@ -1,17 +1,13 @@
 /** Embedded sandboxes: nothing to install, a folder and a host process for each session (DESIGN.md §7). */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import type { SessionResource } from "../../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
-import {
-  BringBackRefused,
-  type CallState,
-  type ProvisionRequest,
-  type ProvisionResult,
-  type SandboxProvider,
-} from "../port.ts";
+import type { CallState, ProvisionRequest, ProvisionResult, SandboxProvider } from "../port.ts";
 import { sandboxesDir, sandboxLayout } from "./layout.ts";
 import type { HostProgram } from "./link/launch.ts";
+import { listOutputs, readOutput } from "./results/outputs.ts";
 import { EmbeddedSandbox, REMOVED, removeTree } from "./sandbox.ts";
 
 const DEFAULT_IDLE_MS = 10 * 60_000;
@@ -57,16 +53,20 @@ class EmbeddedProvider implements SandboxProvider {
     return this.#sandbox(sessionId).changes(resources);
   }
 
-  bringBack(): Promise<BroughtBack[]> {
-    return Promise.reject(new BringBackRefused("The embedded sandbox has no git to bring changes back with."));
+  bringBack(
+    sessionId: string,
+    resources: readonly SessionResource[],
+    mountPath: string | null,
+  ): Promise<BroughtBack[]> {
+    return this.#sandbox(sessionId).bringBack(sessionId, resources, mountPath);
   }
 
-  outputs(): Promise<OutputFile[]> {
-    return Promise.resolve([]);
+  outputs(sessionId: string): Promise<OutputFile[]> {
+    return listOutputs(sandboxLayout(this.#dataDir, sessionId));
   }
 
-  readOutput(): Promise<null> {
-    return Promise.resolve(null);
+  readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null> {
+    return readOutput(sandboxLayout(this.#dataDir, sessionId), path);
   }
 
   /** The folder outlives the host process; there is nothing to copy. */

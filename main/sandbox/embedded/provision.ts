@@ -4,8 +4,11 @@ import { dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
 import type { ProvisionRequest } from "../port.ts";
-import { changesSince, createBaseline, ownExcludes } from "../resources/baseline.ts";
+import { createBaseline, ownExcludes, treesSince } from "../resources/baseline.ts";
 import { copyTree } from "../resources/copy_tree.ts";
+import { diffTrees } from "../resources/diff.ts";
+import { recordEntry } from "../resources/history/entry.ts";
+import { type Store, storeAt } from "../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resources/mount.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
@@ -53,7 +56,7 @@ function place(
     case "github_repository":
     case "memory_store":
       throw new Error(
-        `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox, which is coming.`,
+        `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox.`,
       );
   }
 }
@@ -89,7 +92,9 @@ async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryR
   await mkdir(tree);
   await copyTree(source, tree);
   const paths = source.files.map((file) => file.path);
-  await createBaseline(gitDir, tree, paths, await ownExcludes(source.top));
+  // Without its history the files still enter; only bringing changes back as a branch is then refused.
+  const entry = await recordEntry(resource, historyStore(layout, resource), false).catch(() => null);
+  await createBaseline(gitDir, tree, paths, await ownExcludes(source.top), entry?.format ?? "sha1");
 
   await setMarker(layout, resource.id, "placing");
   const baseline = baselineDir(layout, resource);
@@ -122,15 +127,34 @@ export async function repositoryChanges(
 ): Promise<RepositoryChanges[]> {
   const changes: RepositoryChanges[] = [];
   for (const resource of resources) {
-    if (resource.type !== "local_repository" || (await marker(layout, resource.id)) !== "complete") continue;
-    const root = await realpath(layout.root);
-    const found = await changesSince(baselineDir(layout, resource), join(root, mountPath(resource)), root);
+    if (resource.type !== "local_repository" || !(await isPlaced(layout, resource.id))) continue;
+    const { before, after } = await treesOf(layout, resource);
+    const found = await diffTrees(baselineDir(layout, resource), before, after);
     changes.push({ mount_path: resource.mount_path, path: resource.path, ...found });
   }
   return changes;
 }
 
-function baselineDir(layout: SandboxLayout, resource: LocalRepositoryResource): string {
+/** Ids of what entered and of what is there now, among the objects of {@link baselineDir}. */
+export async function treesOf(
+  layout: SandboxLayout,
+  resource: LocalRepositoryResource,
+): Promise<{ before: string; after: string }> {
+  const root = await realpath(layout.root);
+  return treesSince(baselineDir(layout, resource), join(root, mountPath(resource)), root);
+}
+
+/** True when the resource is in, all of it. */
+export async function isPlaced(layout: SandboxLayout, id: string): Promise<boolean> {
+  return (await marker(layout, id)) === "complete";
+}
+
+/** The commits that the files of a repository came from. */
+export function historyStore(layout: SandboxLayout, resource: LocalRepositoryResource): Store {
+  return storeAt(join(layout.dir, "histories", safeName(resource.id)));
+}
+
+export function baselineDir(layout: SandboxLayout, resource: LocalRepositoryResource): string {
   return join(layout.baselines, safeName(resource.id));
 }
 

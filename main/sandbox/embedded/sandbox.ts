@@ -2,7 +2,7 @@
 import { chmod, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { SessionResource } from "../../contract/events.ts";
-import type { RepositoryChanges } from "../../contract/local_api.ts";
+import type { BroughtBack, RepositoryChanges } from "../../contract/local_api.ts";
 import {
   CallInterrupted,
   type CallState,
@@ -20,6 +20,7 @@ import type { SandboxLayout } from "./layout.ts";
 import { type HostClient, HostGone } from "./link/client.ts";
 import { connectHost, findHost, type HostProgram, hostRecord } from "./link/launch.ts";
 import { makeDirectories, placeResources, repositoryChanges } from "./provision.ts";
+import { bringBackChanges } from "./results/bring_back.ts";
 
 /** A host that does not stop a call within this time is taken for stuck. */
 const INTERRUPT_TIMEOUT_MS = 10_000;
@@ -138,9 +139,22 @@ export class EmbeddedSandbox implements Hand {
     return log.isClaimed(id) ? "lost" : "unknown";
   }
 
-  /** One after the other: each reads all files of a repository. */
   changes(resources: readonly SessionResource[]): Promise<RepositoryChanges[]> {
-    const result = this.#changes.then(() => repositoryChanges(this.#layout, resources));
+    return this.#inTurn(() => repositoryChanges(this.#layout, resources));
+  }
+
+  /** See {@link SandboxProvider.bringBack}. */
+  bringBack(
+    sessionId: string,
+    resources: readonly SessionResource[],
+    mountPath: string | null,
+  ): Promise<BroughtBack[]> {
+    return this.#inTurn(() => bringBackChanges(this.#layout, sessionId, resources, mountPath));
+  }
+
+  /** One after the other: each reads all files of a repository. */
+  #inTurn<T>(look: () => Promise<T>): Promise<T> {
+    const result = this.#changes.then(look);
     this.#changes = result.catch(() => undefined);
     return result;
   }

@@ -76,12 +76,7 @@ export async function bringBackChanges(
     const offer = { sessionId, path: resource.path, store: look.store, entry: look.entry, tip: look.tip };
     brought.push({ mount_path: resource.mount_path, path: resource.path, ...(await bringBack(offer)) });
   }
-  if (brought.length > 0) return brought;
-  throw new BringBackRefused(
-    mountPath === null
-      ? "There is nothing to bring back: nothing in the attached repositories differs from what entered the sandbox."
-      : `There is nothing to bring back: ${mountPath} is as it entered the sandbox, or it never did.`,
-  );
+  return brought;
 }
 
 /** Removes what was recorded of the session's repositories (the session was deleted). Idempotent. */

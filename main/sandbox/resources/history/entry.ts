@@ -47,7 +47,7 @@ export async function recordEntry(resource: Attached, store: Store, whole: boole
   try {
     const source = await describeSource(top);
     await createStore(making, source.format);
-    await writeFile(join(making.gitDir, "objects/info/alternates"), `${alternate(source.objects)}\n`);
+    await writeFile(join(making.gitDir, "objects/info/alternates"), alternateLine(source.objects));
     const shallow = source.isShallow ? await readFile(source.shallowFile, "utf8") : null;
     if (shallow !== null) await copyFile(source.shallowFile, join(making.gitDir, "shallow"));
     const entry = await entryOf(resource, source, making);
@@ -75,8 +75,8 @@ async function moveInto(store: Store, made: Store): Promise<void> {
 }
 
 /** A line of git's list of other object folders; one with a line end inside must be quoted. */
-function alternate(path: string): string {
-  return /[\n"]/.test(path) ? JSON.stringify(path) : path;
+export function alternateLine(path: string): string {
+  return `${/[\n"]/.test(path) ? JSON.stringify(path) : path}\n`;
 }
 
 async function entryOf(resource: Attached, source: Source, store: Store): Promise<Entry> {

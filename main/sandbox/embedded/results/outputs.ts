@@ -3,10 +3,10 @@ import { constants } from "node:fs";
 import { lstat, open, opendir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import type { Readable } from "node:stream";
-import { MAX_OUTPUTS, type OutputFile } from "../../contract/local_api.ts";
-import { OUTPUTS } from "../machine.ts";
-import { isOutputPath } from "../resources/output_path.ts";
-import type { SandboxLayout } from "./layout.ts";
+import { MAX_OUTPUTS, type OutputFile } from "../../../contract/local_api.ts";
+import { OUTPUTS } from "../../machine.ts";
+import { isOutputPath } from "../../resources/output_path.ts";
+import type { SandboxLayout } from "../layout.ts";
 
 const MAX_DEPTH = 100;
 
