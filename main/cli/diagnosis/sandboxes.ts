@@ -36,9 +36,12 @@ export async function inspectSandboxes(request: SandboxesRequest): Promise<Sandb
     import("../../sandbox/docker/janitor/inventory.ts"),
     import("../../sandbox/docker/janitor/remove.ts"),
   ]);
+  let close = (): void => undefined;
   try {
     const { docker, address } = await findEngine(request.env);
-    const objects = await takeInventory(docker, await ownInstall(request.data_dir));
+    const own = await ownInstall(request.data_dir);
+    if (own !== null) close = own.close;
+    const objects = await takeInventory(docker, own);
     const report: SandboxesReport = { engine: address, problem: null, objects, removed: [], failed: [] };
     if (!request.remove) return report;
     const standings: ReadonlySet<Standing> = request.unknown ? new Set<Standing>([...CERTAIN, "unknown"]) : CERTAIN;
@@ -56,18 +59,25 @@ export async function inspectSandboxes(request: SandboxesRequest): Promise<Sandb
     }
     if (error instanceof CommandFailed || !(error instanceof Error)) throw error;
     throw new CommandFailed(error.message);
+  } finally {
+    close();
   }
 }
 
+interface LedgerReader {
+  hasSession: OwnInstall["hasSession"];
+  close: () => void;
+}
+
 /** The install of the data directory with the sessions of its ledger; null when it never used a container engine. */
-async function ownInstall(dataDir: string): Promise<OwnInstall | null> {
+async function ownInstall(dataDir: string): Promise<(OwnInstall & LedgerReader) | null> {
   const { readInstall } = await import("../../sandbox/docker/janitor/install.ts");
   const install = readInstall(dataDir);
   if (install === null) return null;
   const running = await findRunningEngine(dataDir);
   // An engine process that runs may be preparing an image just now; without one nobody is.
   const begun_before = running.state === "running" ? await startOf(running.facts) : Date.now();
-  return { id: install.id, hasSession: await knownSessions(dataDir), begun_before };
+  return { id: install.id, begun_before, ...(await knownSessions(dataDir)) };
 }
 
 async function startOf(facts: { url: string; token: string }): Promise<number> {
@@ -77,18 +87,19 @@ async function startOf(facts: { url: string; token: string }): Promise<number> {
 }
 
 /** Whether the ledger has a session, asked of the file each time: sessions may be made meanwhile. */
-async function knownSessions(dataDir: string): Promise<OwnInstall["hasSession"]> {
+async function knownSessions(dataDir: string): Promise<LedgerReader> {
   const [{ default: Database }, { LEDGER_FILE }] = await Promise.all([
     import("better-sqlite3"),
     import("../../session/sqlite/file/file_check.ts"),
   ]);
   const path = join(dataDir, LEDGER_FILE);
   // Without its ledger nothing is known of any session: none of them is taken for deleted.
-  if (!existsSync(path)) return () => Promise.resolve(true);
+  if (!existsSync(path)) return { hasSession: () => Promise.resolve(true), close: () => undefined };
   try {
     const database = new Database(path, { readonly: true, fileMustExist: true });
     const find = database.prepare<[string], number>("SELECT no FROM session_keys WHERE id = ?").pluck();
-    return (sessionId) => Promise.resolve(find.get(sessionId) !== undefined);
+    const hasSession = (sessionId: string) => Promise.resolve(find.get(sessionId) !== undefined);
+    return { hasSession, close: () => void database.close() };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new CommandFailed(

@@ -80,6 +80,18 @@ describe("create", () => {
       /`metadata\.a` must have at most 512/,
       "invalid_metadata",
     ],
+    [
+      "a setting of sandboxes that makes no sense",
+      { metadata: { "longhaul.memory": "lots" } },
+      /`metadata\.longhaul\.memory` must be a size from "64m" to "4t", such as "512m" or "4g"/,
+      "invalid_metadata",
+    ],
+    [
+      "a setting of sandboxes that does not exist",
+      { metadata: { "longhaul.memroy": "4g" } },
+      /`metadata\.longhaul\.memroy` is not a setting of a sandbox; those are .*longhaul\.memory/,
+      "invalid_metadata",
+    ],
   ])("refuses %s", async (_, fields, text, code) => {
     const answer = await rig.request("/v1/environments", { method: "POST", body: { name: name(), ...fields } });
     const { error } = (await answer.json()) as { error: { message: string; details?: { error_code: string } } };
@@ -113,6 +125,15 @@ describe("update", () => {
       packages: { ...NO_PACKAGES, pip: ["y"] },
     });
     expect(await rig.client.beta.environments.update(id, {})).toEqual(after);
+  });
+
+  test("a wrong setting of sandboxes changes nothing; one that is there can be taken away", async () => {
+    const { id } = await rig.client.beta.environments.create({ name: name(), metadata: { "longhaul.cpus": "2" } });
+    const wrong = await refusalOf(rig.client.beta.environments.update(id, { metadata: { "longhaul.cpus": "many" } }));
+    expect([wrong.status, wrong.errorCode]).toEqual([400, "invalid_metadata"]);
+    expect((await rig.client.beta.environments.retrieve(id)).metadata).toEqual({ "longhaul.cpus": "2" });
+    const cleared = await rig.client.beta.environments.update(id, { metadata: { "longhaul.cpus": null } });
+    expect(cleared.metadata).toEqual({});
   });
 
   test("the type cannot change, and an archived one is read-only, each with its error code", async () => {

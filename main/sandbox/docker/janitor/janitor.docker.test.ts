@@ -7,8 +7,8 @@ import { PREPARING } from "../image/container_run.ts";
 import { containerName } from "../life/find.ts";
 import { leaveNote, openInstall } from "./install.ts";
 import { CERTAIN, type OwnInstall, type Remnant, takeInventory } from "./inventory.ts";
-import { Janitor, type JanitorOptions } from "./janitor.ts";
-import type { IdleRule } from "./reap.ts";
+import { Janitor } from "./janitor.ts";
+import { type IdleRule, reapIdle } from "./reap.ts";
 import { removeRemnants } from "./remove.ts";
 import { EngineObjects } from "./testing/objects.ts";
 
@@ -140,20 +140,16 @@ test("a container that prepared an image is a leftover once its process is gone"
   expect(standings(await takeInventory(objects.docker, later), me)).toEqual({ [preparing]: "leftover" });
 });
 
-test("50 idle sandboxes are listed, and stopped or kept one by one; files stay", async () => {
-  const install = await installIn("fifty");
-  const sessions = Array.from({ length: 50 }, (_, index) => `sesn_${String(index).padStart(2, "0")}`);
-  const ids = new Map<string, string>();
-  const queue = [...sessions];
-  const start = async (): Promise<void> => {
-    for (let session = queue.shift(); session !== undefined; session = queue.shift()) {
-      // One runs something in the background.
-      const busy = session === "sesn_07" ? { command: ["sh", "-c", "sleep 1000 & wait", "longhaul"] } : {};
-      ids.set(session, await objects.sandbox(install.id, session, { start: true, ...busy }));
-    }
+test("idle containers are stopped or kept one by one, and what is stopped starts again", async () => {
+  const install = await installIn("idle");
+  const busy = { command: ["sh", "-c", "sleep 1000 & wait", "longhaul"] };
+  const ids = {
+    rests: await objects.sandbox(install.id, "rests", { start: true }),
+    works: await objects.sandbox(install.id, "works", { start: true }),
+    rests_shortly: await objects.sandbox(install.id, "rests_shortly", { start: true }),
+    runs_in_background: await objects.sandbox(install.id, "runs_in_background", { start: true, ...busy }),
+    deleted: await objects.sandbox(install.id, "deleted", { start: true }),
   };
-  await Promise.all([start(), start(), start(), start()]);
-
   const hour = 3600_000;
   const dropped: string[] = [];
   const idle: IdleRule = {
@@ -161,34 +157,43 @@ test("50 idle sandboxes are listed, and stopped or kept one by one; files stay",
     // Seen from a day later: the containers have been up for as long.
     now: () => Date.now() + 24 * hour,
     restingSince: (session) => {
-      if (session === "sesn_08") return Promise.resolve(null);
-      return Promise.resolve(session === "sesn_09" ? Date.now() + 20 * hour : Date.now());
+      if (session === "works") return Promise.resolve(null);
+      return Promise.resolve(session === "rests_shortly" ? Date.now() + 20 * hour : Date.now());
     },
     beforeStop: (session) => dropped.push(session),
   };
-  const deleted = "sesn_49";
   const log: string[] = [];
-  const options: JanitorOptions = {
+  const janitor = new Janitor({
     docker: () => objects.docker,
     install: () => openInstall(install.dataDir),
-    hasSession: (session) => Promise.resolve(session !== deleted),
+    hasSession: (session) => Promise.resolve(session !== "deleted"),
     idle,
     log: (line) => log.push(line),
+  });
+  expect(await janitor.sweep()).toEqual({
+    removed: [containerName({ install: install.id, session: "deleted" })],
+    stopped: ["rests"],
+  });
+  expect(dropped).toEqual(["rests"]);
+  expect(log).toHaveLength(2);
+  expect(await objects.state(ids.rests)).toBe("exited");
+  for (const id of [ids.works, ids.rests_shortly, ids.runs_in_background])
+    expect(await objects.state(id)).toBe("running");
+  await objects.docker.getContainer(ids.rests).start();
+  expect(await objects.state(ids.rests)).toBe("running");
+});
+
+test("a container that was started just now is not stopped, however long its session rests", async () => {
+  const install = await installIn("fresh");
+  const id = await objects.sandbox(install.id, "sesn_fresh", { start: true });
+  const remnants = await takeInventory(objects.docker, own(install.id, "sesn_fresh"));
+  const rule: IdleRule = {
+    idle_ms: 3600_000,
+    now: () => Date.now(),
+    restingSince: () => Promise.resolve(0),
+    beforeStop: () => undefined,
   };
-  const swept = await new Janitor(options).sweep();
-  expect(log.filter((line) => /could not|not tidied/.test(line))).toEqual([]);
-  expect(swept?.removed).toEqual([containerName({ install: install.id, session: deleted })]);
-  const kept = ["sesn_07", "sesn_08", "sesn_09"];
-  const stopped = sessions.filter((session) => session !== deleted && !kept.includes(session));
-  expect([...(swept?.stopped ?? [])].sort()).toEqual(stopped);
-  expect([...dropped].sort()).toEqual(stopped);
-  for (const session of kept) expect(await objects.state(ids.get(session) ?? "")).toBe("running");
-  expect(await objects.state(ids.get("sesn_00") ?? "")).toBe("exited");
-  const listed = standings(await takeInventory(objects.docker, own(install.id, ...sessions)), install.id);
-  expect(Object.values(listed)).toEqual(Array.from({ length: 50 }, () => "live"));
-  // What is stopped starts again with its files.
-  await objects.docker.getContainer(ids.get("sesn_00") ?? "").start();
-  expect(await objects.state(ids.get("sesn_00") ?? "")).toBe("running");
-  // A second look finds nothing more to do.
-  expect(await new Janitor(options).sweep()).toEqual({ removed: [], stopped: ["sesn_00"] });
+  const mine = remnants.filter((remnant) => remnant.install === install.id);
+  expect(await reapIdle(objects.docker, mine, rule)).toEqual([]);
+  expect(await objects.state(id)).toBe("running");
 });

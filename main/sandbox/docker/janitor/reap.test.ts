@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { runsForAgent } from "./reap.ts";
+import { idleTime, runsForAgent } from "./reap.ts";
 
 const INIT = ["100", "50", "/sbin/docker-init -- /bin/sh /opt/longhaul/main.sh"];
 const RUNNER = ["107", "100", "/bin/sh /opt/longhaul/main.sh"];
@@ -35,4 +35,10 @@ test.each([
 
 test("a table that cannot be read is taken to show something", () => {
   expect(runsForAgent({ Titles: ["USER", "TIME"], Processes: [] })).toBe(true);
+});
+
+test("the setting: twelve hours, what is said, or never", () => {
+  expect([undefined, "", "2", "0.5", "0"].map(idleTime)).toEqual([43_200_000, 43_200_000, 7_200_000, 1_800_000, null]);
+  for (const wrong of ["soon", "-1", "1e9", "NaN"])
+    expect(() => idleTime(wrong)).toThrow(/LONGHAUL_SANDBOX_IDLE_HOURS=.*hours/);
 });

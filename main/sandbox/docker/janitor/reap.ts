@@ -21,6 +21,23 @@ export interface IdleRule {
   beforeStop: (sessionId: string) => void;
 }
 
+const DEFAULT_IDLE_HOURS = 12;
+
+/**
+ * Milliseconds after which idle containers are stopped, from the value of `LONGHAUL_SANDBOX_IDLE_HOURS`; null: never.
+ * @throws Error whose message names the variable and the fix
+ */
+export function idleTime(value: string | undefined): number | null {
+  const text = value?.trim() ?? "";
+  if (text === "") return DEFAULT_IDLE_HOURS * 3600_000;
+  if (!/^\d{1,5}(\.\d{1,3})?$/.test(text)) {
+    throw new Error(
+      `LONGHAUL_SANDBOX_IDLE_HOURS=${text}: give a number of hours such as 12, or 0 to never stop a container`,
+    );
+  }
+  return Number(text) === 0 ? null : Number(text) * 3600_000;
+}
+
 /** @returns the sessions whose containers were stopped. Rejects with SandboxLost when the engine does not answer. */
 export async function reapIdle(docker: Docker, remnants: readonly Remnant[], rule: IdleRule): Promise<string[]> {
   const stopped: string[] = [];
