@@ -41,7 +41,8 @@ function nodeBuild(outDir: string, entries: Record<string, string>, format: "es"
       reportCompressedSize: false,
       rolldownOptions: {
         input: entries,
-        external: (id) => isBuiltin(id) || EXTERNAL.includes(id),
+        // Packages with an optional native part do without it: it is not found from the bundle, which they expect.
+        external: (id) => isBuiltin(id) || EXTERNAL.includes(id) || id.endsWith(".node"),
         output: {
           format,
           entryFileNames: format === "es" ? "[name].js" : "[name].cjs",
