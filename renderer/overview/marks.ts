@@ -42,7 +42,8 @@ export function collectMarks(timeline: Timeline, now: number, running: boolean):
     collect(row, now, out);
     sandbox.add(row);
   }
-  out.marks.push(...sandbox.close());
+  // First, so that what happened in the sandbox lies on the line that says that it was there.
+  out.marks.unshift(...sandbox.close());
   stack(out.marks);
   return out;
 }

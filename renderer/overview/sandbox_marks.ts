@@ -8,6 +8,7 @@ import type { Mark, MarkTone } from "./marks.ts";
 export class SandboxLane {
   readonly #now: number;
   readonly #running: boolean;
+  readonly #lines: Mark[] = [];
   readonly #marks: Mark[] = [];
   #alive: { from: number; row: string } | null = null;
   /** Times at which it was surely there: calls began or gave their results. */
@@ -32,7 +33,7 @@ export class SandboxLane {
   /** All marks; what is still there reaches to the end of the picture. */
   close(): readonly Mark[] {
     this.#end(this.#now);
-    return this.#marks;
+    return [...this.#lines, ...this.#marks];
   }
 
   #addCall(row: ToolRow): void {
@@ -72,7 +73,7 @@ export class SandboxLane {
     this.#alive = null;
     if (alive === null || to <= alive.from) return;
     const line = { row: alive.row, lane: "sandbox", shape: "line", from: alive.from, to } as const;
-    this.#marks.push({ ...line, tone: "quiet", slot: 0, slots: 1 });
+    this.#lines.push({ ...line, tone: "quiet", slot: 0, slots: 1 });
   }
 
   #push(row: Row, shape: Mark["shape"], from: number, to: number, tone: MarkTone, ticks: number[] = []): void {

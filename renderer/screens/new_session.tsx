@@ -38,10 +38,11 @@ const MAX_TITLE = 80;
 interface Lists {
   agents: Option[];
   environments: BetaEnvironment[];
+  loaded: boolean;
 }
 
 function useLists(): { lists: Lists; setLists: (lists: Lists) => void; problem: Problem | null } {
-  const [lists, setLists] = useState<Lists>({ agents: [], environments: [] });
+  const [lists, setLists] = useState<Lists>({ agents: [], environments: [], loaded: false });
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => {
     Promise.all([listAgents(), listEnvironments()]).then(
@@ -51,6 +52,7 @@ function useLists(): { lists: Lists; setLists: (lists: Lists) => void; problem: 
             .filter((agent) => agent.metadata.longhaul_default === undefined)
             .map((agent) => ({ value: agent.id, label: agent.name, note: agent.model.id })),
           environments,
+          loaded: true,
         }),
       (error: unknown) => setProblem(problemOf(error)),
     );
@@ -91,7 +93,10 @@ export function NewSession() {
   const chosenModel = model.trim() || (demo ? DEMO_MODEL : (MODELS[0] ?? ""));
   const ownAgent = lists.agents.some((option) => option.value === agent) ? agent : DEFAULT;
   const choice =
-    environment === NEW_ENVIRONMENT || lists.environments.some((known) => known.id === environment)
+    environment === NEW_ENVIRONMENT ||
+    // Until the list is there the remembered one stands: a quick start must not get another network than was chosen.
+    !lists.loaded ||
+    lists.environments.some((known) => known.id === environment)
       ? environment
       : DEFAULT;
   const draftProblems = choice === NEW_ENVIRONMENT ? problemsOf(draft) : {};

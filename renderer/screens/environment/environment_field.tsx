@@ -31,6 +31,9 @@ export function EnvironmentField({ value, environments, onChange, problem }: Env
             ...environments
               .filter((environment) => !isDefaultEnvironment(environment))
               .map(({ id, name }) => ({ value: id, label: name, note: "" })),
+            ...(value === DEFAULT || value === NEW_ENVIRONMENT || chosen !== undefined
+              ? []
+              : [{ value, label: "The one chosen last", note: "" }]),
             { value: NEW_ENVIRONMENT, label: "New environment…", note: "" },
           ]}
           testId="environment"
@@ -42,6 +45,7 @@ export function EnvironmentField({ value, environments, onChange, problem }: Env
 
 function noteOf(value: string, environment: BetaEnvironment | undefined): string | undefined {
   if (value === NEW_ENVIRONMENT) return "Set up below.";
+  if (value !== DEFAULT && environment === undefined) return undefined;
   if (environment === undefined)
     return "A container where an engine answers. Reaches package registries, nothing else.";
   const provider = settingOf(environment, "provider");
