@@ -79,6 +79,24 @@ export function findParts(): Part[] {
 
 const PACKAGES: Record<string, string> = { Chromium: "chromium", git: "git" };
 
+/** Program → package, of what it takes to run a container engine and to make its images without a registry. */
+const ENGINE_PACKAGES: Record<string, string> = {
+  dockerd: "docker.io",
+  iptables: "iptables",
+  debootstrap: "debootstrap",
+  ip: "iproute2",
+};
+
+function missingEnginePackages(): string[] {
+  const needed = Object.entries(ENGINE_PACKAGES).flatMap(([program, name]) => {
+    const folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+    return folders.some((folder) => existsSync(join(folder, program))) ? [] : [name];
+  });
+  // An ordinary busybox needs libraries, and the image of the tests has nothing else in it.
+  const busybox = spawnSync("dpkg", ["-s", "busybox-static"], { encoding: "utf8" }).stdout ?? "";
+  return busybox.includes("install ok installed") ? needed : [...needed, "busybox-static"];
+}
+
 /** True where packages may be installed without asking: as root on a Debian. */
 function mayInstall(): boolean {
   return process.getuid?.() === 0 && existsSync("/etc/debian_version") && existsSync("/usr/bin/apt-get");
@@ -90,7 +108,9 @@ export function installMissing(parts: readonly Part[]): void {
     const name = PACKAGES[part.name];
     return part.found === null && name !== undefined ? [name] : [];
   });
-  if (packages.length === 0 || !mayInstall()) return;
+  if (!mayInstall()) return;
+  packages.push(...missingEnginePackages());
+  if (packages.length === 0) return;
   console.log(`Installing ${packages.join(", ")} with apt-get …`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const steps = [
@@ -101,7 +121,7 @@ export function installMissing(parts: readonly Part[]): void {
     const { status, stderr } = spawnSync("apt-get", step, {
       env,
       encoding: "utf8",
-      timeout: 300_000,
+      timeout: 600_000,
       stdio: ["ignore", "ignore", "pipe"],
     });
     if (status !== 0) console.log(`apt-get ${step[0]} failed: ${stderr.trim().split("\n").at(-1) ?? "no message"}`);

@@ -17,6 +17,7 @@ const PORTS = [
   "main/session/catalog.ts",
   "main/session/live.ts",
   "main/sandbox/port.ts",
+  "main/sandbox/choice.ts",
   "main/sandbox/toolset/definitions.ts",
   "main/tools/port.ts",
   "main/harness/model.ts",

@@ -2,19 +2,31 @@
  * `npm test`: says which real parts this machine has, gets the missing ones it can, builds, runs every test, and names
  * loudly what could not run. The last line is `N passed, N failed, N skipped`.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
+import { findTestEngine, type TestEngine } from "./engine/engine.ts";
 import { chromiumPath, findParts, installMissing, type Part } from "./parts.ts";
 import { type Tally, tally, total, type VitestReport } from "./report.ts";
 
 const root = join(import.meta.dirname, "..");
 /** Of one vitest run; far above what it takes, so that a hang ends and is reported. */
-const RUN_MS = 900_000;
+const RUN_MS = 2_400_000;
 
-/** Runs one vitest project without the files in `left`, with this terminal's output; its counts come from the JSON report. */
-async function runProject(project: string, folder: string, left: string[]): Promise<Tally> {
+/** Set by a signal: nothing more is started. */
+let ending = false;
+let running: ChildProcess | null = null;
+
+interface Project {
+  name: string;
+  /** Files that cannot run here: they are left out, and named. */
+  left: string[];
+  env: Record<string, string>;
+}
+
+/** Runs one vitest project with this terminal's output; its counts come from the JSON report. */
+async function runProject({ name: project, left, env: more }: Project, folder: string): Promise<Tally> {
   const reportFile = join(folder, `${project}.json`);
   const args = [
     "run",
@@ -24,7 +36,9 @@ async function runProject(project: string, folder: string, left: string[]): Prom
     "--reporter=json",
     `--outputFile.json=${reportFile}`,
   ];
-  const env = { ...process.env, LONGHAUL_NO_BUILD: "1", CHROMIUM_PATH: chromiumPath() ?? "" };
+  for (const file of left) args.push(`--exclude=${file}`);
+  const env = { ...process.env, LONGHAUL_NO_BUILD: "1", CHROMIUM_PATH: chromiumPath() ?? "", ...more };
+  if (ending) return { passed: 0, failed: 0, skipped: 0, notRun: [] };
   const exitCode = await new Promise<number>((done) => {
     const child = spawn(join(root, "node_modules/.bin/vitest"), args, {
       cwd: root,
@@ -32,6 +46,7 @@ async function runProject(project: string, folder: string, left: string[]): Prom
       stdio: "inherit",
       timeout: RUN_MS,
     });
+    running = child;
     child.on("error", () => done(127));
     child.on("close", (code) => done(code ?? 1));
   });
@@ -64,20 +79,82 @@ function printNotRun(parts: readonly Part[], sum: Tally): void {
   console.log("=========================================================\n");
 }
 
-installMissing(findParts());
-const parts = findParts();
-printParts(parts);
-const built = spawnSync(process.execPath, [join(root, "main/launch.mjs"), "--build"], { cwd: root, stdio: "inherit" });
-const folder = mkdtempSync(join(tmpdir(), "longhaul-test-"));
-try {
+function enginePart(engine: TestEngine | string): Part {
+  return {
+    name: "Docker",
+    found: typeof engine === "string" ? null : engine.found,
+    without: `everything that needs a real container engine, because ${typeof engine === "string" ? engine : "it has no images"}`,
+    get: "start Docker (npm test as root on Debian brings and starts one of its own), or name one in LONGHAUL_TEST_DOCKER_HOST",
+  };
+}
+
+/** True when the engine has its images. One that only happens to be there may lack them; that is said like any missing part. */
+async function prepared(engine: TestEngine, tallies: Tally[]): Promise<boolean> {
+  try {
+    await engine.prepare((line) => console.log(`[images] ${line}`));
+    return true;
+  } catch (error) {
+    console.log(
+      `The images for the tests could not be made: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    if (engine.required) tallies.push({ passed: 0, failed: 1, skipped: 0, notRun: [] });
+    return false;
+  }
+}
+
+const DOCKER_FILES = ["main/**/*.docker.test.ts"];
+const DOCKER_SPECS = ["e2e/docker/**/*.spec.ts"];
+const SCREEN_SPECS = ["e2e/ui/**/*.spec.ts"];
+
+async function runAll(engine: TestEngine | string, folder: string, parts: Part[]): Promise<Tally> {
+  const built = spawnSync(process.execPath, [join(root, "main/launch.mjs"), "--build"], {
+    cwd: root,
+    stdio: "inherit",
+  });
   const tallies: Tally[] = built.status === 0 ? [] : [{ passed: 0, failed: 1, skipped: 0, notRun: [] }];
-  const screenSpecs = chromiumPath() === null ? globSync("e2e/ui/**/*.spec.ts", { cwd: root }) : [];
-  tallies.push(await runProject("unit", folder, []));
-  tallies.push(await runProject("e2e", folder, screenSpecs));
-  const sum = total(tallies);
+  // The first time this takes a minute or two; the unit tests need no engine.
+  const images = typeof engine === "string" ? Promise.resolve(false) : prepared(engine, tallies);
+  tallies.push(await runProject({ name: "unit", left: [], env: {} }, folder));
+  const found = (patterns: string[]): string[] => globSync(patterns, { cwd: root });
+  const left = chromiumPath() === null ? found(SCREEN_SPECS) : [];
+  const env: Record<string, string> = {};
+  if (typeof engine !== "string" && (await images)) {
+    env["LONGHAUL_TEST_DOCKER_HOST"] = engine.host;
+    if (found(DOCKER_FILES).length > 0) tallies.push(await runProject({ name: "docker", left: [], env }, folder));
+    parts.push(enginePart(engine));
+  } else {
+    left.push(...found(DOCKER_SPECS));
+    const notRun = found(DOCKER_FILES);
+    tallies.push({ passed: 0, failed: 0, skipped: notRun.length, notRun });
+    parts.push({ ...enginePart(engine), found: null });
+  }
+  tallies.push(await runProject({ name: "e2e", left, env }, folder));
+  return total(tallies);
+}
+
+installMissing(findParts());
+const engine = await findTestEngine();
+const parts = findParts();
+printParts([...parts, enginePart(engine)]);
+const folder = mkdtempSync(join(tmpdir(), "longhaul-test-"));
+const end = async (): Promise<void> => {
+  ending = true;
+  running?.kill("SIGTERM");
+  rmSync(folder, { recursive: true, force: true });
+  if (typeof engine !== "string") await engine.stop();
+};
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const) {
+  process.once(signal, () => void end().finally(() => process.exit(code)));
+}
+try {
+  const sum = await runAll(engine, folder, parts);
   printNotRun(parts, sum);
   console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
   process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 } finally {
-  rmSync(folder, { recursive: true, force: true });
+  await end();
 }
