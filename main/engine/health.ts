@@ -13,8 +13,7 @@ export interface HealthSources {
   auto_resume: boolean;
   store: SqliteStore;
   model: Pick<BrokerModel, "status">;
-  /** Absent where there is nothing but the embedded sandbox. */
-  sandboxes?: SandboxSources;
+  sandboxes: SandboxSources;
 }
 
 export interface SandboxSources {
@@ -38,7 +37,7 @@ export async function engineHealth(sources: HealthSources): Promise<Health> {
     data_dir: sources.data_dir,
     auto_resume: sources.auto_resume,
     ...broker,
-    sandbox: sources.sandboxes === undefined ? embedded("") : sandboxHealth(sources.sandboxes),
+    sandbox: sandboxHealth(sources.sandboxes),
     ledger: ledgerHealth(sources),
   };
 }
@@ -82,7 +81,7 @@ function containers(summary: string): Health["sandbox"] {
 }
 
 function embedded(how: string): Health["sandbox"] {
-  return { provider: "embedded", state: "degraded", summary: EMBEDDED, advice: `${EMBEDDED_LIMITS} ${how}`.trim() };
+  return { provider: "embedded", state: "degraded", summary: EMBEDDED, advice: `${EMBEDDED_LIMITS} ${how}` };
 }
 
 function missing(summary: string, how: string): Health["sandbox"] {

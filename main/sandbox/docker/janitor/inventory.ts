@@ -57,8 +57,12 @@ interface Labelled {
   created: number;
   state: string | null;
   size: number | null;
+  /** Of containers: the network mode. */
+  network: string;
 }
 
+/** Label of the short-lived containers that close a sandbox's network. */
+const HELPER = "longhaul.helper";
 const CHECKPOINTS = /(^|\/)longhaul-checkpoint:/;
 const IMAGES = /(^|\/)longhaul-[a-z]+:/;
 /** The engine's clock may differ from ours: it may be another machine. */
@@ -106,12 +110,13 @@ const STANDING_BY_FATE: Record<Fate["state"], Standing> = {
  * Labels are inherited: a container that somebody starts from one of our images carries them, and so does an image that
  * is built on one. Names are not inherited.
  */
-function isOurMake({ kind, name, labels }: Labelled): boolean {
+function isOurMake(object: Labelled): boolean {
+  const { kind, name, labels } = object;
   const install = labels[LABELS.install] ?? "";
   const session = labels[LABELS.session];
   switch (kind) {
     case "container":
-      return isPreparing(name) || (session !== undefined && name === containerName({ install, session }));
+      return isShortLived(object) || (session !== undefined && name === containerName({ install, session }));
     case "checkpoint":
       return CHECKPOINTS.test(name);
     case "image":
@@ -123,16 +128,16 @@ function isOurMake({ kind, name, labels }: Labelled): boolean {
   }
 }
 
-function isPreparing(name: string): boolean {
-  return name.startsWith(PREPARING);
+/** Prepares an image, or closes the network of a sandbox that it shares. */
+function isShortLived({ name, labels, network }: Labelled): boolean {
+  return name.startsWith(PREPARING) || (labels[HELPER] !== undefined && network.startsWith("container:"));
 }
 
 async function ownStanding(object: Labelled, own: OwnInstall): Promise<[Standing, string]> {
   const session = object.labels[LABELS.session];
-  if (object.kind === "container" && isPreparing(object.name)) {
-    if (object.created < own.begun_before - CLOCK_MS)
-      return ["leftover", "was preparing an image when its process ended"];
-    return ["live", "prepares an image"];
+  if (object.kind === "container" && isShortLived(object)) {
+    if (object.created < own.begun_before - CLOCK_MS) return ["leftover", "its process ended before it was done"];
+    return ["live", "prepares a sandbox"];
   }
   if (object.kind === "image" || session === undefined) return ["live", "is used by all sessions of this install"];
   if (await own.hasSession(session)) return ["live", "belongs to a session that can resume"];
@@ -159,6 +164,7 @@ async function listLabelled(
     created: container.Created * 1000,
     state: container.State,
     size: null,
+    network: container.HostConfig.NetworkMode,
   }));
   for (const image of images) {
     const labels = image.Labels ?? {};
@@ -166,18 +172,36 @@ async function listLabelled(
     // An image that was only begun, or whose name another one has taken, has no name.
     for (const name of tags.length === 0 ? [image.Id] : tags) {
       const kind = CHECKPOINTS.test(name) ? "checkpoint" : "image";
-      objects.push({ kind, id: image.Id, name, labels, created: image.Created * 1000, state: null, size: image.Size });
+      objects.push({
+        kind,
+        id: image.Id,
+        name,
+        labels,
+        created: image.Created * 1000,
+        state: null,
+        size: image.Size,
+        network: "",
+      });
     }
   }
   for (const { Id: id, Name: name, Labels: labels = {}, Created } of networks) {
-    objects.push({ kind: "network", id, name, labels, created: Date.parse(Created), state: null, size: null });
+    objects.push({
+      kind: "network",
+      id,
+      name,
+      labels,
+      created: Date.parse(Created),
+      state: null,
+      size: null,
+      network: "",
+    });
   }
   const notes = new Map<string, Record<string, string>>();
   for (const { Name: name, Labels: labels, ...rest } of Volumes ?? []) {
     const created = Date.parse((rest as { CreatedAt?: string }).CreatedAt ?? "") || 0;
     const install = labels?.[LABELS.install] ?? "";
     if (name === noteName(install)) notes.set(install, labels);
-    objects.push({ kind: "note", id: name, name, labels: labels ?? {}, created, state: null, size: null });
+    objects.push({ kind: "note", id: name, name, labels: labels ?? {}, created, state: null, size: null, network: "" });
   }
   return { objects, notes };
 }

@@ -131,13 +131,19 @@ test("another install's are touched only when its data directory is gone for cer
   expect(await objects.exists(name(noteless))).toBe(true);
 });
 
-test("a container that prepared an image is a leftover once its process is gone", async () => {
+test("a container that prepared an image or a network is a leftover once its process is gone", async () => {
   const me = objects.install();
-  const preparing = `${PREPARING}${me}`;
-  await objects.container({ name: preparing, labels: { [LABELS.install]: me } });
-  expect(standings(await takeInventory(objects.docker, own(me)), me)).toEqual({ [preparing]: "live" });
-  const later = { ...own(me), begun_before: Date.now() + 3600_000 };
-  expect(standings(await takeInventory(objects.docker, later), me)).toEqual({ [preparing]: "leftover" });
+  const names = [`${PREPARING}${me}`, `helper-${me}`, `lookalike-${me}`] as const;
+  const sandbox = await objects.sandbox(me, "sesn_x", { start: true });
+  await objects.container({ name: names[0], labels: { [LABELS.install]: me } });
+  const helper = { [LABELS.install]: me, "longhaul.helper": "sesn_x" };
+  await objects.container({ name: names[1], labels: helper, network: `container:${sandbox}` });
+  await objects.container({ name: names[2], labels: helper });
+  const live = { [names[0]]: "live", [names[1]]: "live", [names[2]]: "foreign" };
+  expect(standings(await takeInventory(objects.docker, own(me, "sesn_x")), me)).toMatchObject(live);
+  const later = { ...own(me, "sesn_x"), begun_before: Date.now() + 3600_000 };
+  const left = { [names[0]]: "leftover", [names[1]]: "leftover", [names[2]]: "foreign" };
+  expect(standings(await takeInventory(objects.docker, later), me)).toMatchObject(left);
 });
 
 test("idle containers are stopped or kept one by one, and what is stopped starts again", async () => {

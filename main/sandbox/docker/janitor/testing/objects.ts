@@ -45,6 +45,7 @@ export class EngineObjects implements AsyncDisposable {
     image?: string;
     start?: boolean;
     command?: string[];
+    network?: string;
   }): Promise<string> {
     const container = await this.docker.createContainer({
       name: options.name,
@@ -53,7 +54,7 @@ export class EngineObjects implements AsyncDisposable {
       Cmd: [],
       Labels: options.labels ?? {},
       StopSignal: "SIGKILL",
-      HostConfig: { NetworkMode: "none", Init: true },
+      HostConfig: { NetworkMode: options.network ?? "none", Init: true },
     });
     this.#containers.push(container.id);
     if (options.start === true) await container.start();
