@@ -1,14 +1,7 @@
-import type { BetaEnvironment } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 import { useEffect, useRef, useState } from "react";
 import { DEMO_MODEL } from "../../main/contract/demo.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
-import {
-  createEnvironment,
-  createSession,
-  listAgents,
-  listEnvironments,
-  type NewSession as Params,
-} from "../api/sdk.ts";
+import { createEnvironment, createSession, type NewSession as Params } from "../api/sdk.ts";
 import { MOD } from "../bridge.ts";
 import { useEngine } from "../store/engine.ts";
 import { setDraft, useDraft } from "../store/kept/drafts.ts";
@@ -29,36 +22,12 @@ import {
 } from "./environment/draft.ts";
 import { DEFAULT, EnvironmentField } from "./environment/environment_field.tsx";
 import { EnvironmentForm } from "./environment/environment_form.tsx";
-import { Choice, Field, fieldOf, INPUT, type Option } from "./form.tsx";
+import { Choice, Field, fieldOf, INPUT } from "./form.tsx";
+import { useLists } from "./lists.ts";
 import { FolderField, PermissionField } from "./session_fields.tsx";
 
 const MODELS = ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5-2", DEMO_MODEL];
 const MAX_TITLE = 80;
-
-interface Lists {
-  agents: Option[];
-  environments: BetaEnvironment[];
-  loaded: boolean;
-}
-
-function useLists(): { lists: Lists; setLists: (lists: Lists) => void; problem: Problem | null } {
-  const [lists, setLists] = useState<Lists>({ agents: [], environments: [], loaded: false });
-  const [problem, setProblem] = useState<Problem | null>(null);
-  useEffect(() => {
-    Promise.all([listAgents(), listEnvironments()]).then(
-      ([agents, environments]) =>
-        setLists({
-          agents: agents
-            .filter((agent) => agent.metadata.longhaul_default === undefined)
-            .map((agent) => ({ value: agent.id, label: agent.name, note: agent.model.id })),
-          environments,
-          loaded: true,
-        }),
-      (error: unknown) => setProblem(problemOf(error)),
-    );
-  }, []);
-  return { lists, setLists, problem };
-}
 
 /** A remembered answer of the form. */
 function useRemembered(key: string, fallback: string): [string, (value: string) => void] {

@@ -1,10 +1,10 @@
 /** Sets up an environment: which sandbox, what it can reach, what is installed; the rest under "Advanced". */
 import { TriangleAlert } from "lucide-react";
-import type { ReactNode } from "react";
 import type { Problem } from "../../api/problem.ts";
 import { Problem as FieldProblem } from "../../api/problem.ts";
 import { Field, INPUT } from "../form.tsx";
 import { type DraftField, type EnvironmentDraft, MANAGERS, type Manager, nameOf } from "./draft.ts";
+import { Radios } from "./radios.tsx";
 
 interface EnvironmentFormProps {
   draft: EnvironmentDraft;
@@ -229,36 +229,5 @@ function Setting({ name, label, placeholder, note, draft, set, problemOf }: Sett
         />
       )}
     </Field>
-  );
-}
-
-interface RadiosProps<T extends string> {
-  legend: string;
-  name: string;
-  value: T;
-  options: readonly { value: T; label: ReactNode; note: string }[];
-  onChange: (value: T) => void;
-}
-
-function Radios<T extends string>({ legend, name, value, options, onChange }: RadiosProps<T>) {
-  return (
-    <fieldset className="space-y-1.5">
-      <legend className="mb-1 font-medium">{legend}</legend>
-      {options.map((option) => (
-        <label key={option.value} className="flex items-baseline gap-2">
-          <input
-            type="radio"
-            name={name}
-            checked={value === option.value}
-            onChange={() => onChange(option.value)}
-            data-testid={`${name}-${option.value === "" ? "automatic" : option.value}`}
-            className="shrink-0 translate-y-0.5"
-          />
-          <span>
-            {option.label} <span className="text-ink-3">{option.note}</span>
-          </span>
-        </label>
-      ))}
-    </fieldset>
   );
 }
