@@ -57,7 +57,7 @@ async function examine({ env, model, version }: Context, dataDir: string): Promi
     checkSqlite(),
     checkGit(env),
     checkEngineAndModel(dataDir, model),
-    checkSandboxes(env),
+    checkSandboxes(env, dataDir),
   ]);
   return [
     ok("longhaul", version),

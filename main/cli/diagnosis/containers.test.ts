@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 function check(more: Record<string, string> = {}) {
-  return checkSandboxes({ HOME: folder, DOCKER_HOST: `unix://${socket}`, ...more });
+  return checkSandboxes({ HOME: folder, DOCKER_HOST: `unix://${socket}`, ...more }, folder);
 }
 
 test("an engine that answers: what it is, its runtimes, the image and the networks", async () => {

@@ -1,4 +1,5 @@
 /** The container engine: whether one answers, what it is, and what sandboxes can be made with it. Starts nothing. */
+import { join } from "node:path";
 import type { Environment } from "../../config.ts";
 import type { Engine } from "../../sandbox/docker/discovery/connect.ts";
 import { type Finding, fail, ok, warn } from "./check.ts";
@@ -6,17 +7,17 @@ import { type Finding, fail, ok, warn } from "./check.ts";
 const EMBEDDED = "the embedded sandbox works here with nothing installed";
 
 /** Findings about sandboxes; the engine is contacted, with a time limit. */
-export async function checkSandboxes(env: Environment): Promise<Finding[]> {
+export async function checkSandboxes(env: Environment, dataDir: string): Promise<Finding[]> {
   const forced = env["LONGHAUL_SANDBOX"]?.trim() ?? "";
   if (forced !== "" && forced !== "docker" && forced !== "embedded") {
     return [fail("sandbox", `LONGHAUL_SANDBOX=${forced} is no sandbox`, 'Use "docker" or "embedded", or unset it.')];
   }
-  const [{ findEngine }, { EngineUnavailable }] = await Promise.all([
+  const [{ ENGINE_MEMORY, findEngine, usedEngine }, { EngineUnavailable }] = await Promise.all([
     import("../../sandbox/docker/find_engine.ts"),
     import("../../sandbox/docker/discovery/connect.ts"),
   ]);
   try {
-    const engine = await findEngine(env);
+    const engine = await findEngine(env, { used: usedEngine(join(dataDir, ENGINE_MEMORY)) });
     return [ok("sandbox", choice(forced, true)), engineFinding(engine), ...(await details(engine, env))];
   } catch (error) {
     if (!(error instanceof EngineUnavailable)) throw error;

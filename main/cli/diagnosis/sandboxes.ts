@@ -30,7 +30,12 @@ export interface SandboxesReport {
  * Rejects with {@link CommandFailed} when the container engine or the ledger cannot be used.
  */
 export async function inspectSandboxes(request: SandboxesRequest): Promise<SandboxesReport> {
-  const [{ findEngine }, { EngineUnavailable }, { takeInventory, CERTAIN }, { removeRemnants }] = await Promise.all([
+  const [
+    { ENGINE_MEMORY, findEngine, usedEngine },
+    { EngineUnavailable },
+    { takeInventory, CERTAIN },
+    { removeRemnants },
+  ] = await Promise.all([
     import("../../sandbox/docker/find_engine.ts"),
     import("../../sandbox/docker/discovery/connect.ts"),
     import("../../sandbox/docker/janitor/inventory.ts"),
@@ -38,7 +43,9 @@ export async function inspectSandboxes(request: SandboxesRequest): Promise<Sandb
   ]);
   let close = (): void => undefined;
   try {
-    const { docker, address } = await findEngine(request.env);
+    const { docker, address } = await findEngine(request.env, {
+      used: usedEngine(join(request.data_dir, ENGINE_MEMORY)),
+    });
     const own = await ownInstall(request.data_dir);
     if (own !== null) close = own.close;
     const objects = await takeInventory(docker, own);

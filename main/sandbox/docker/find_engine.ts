@@ -80,6 +80,19 @@ const FRESH_MS = 3000;
 const PING_MS = 2000;
 const Used = z.object({ address: z.string().min(1) });
 
+/** File of a data directory in which its engine process remembers the container engine that it uses. */
+export const ENGINE_MEMORY = "container_engine.json";
+
+/** Address of the engine that was used so far, from the file that remembers it; null when none was. */
+export function usedEngine(memory: string): string | null {
+  try {
+    return Used.parse(JSON.parse(readFileSync(memory, "utf8"))).address;
+  } catch {
+    // Never written, or not by us: any engine will do.
+    return null;
+  }
+}
+
 /** The one connection of a process. Nothing is contacted before the first {@link EngineLink.engine}. */
 export class EngineLink {
   readonly #env: DockerEnvironment;
@@ -160,20 +173,10 @@ export class EngineLink {
   }
 
   async #find(): Promise<Engine> {
-    const used = this.#engine?.address ?? this.#remembered();
+    const used = this.#engine?.address ?? (this.#memory === null ? null : usedEngine(this.#memory));
     const engine = await findEngine(this.#env, { ...this.#options, used });
     if (engine.address !== used) this.#remember(engine.address);
     return engine;
-  }
-
-  #remembered(): string | null {
-    if (this.#memory === null) return null;
-    try {
-      return Used.parse(JSON.parse(readFileSync(this.#memory, "utf8"))).address;
-    } catch {
-      // Never written, or not by us: any engine will do.
-      return null;
-    }
   }
 
   #remember(address: string): void {
