@@ -18,8 +18,8 @@ const MAIN_ENTRIES = {
   sandbox_host: "main/sandbox/embedded/host.ts",
 };
 
-/** Loaded from `node_modules` at run time: native code, or packages that find their own wasm and worker files by path. */
-const EXTERNAL = ["better-sqlite3", "just-bash", "electron"];
+/** Loaded from `node_modules` at run time: native code, or packages that find their own wasm, worker and proto files by path. */
+const EXTERNAL = ["better-sqlite3", "dockerode", "just-bash", "electron"];
 
 const DAY_MS = 86_400_000;
 
