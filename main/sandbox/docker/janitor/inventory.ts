@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import { engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { LABELS } from "../container/spec.ts";
 import { PREPARING } from "../image/container_run.ts";
-import { containerName } from "../life/find.ts";
+import { containerName, unfinishedName } from "../life/find.ts";
 import { type Fate, fateOf, noteName } from "./install.ts";
 
 export type Standing =
@@ -116,7 +116,8 @@ function isOurMake(object: Labelled): boolean {
   const session = labels[LABELS.session];
   switch (kind) {
     case "container":
-      return isShortLived(object) || (session !== undefined && name === containerName({ install, session }));
+      if (isShortLived(object) || isUnfinished(object)) return true;
+      return session !== undefined && name === containerName({ install, session });
     case "checkpoint":
       return CHECKPOINTS.test(name);
     case "image":
@@ -133,11 +134,21 @@ function isShortLived({ name, labels, network }: Labelled): boolean {
   return name.startsWith(PREPARING) || (labels[HELPER] !== undefined && network.startsWith("container:"));
 }
 
+/** A session's container that is being made: nothing of the agent's is in it yet. */
+function isUnfinished({ kind, name, labels }: Labelled): boolean {
+  const session = labels[LABELS.session];
+  const install = labels[LABELS.install] ?? "";
+  return kind === "container" && session !== undefined && name === unfinishedName({ install, session });
+}
+
 async function ownStanding(object: Labelled, own: OwnInstall): Promise<[Standing, string]> {
   const session = object.labels[LABELS.session];
   if (object.kind === "container" && isShortLived(object)) {
     if (object.created < own.begun_before - CLOCK_MS) return ["leftover", "its process ended before it was done"];
     return ["live", "prepares a sandbox"];
+  }
+  if (isUnfinished(object) && object.created < own.begun_before - CLOCK_MS) {
+    return ["leftover", "was being made when its process ended"];
   }
   if (object.kind === "image" || session === undefined) return ["live", "is used by all sessions of this install"];
   if (await own.hasSession(session)) return ["live", "belongs to a session that can resume"];

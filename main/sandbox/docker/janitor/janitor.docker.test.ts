@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { LABELS } from "../container/spec.ts";
 import { PREPARING } from "../image/container_run.ts";
-import { containerName } from "../life/find.ts";
+import { containerName, unfinishedName } from "../life/find.ts";
 import { leaveNote, openInstall } from "./install.ts";
 import { CERTAIN, type OwnInstall, type Remnant, takeInventory } from "./inventory.ts";
 import { Janitor } from "./janitor.ts";
@@ -129,6 +129,24 @@ test("another install's are touched only when its data directory is gone for cer
   ]);
   expect(await objects.exists(name(alive.id))).toBe(true);
   expect(await objects.exists(name(noteless))).toBe(true);
+});
+
+test("a half-made sandbox is a leftover once its process is gone, and goes with its session", async () => {
+  const me = objects.install();
+  const name = unfinishedName({ install: me, session: "sesn_x" });
+  const labels = { [LABELS.install]: me, [LABELS.session]: "sesn_x" };
+  await objects.container({ name, labels, start: true });
+  const mine = async (looker: OwnInstall) =>
+    (await takeInventory(objects.docker, looker)).filter(({ install }) => install === me);
+  const live = await mine(own(me, "sesn_x"));
+  expect(standings(live, me)).toEqual({ [name]: "live" });
+  const late = { ...own(me, "sesn_x"), begun_before: Date.now() + 3600_000 };
+  expect(standings(await mine(late), me)).toEqual({ [name]: "leftover" });
+  expect(standings(await mine(own(me)), me)).toEqual({ [name]: "deleted_session" });
+  // It is in nobody's use yet, and no idle sandbox either.
+  const now = () => Date.now() + 24 * 3600_000;
+  const rule: IdleRule = { idle_ms: 1, now, restingSince: () => Promise.resolve(0), beforeStop: () => undefined };
+  expect(await reapIdle(objects.docker, live, rule)).toEqual([]);
 });
 
 test("a container that prepared an image or a network is a leftover once its process is gone", async () => {

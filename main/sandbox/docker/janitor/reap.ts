@@ -8,6 +8,7 @@ import type Docker from "dockerode";
 import { RUNNER_COMMAND } from "../../runner/files.ts";
 import { engineCall, isFault, LOOK_MS, WORK_MS } from "../container/engine_call.ts";
 import { STATE_DIR } from "../container/spec.ts";
+import { containerName } from "../life/find.ts";
 import type { Remnant } from "./inventory.ts";
 
 export interface IdleRule {
@@ -41,8 +42,10 @@ export function idleTime(value: string | undefined): number | null {
 /** @returns the sessions whose containers were stopped. Rejects with SandboxLost when the engine does not answer. */
 export async function reapIdle(docker: Docker, remnants: readonly Remnant[], rule: IdleRule): Promise<string[]> {
   const stopped: string[] = [];
-  for (const { kind, id, session, state, standing } of remnants) {
+  for (const { kind, id, name, install, session, state, standing } of remnants) {
     if (kind !== "container" || standing !== "live" || state !== "running" || session === null) continue;
+    // Not one that is just being made.
+    if (name !== containerName({ install, session })) continue;
     if (!(await isAtRest(session, rule))) continue;
     try {
       if (!(await isQuiet(docker, id, rule))) continue;
