@@ -30,7 +30,7 @@ export async function startContainer(
   const created = await docker.createContainer({
     Image: options.image ?? SANDBOX_IMAGE,
     User: "1000:1000",
-    Entrypoint: network.command(["/bin/sh", "-c", `${options.setUp ?? ":"}; while :; do sleep 600; done`]),
+    Entrypoint: network.command(["/bin/sh", "-c", `${options.setUp ?? ":"}\nwhile :; do sleep 600; done`]),
     Cmd: [],
     Env: Object.entries(network.env).map(([key, value]) => `${key}=${value}`),
     Labels: { "longhaul.install": INSTALL, "longhaul.session": sessionId },
