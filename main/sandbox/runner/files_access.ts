@@ -37,7 +37,7 @@ export class RunnerFiles {
     if (path.includes("\0")) throw new PathRefused(path);
     const asked = posix.resolve(WORKDIR, path);
     const { text } = await this.#ask("resolve", [this.#word(asked)]);
-    const canonical = unescapePath(text);
+    const canonical = unescapePath(text.slice(0, -1));
     // What is missing may hold "..", which then leads nowhere.
     if (posix.resolve(canonical) !== canonical) throw new FileError("ENOENT");
     if (!FILE_ROOTS.some((root) => isWithin(root, canonical))) throw new PathRefused(path);

@@ -123,7 +123,7 @@ arrive() {
   cd -P -- "$folder" 2>/dev/null && [ "$PWD" = "$folder" ]
 }
 
-# op_resolve <path>: the canonical path.
+# op_resolve <path>: the canonical path and a slash, so that no name looks like the announcement of a payload.
 op_resolve() {
   plain "$1"
   rest=
@@ -150,7 +150,7 @@ op_resolve() {
   done
   [ "$path" = / ] && [ -n "$rest" ] && path=
   one_line "$path$rest"
-  if [ "\${#line}" -gt 3500 ]; then refuse ENAMETOOLONG; else tell "p $n ok $line"; fi
+  if [ "\${#line}" -gt 3500 ]; then refuse ENAMETOOLONG; else tell "p $n ok $line/"; fi
 }
 
 # op_stat <path>: mode (hexadecimal) and size.

@@ -96,16 +96,18 @@ if [ -n "$BASH_VERSION" ]; then
   }
 else
   NAME=sh
-  send() { cat "$1"; printf '.\n'; rm -f "$1"; }
+  # Such a shell ends when it cannot start a process, as when a command has filled the process table; within an eval that
+  # is called as a command it does not.
+  send() { command eval 'cat "$1"; rm -f "$1"'; printf '.\n'; }
   ended() {
     if [ -e "$C/$2.total" ] || [ -e "$C/$2.lost" ]; then printf 'd %s %s -\n' "$2" "$3"; return; fi
     printf 'd %s %s =\n' "$2" "$3"
-    head -c 16385 "$C/$2.out" | base64
+    command eval 'head -c 16385 "$C/$2.out" | base64'
     printf '.\n'
   }
   follow() {
     printf 'p %s ok =\n' "$1"
-    tail -c "+$(($3 + 1))" "$C/$2.out" 2>/dev/null | head -c 16384 | base64
+    command eval 'tail -c "+$(($3 + 1))" "$C/$2.out" | head -c 16384 | base64'
     printf '.\n'
   }
 fi
@@ -122,7 +124,7 @@ events() {
     esac
   done
 }
-events 2>/dev/null </dev/null &
+{ trap 'kill -9 "$$"' EXIT; events; } 2>/dev/null </dev/null &
 events=$!
 exec 1>&2
 
@@ -187,6 +189,9 @@ stop() {
   fi
 }
 
+# begin: the operation, in a process of its own.
+begin() { command eval '"op_$operation" "$@" &' || refuse EAGAIN; }
+
 while IFS= read -r line; do
   set -- $line
   # Takes notice of children that have ended; bash does so by itself.
@@ -213,16 +218,16 @@ while IFS= read -r line; do
         done) finish "$1" "$2" "\${line#q * done * * }" ;;
         restart) restart "$1" ;;
         write)
-          if take "$1" "tmp/w.$n"; then op_write "$2" "$3" & else refuse ENOSPC; rm -f "tmp/w.$n"; fi
+          if take "$1" "tmp/w.$n"; then shift; begin "$@"; else refuse ENOSPC; rm -f "tmp/w.$n"; fi
           ;;
-        resolve | stat | read | batch | walk | collect) "op_$operation" "$@" & ;;
+        resolve | stat | read | batch | walk | collect) begin "$@" ;;
         *) tell "p $n no EPROTO" ;;
       esac
       ;;
     *) exit 1 ;;
   esac
 done
-kill "$events" 2>/dev/null
+kill -9 "$events" 2>/dev/null
 wait
 rm -f "slot.$slot" "bell.$slot"
 `;

@@ -45,13 +45,17 @@ export class BareHand implements Hand {
   }
 
   async channel(): Promise<Channel> {
-    const known = await this.#channel?.catch(() => null);
+    const before = this.#channel;
+    const known = await before?.catch(() => null);
     if (known != null && !known.client.closed) return known;
-    this.#channel = this.#container.start().then(async () => {
-      const client = await this.#container.channel();
-      return { client, calls: new RunnerCalls(client) };
-    });
-    return this.#channel;
+    if (this.#channel === before) this.#channel = this.#open();
+    return this.#channel ?? this.#open();
+  }
+
+  async #open(): Promise<Channel> {
+    await this.#container.start();
+    const client = await this.#container.channel();
+    return { client, calls: new RunnerCalls(client) };
   }
 
   async close(): Promise<void> {

@@ -100,6 +100,8 @@ export class RunnerContainer {
 
   async kill(): Promise<void> {
     await this.#container.kill();
+    // Until it is seen to be dead, a program can still be started in it.
+    await this.#container.wait({ condition: "not-running" });
   }
 
   /** Starts it unless it runs. */
