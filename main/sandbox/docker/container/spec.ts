@@ -66,8 +66,9 @@ export function createOptions(spec: ContainerSpec): ContainerCreateOptions {
       MemorySwap: settings.memory_bytes,
       NanoCpus: settings.nano_cpus,
       PidsLimit: settings.pids,
-      ShmSize: 256 * MIB,
-      Tmpfs: { "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=1g" },
+      // Both count as memory of the container, and no death of a process gives them back: full ones must leave room.
+      ShmSize: Math.min(256 * MIB, Math.floor(settings.memory_bytes / 4)),
+      Tmpfs: { "/tmp": `rw,exec,nosuid,nodev,mode=1777,size=${tmpBytes(settings.memory_bytes)}` },
       Ulimits: [
         { Name: "nofile", Soft: 16_384, Hard: 16_384 },
         // A crashing program must not fill the writable layer.
@@ -97,4 +98,8 @@ export function sandboxFolders(): ArchiveEntry[] {
     { path: `${HOME}/`, mode: 0o755, ...agent },
     { path: `${STATE_DIR}/`, mode: 0o700, ...agent },
   ];
+}
+
+function tmpBytes(memory: number): number {
+  return Math.min(1024 * MIB, Math.floor(memory / 2));
 }

@@ -106,6 +106,18 @@ export async function startContainer(docker: Docker, id: string): Promise<void> 
   });
 }
 
+/** Kills what runs in a container and waits for its end; nothing when it has ended. */
+export async function killContainer({ docker, id }: DockerContainer): Promise<void> {
+  try {
+    await engineCall(docker, "end the container", WORK_MS, (abortSignal) => {
+      const container = docker.getContainer(id);
+      return Promise.all([container.wait({ abortSignal }), container.kill({ abortSignal })]);
+    });
+  } catch (error) {
+    if (!isFault(error, "not_running")) throw error;
+  }
+}
+
 /** Removes what is left of a failure. Never rejects: the next provisioning clears away what this leaves. */
 export async function discard(docker: Docker, id: string): Promise<void> {
   await removeContainer(docker, id).catch(() => undefined);

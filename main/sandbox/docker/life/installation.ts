@@ -5,10 +5,10 @@ import { SandboxLost } from "../../port.ts";
 import { LABELS, SANDBOX_VERSION } from "../container/spec.ts";
 import type { Engine } from "../discovery/connect.ts";
 import { ensureImage } from "../image/ensure_image.ts";
+import { sandboxNetworks } from "../network/network.ts";
 import type { SandboxNetworks } from "../network/port.ts";
 import type { EgressRoute, TellSession } from "../ports.ts";
 import { CHECKPOINT_LIMITS, type CheckpointLimits } from "./checkpoints.ts";
-import { sandboxNetworks } from "./plain_network.ts";
 import { StartQueue } from "./start_queue.ts";
 
 export interface DockerProviderOptions {

@@ -16,13 +16,17 @@ import {
 } from "../../port.ts";
 import { ChannelClosed } from "../../runner/client.ts";
 import { effectOf } from "../../toolset/definitions.ts";
+import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
 import type { Container } from "../ports.ts";
 import { bringBackChanges, removeRepositories, repositoryChanges } from "../resources/changes.ts";
 import { listOutputs, readOutput } from "../resources/outputs.ts";
+import { DispatchLog } from "./calls/dispatch_log.ts";
+import { type Link, stateIn, stateInFiles } from "./calls/link.ts";
+import { MemoryWatch } from "./calls/memory.ts";
+import { ShellQueue } from "./calls/shell_queue.ts";
 import { listCheckpoints, removeCheckpoints, takeCheckpoint } from "./checkpoints.ts";
 import { ContainerLife } from "./container_life.ts";
-import { DispatchLog } from "./dispatch_log.ts";
 import {
   containerName,
   type Found,
@@ -33,14 +37,17 @@ import {
   unfinishedName,
 } from "./find.ts";
 import type { Installation } from "./installation.ts";
-import { type Link, stateIn, stateInFiles } from "./link.ts";
-import { MemoryWatch } from "./memory.ts";
-import { ShellQueue } from "./shell_queue.ts";
 import { outOfMemoryText } from "./words.ts";
 
 const UNKNOWN_OUTCOME = "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
 /** Containers or channels that may die under one call before it is given up: a call that kills each of them must end. */
 const DEATHS_PER_CALL = 3;
+
+interface CallBegin {
+  at: number;
+  /** Of the container, until then. */
+  memoryDeaths: number;
+}
 
 export class DockerSandbox implements Hand {
   readonly #install: Installation;
@@ -54,6 +61,7 @@ export class DockerSandbox implements Hand {
   /** Calls under way in this process. */
   #running = 0;
   #destroyed = false;
+  #closed = false;
 
   constructor(install: Installation, sessionId: string) {
     this.#install = install;
@@ -88,7 +96,7 @@ export class DockerSandbox implements Hand {
 
   async #execute(name: string, input: unknown, call: ExecuteCall): Promise<string> {
     const { tool_use_id: id, signal } = call;
-    const memoryDeaths = this.#life.memoryDeaths;
+    const begun: CallBegin = { at: performance.now(), memoryDeaths: this.#life.connection.memoryDeaths };
     const progress = { bytes: 0 };
     let sent = false;
     for (let deaths = 0; deaths < DEATHS_PER_CALL; deaths += 1) {
@@ -99,9 +107,9 @@ export class DockerSandbox implements Hand {
       try {
         return await link.execute(name, input, call, progress);
       } catch (error) {
-        if (!(error instanceof ChannelClosed)) throw await this.#explained(error, link, memoryDeaths);
+        if (!(error instanceof ChannelClosed)) throw await this.#explained(error, link.container, begun);
         link.close();
-        if (error.stuck) await this.#life.end(link.container);
+        if (error.stuck) await this.#life.connection.end(link.container);
       }
     }
     const text = `The connection into the sandbox broke ${DEATHS_PER_CALL} times during this call.`;
@@ -111,6 +119,7 @@ export class DockerSandbox implements Hand {
 
   async #linkFor(name: string, sent: boolean): Promise<Link> {
     if (this.#destroyed) throw new SandboxLost("The sandbox was removed with its session.");
+    if (this.#closed) throw new SandboxLost("This process lets go of the sandbox; the call goes on in it.");
     try {
       return await this.#life.link();
     } catch (error) {
@@ -131,22 +140,23 @@ export class DockerSandbox implements Hand {
   }
 
   /** A failure that comes of too little memory says so: neither the model nor the person could tell from "Killed". */
-  async #explained(error: unknown, link: Link, memoryDeaths: number): Promise<unknown> {
-    const died = this.#life.memoryDeaths > memoryDeaths;
-    if (error instanceof OutcomeUnknown && died) {
-      return new ToolFailure(
-        `${outOfMemoryText(this.#life.memoryBytes)} The command was cut off; it may have taken effect in part.`,
-      );
+  async #explained(error: unknown, container: DockerContainer, begun: CallBegin): Promise<unknown> {
+    const { memoryDeaths, memoryBytes } = this.#life.connection;
+    const elapsed = performance.now() - begun.at;
+    if (error instanceof OutcomeUnknown) {
+      const died = memoryDeaths > begun.memoryDeaths || (await this.#memory.happened(container, elapsed));
+      if (!died) return error;
+      return new ToolFailure(`${outOfMemoryText(memoryBytes)} The call was cut off; it may have taken effect in part.`);
     }
-    if (error instanceof ToolFailure && (await this.#memory.killed(link.container, error.message))) {
-      return new ToolFailure(`${error.message}\n\n${outOfMemoryText(this.#life.memoryBytes)}`);
+    if (error instanceof ToolFailure && (await this.#memory.failedByIt(container, error.message, elapsed))) {
+      return new ToolFailure(`${error.message}\n\n${outOfMemoryText(memoryBytes)}`);
     }
     return error;
   }
 
   /** Starts nothing. Rejects with OutcomeUnknown when the engine cannot be asked about a call that had been sent. */
   async callState(id: string): Promise<CallState> {
-    const open = this.#life.openedLink;
+    const open = this.#life.connection.opened;
     if (open !== null) {
       const state = await open.state(id).catch((error: unknown) => {
         if (error instanceof ChannelClosed) return null;
@@ -232,7 +242,7 @@ export class DockerSandbox implements Hand {
     this.#destroyed = true;
     await this.#provisioning?.catch(() => undefined);
     await this.#life.inTurn(async () => {
-      this.#life.closeLink();
+      this.#life.connection.close();
       const { docker } = await this.#install.engine();
       for (const name of [containerName(this.#owner), unfinishedName(this.#owner)]) {
         const found = await look(docker, this.#owner, name);
@@ -245,8 +255,10 @@ export class DockerSandbox implements Hand {
     });
   }
 
+  /** Lets go of connections. Calls under way go on in the container; the next process collects their results. */
   close(): void {
-    this.#life.closeLink();
+    this.#closed = true;
+    this.#life.connection.close();
     this.#install.detachNetwork(this.#owner.session);
   }
 

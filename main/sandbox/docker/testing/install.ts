@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import type { EventDraft } from "../../../contract/events.ts";
-import type { SandboxProvider } from "../../port.ts";
+import type { ProvisionRequest, SandboxProvider } from "../../port.ts";
+import { provisionRequest } from "../../testing/bench.ts";
 import { LABELS } from "../container/spec.ts";
 import { findEngine } from "../find_engine.ts";
 import { type DockerProviderOptions, dockerProvider } from "../provider.ts";
@@ -25,6 +26,24 @@ export interface Install {
   kill(sessionId: string): Promise<void>;
   /** Closes what was opened and removes everything that was made. */
   remove(): Promise<void>;
+}
+
+/** Of a session whose sandbox has no network: the quickest to make. */
+export function limitedRequest(
+  sessionId: string,
+  more: Partial<ProvisionRequest> & { metadata?: Record<string, string> } = {},
+): ProvisionRequest {
+  const { metadata = {}, ...rest } = more;
+  const networking = {
+    type: "limited" as const,
+    allowed_hosts: [],
+    allow_mcp_servers: false,
+    allow_package_managers: false,
+  };
+  const request = provisionRequest(sessionId, rest);
+  const { config } = request.environment;
+  if (config.type !== "cloud") return request;
+  return { ...request, environment: { ...request.environment, metadata, config: { ...config, networking } } };
 }
 
 /** @param host address of the engine; the one that tests share when left out */

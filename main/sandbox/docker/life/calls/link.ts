@@ -1,12 +1,12 @@
 /** The open channel to a sandbox's runner, watched while calls are under way in it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CallState, type ExecuteCall, SandboxLost } from "../../port.ts";
-import { RunnerCalls } from "../../runner/calls.ts";
-import { ChannelClosed, RunnerClient } from "../../runner/client.ts";
-import { CHANNEL_COMMAND, RUNNER_STATE_DIR } from "../../runner/files.ts";
-import type { OutputProgress } from "../../runner/live_output.ts";
-import { firstFile } from "../container/archive.ts";
-import type { DockerContainer } from "../container/container.ts";
+import { type CallState, type ExecuteCall, SandboxLost } from "../../../port.ts";
+import { RunnerCalls } from "../../../runner/calls.ts";
+import { ChannelClosed, RunnerClient } from "../../../runner/client.ts";
+import { CHANNEL_COMMAND, RUNNER_STATE_DIR } from "../../../runner/files.ts";
+import type { OutputProgress } from "../../../runner/live_output.ts";
+import { firstFile } from "../../container/archive.ts";
+import type { DockerContainer } from "../../container/container.ts";
 
 export interface LinkTimes {
   /** Milliseconds between questions to a runner that owes an answer. */
