@@ -221,7 +221,7 @@ describe("an image", () => {
   });
 
   test("with nothing but a POSIX shell works", async () => {
-    const id = await start(["cd /tmp; X=1; echo hello from $(whoami || id -u)", "pwd; echo $X"], {
+    const id = await start(["cd /tmp; X=1; echo hello from $(id -u)", "pwd; echo $X"], {
       "longhaul.image": BUSYBOX_IMAGE,
     });
     const [first, second] = await atRest(id);

@@ -65,9 +65,12 @@ export class HandPool {
     await this.#hands.get(sessionId)?.catch(() => undefined);
   }
 
-  /** Forgets a hand whose sandbox is gone, so that the next call provisions anew. */
-  drop(sessionId: string): void {
-    this.#hands.delete(sessionId);
+  /**
+   * Forgets a hand whose sandbox is gone, so that the next call provisions anew.
+   * @param hand only this one: another call may have put a new one in its place already
+   */
+  drop(sessionId: string, hand?: Promise<Hand>): void {
+    if (hand === undefined || this.#hands.get(sessionId) === hand) this.#hands.delete(sessionId);
   }
 
   /**

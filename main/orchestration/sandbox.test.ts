@@ -1,7 +1,7 @@
 /** What the harness does around a sandbox: steps while it is built, what the model hears of a replaced one, checkpoints. */
 import { afterEach, describe, expect, test } from "vitest";
 import { call, say } from "../../e2e/model_server/script.ts";
-import { SandboxLost } from "../sandbox/port.ts";
+import { SandboxLost, SandboxRebuildable } from "../sandbox/port.ts";
 import { of, type Rig, startRig } from "./testing/rig.ts";
 
 let rig: Rig;
@@ -108,6 +108,25 @@ describe("a replaced sandbox", () => {
     expect(all[0]).toBe("It went away.");
     expect(all.filter((text) => text.includes("[Restored.]"))).toHaveLength(1);
   });
+});
+
+test("calls that find the sandbox gone run in the one that is rebuilt, which tells what was lost", async () => {
+  const two = call({ name: "bash", input: { command: "1" } }, { name: "bash", input: { command: "2" } });
+  rig = await startRig([two, say("Done.")]);
+  let refused = 0;
+  rig.sandbox.behaviour = async (_name, input) => {
+    if (rig.sandbox.provisions > 1) return `ran ${JSON.stringify(input)}`;
+    refused += 1;
+    rig.sandbox.notice = "Rebuilt.";
+    throw new SandboxRebuildable("It is gone; a copy is there.");
+  };
+  const id = await rig.create("Go.");
+  await untilIdle(id);
+  expect(refused).toBe(2);
+  expect(rig.sandbox.provisions).toBe(2);
+  const all = await texts(id);
+  expect(all.every((text) => text.includes("ran "))).toBe(true);
+  expect(all.some((text) => text.startsWith("[Rebuilt.]"))).toBe(true);
 });
 
 describe("checkpoints", () => {

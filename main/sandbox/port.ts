@@ -116,8 +116,11 @@ export class ToolFailure extends Error {
 
 /** The sandbox is gone or cannot be made. `message` says what happened and what the model can do. */
 export class SandboxLost extends Error {
-  override readonly name = "SandboxLost";
+  override readonly name: string = "SandboxLost";
 }
+
+/** The sandbox was found gone before the call reached it, and there is a copy: provision again, then make the call. */
+export class SandboxRebuildable extends SandboxLost {}
 
 /** The call had started and its sandbox died before it reported: it may or may not have taken effect. */
 export class OutcomeUnknown extends Error {

@@ -5,7 +5,15 @@
 import type { EventDraft, Settlement } from "../../contract/events.ts";
 import type { OpenCall } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
-import { CallInterrupted, type CallState, OutcomeUnknown, SandboxLost, ToolFailure } from "../../sandbox/port.ts";
+import {
+  CallInterrupted,
+  type CallState,
+  type Hand,
+  OutcomeUnknown,
+  SandboxLost,
+  SandboxRebuildable,
+  ToolFailure,
+} from "../../sandbox/port.ts";
 import { clean } from "../context/transcript.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
@@ -135,9 +143,22 @@ const HOW: Record<CallState, Settlement> = {
 };
 
 async function execute(context: CallContext, call: OpenCall): Promise<string> {
-  const { view, ports, emit, signals } = context;
+  const { view, ports, emit } = context;
   crashPoint("tool.before_dispatch");
-  const hand = await leaveOn(ports.hands.get(view, emit), AbortSignal.any([signals.interrupt, signals.shutdown]));
+  const hand = ports.hands.get(view, emit);
+  try {
+    return await executeOn(context, call, hand);
+  } catch (error) {
+    if (!(error instanceof SandboxRebuildable)) throw error;
+    // Nothing has run: the rebuilt sandbox takes the call, and its first result says what was lost.
+    ports.hands.drop(view.sessionId, hand);
+    return executeOn(context, call, ports.hands.get(view, emit));
+  }
+}
+
+async function executeOn(context: CallContext, call: OpenCall, promised: Promise<Hand>): Promise<string> {
+  const { view, ports, signals } = context;
+  const hand = await leaveOn(promised, AbortSignal.any([signals.interrupt, signals.shutdown]));
   // Provisioning goes on for the next call; this one must not begin any more.
   if (hand === null) throw new CallInterrupted("stopped before the sandbox was ready");
   const execution = hand.execute(call.name, view.callInput(call.id), {

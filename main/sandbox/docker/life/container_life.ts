@@ -1,6 +1,6 @@
 /** The life of one session's container: found, made, started again, rebuilt, and the channel to what runs in it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ProvisionRequest, type ProvisionResult, SandboxLost } from "../../port.ts";
+import { type ProvisionRequest, type ProvisionResult, SandboxLost, SandboxRebuildable } from "../../port.ts";
 import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
 import { placeResources } from "../resources/place.ts";
@@ -147,7 +147,8 @@ export class ContainerLife {
     const [checkpoint] = await listCheckpoints(docker, this.#owner);
     this.#log.containerLost();
     this.#toldLoss = checkpoint === undefined;
-    return new SandboxLost(removedText(checkpoint?.taken_at ?? null));
+    const text = removedText(checkpoint?.taken_at ?? null);
+    return checkpoint === undefined ? new SandboxLost(text) : new SandboxRebuildable(text);
   }
 
   /** The container, made to run; null when there is none. Opens no channel, and nothing of the agent begins to run. */
