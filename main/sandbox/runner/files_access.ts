@@ -2,12 +2,14 @@
 import { posix } from "node:path";
 import { FILE_ROOTS, FileError, type FileStat, isWithin, PathRefused, type WalkEntry, WORKDIR } from "../machine.ts";
 import { type Answer, RequestTimeout, type RunnerClient } from "./client.ts";
-import { escapePath, unescapePath } from "./frames.ts";
+import { escapePath, escapeText, unescapePath } from "./frames.ts";
 import { RUNNER_STATE_DIR } from "./state_dir.ts";
 
 /** What `op_read` sends at a time. */
 const CHUNK_BYTES = 256 * 1024;
 const MAX_PATH = 3000;
+/** Longer contents follow their line as they are: the shell takes lines one character at a time. */
+const MAX_LINE = 16 * 1024;
 const MAX_ENTRIES = 50_000;
 const WALK_TIMEOUT_MS = 60_000;
 /** Files that are read together while a tree is searched. */
@@ -60,8 +62,15 @@ export class RunnerFiles {
       yield batched;
       return;
     }
+    const word = this.#word(path);
+    // The quick way for a short text. A word with a backslash is not the path itself.
+    const whole = word.includes("\\") ? null : await this.#client.request("whole", [word]).catch(timeout);
+    if (whole?.ok === true && whole.payload !== null) {
+      if (whole.payload.length > 0) yield whole.payload;
+      return;
+    }
     for (let chunk = 0; ; chunk += 1) {
-      const { payload } = await this.#ask("read", [this.#word(path), String(chunk)]);
+      const { payload } = await this.#ask("read", [word, String(chunk)]);
       if (payload === null || payload.length > CHUNK_BYTES) throw new FileError("EIO");
       if (payload.length > 0) yield payload;
       if (payload.length < CHUNK_BYTES) return;
@@ -70,6 +79,11 @@ export class RunnerFiles {
 
   /** @param id of the call that this is the change of; null when it need not be written down */
   async write(path: string, content: string, id: string | null): Promise<void> {
+    if (content.length <= MAX_LINE) {
+      const text = escapeText(content).replaceAll("\0", "\\0000");
+      await this.#ask("put", [id ?? "-", this.#word(path), text]);
+      return;
+    }
     const bytes = Buffer.from(content);
     await this.#ask("write", [String(bytes.length), id ?? "-", this.#word(path)], bytes);
   }

@@ -1,6 +1,6 @@
 /**
  * What a channel does besides running commands. The functions at the start answer at once and start no process; those
- * named `op_` run in a process of their own, so that a slow one holds nothing up.
+ * named `op_` run in a process of their own, so that a slow one holds nothing up, but for the quick `resolve` and `stat`.
  *
  * Paths in requests have `\\`, newline and space written as `\\\\`, `\\n` and `\\0040`; paths in answers end the line and
  * have `\\` and newline written so. Operations on files take paths that `resolve` returned, and check that the way to
@@ -200,7 +200,7 @@ op_write() {
   if [ -L "$path" ]; then failed ELOOP; return; fi
   if [ -e "$path" ]; then
     [ -f "$path" ] || { failed EINVAL; return; }
-    mode=$(stat -c %a -- "$path") && chmod "$mode" "$new"
+    mode=$(stat -c %a -- "$path") && [ "$mode" != 644 ] && chmod "$mode" "$new"
   fi
   case $path in
     /tmp/*)

@@ -75,6 +75,13 @@ if [ -n "$BASH_VERSION" ]; then
     if IFS= read -r -n 16385 -d '' data < "$C/$2.out"; then printf 'd %s %s -\n' "$2" "$3"
     else printf 'd %s %s +%s\n%s' "$2" "$3" "\${#data}" "$data"; fi
   }
+  # whole <n> <path>: a short text file.
+  whole() {
+    data=
+    if [ -L "$2" ] || ! [ -f "$2" ] || ! [ -r "$2" ] || IFS= read -r -n 16385 -d '' data < "$2"; then
+      printf 'p %s no EFBIG\n' "$1"
+    else printf 'p %s ok +%s\n%s' "$1" "\${#data}" "$data"; fi
+  }
   # follow <n> <id> <skip>: what was written since the last time.
   followed=
   follow() {
@@ -105,6 +112,7 @@ else
     command eval 'head -c 16385 "$C/$2.out" | base64'
     printf '.\n'
   }
+  whole() { printf 'p %s no EFBIG\n' "$1"; }
   follow() {
     printf 'p %s ok =\n' "$1"
     command eval 'tail -c "+$(($3 + 1))" "$C/$2.out" | head -c 16384 | base64'
@@ -119,6 +127,7 @@ events() {
     case $line in
       'd '*) ended "$@" ;;
       'w '*) shift; follow "$@" ;;
+      'f '*) shift; whole "$@" ;;
       's '*) printf 'p %s ok =\n' "$2"; send "$S/tmp/a.$2" ;;
       *) printf '%s\n' "$line" ;;
     esac
@@ -217,10 +226,19 @@ while IFS= read -r line; do
         claim) claim "$1" ;;
         done) finish "$1" "$2" "\${line#q * done * * }" ;;
         restart) restart "$1" ;;
+        put)
+          if { printf '%b' "\${line#q * put * * }" >| "tmp/w.$n"; } 2>/dev/null; then operation=write; begin "$1" "$2"
+          else refuse ENOSPC; rm -f "tmp/w.$n"; fi
+          ;;
+        resolve | stat)
+          "op_$operation" "$@"
+          cd "$S" || exit 1
+          ;;
+        whole) tell "f $n $1" ;;
         write)
           if take "$1" "tmp/w.$n"; then shift; begin "$@"; else refuse ENOSPC; rm -f "tmp/w.$n"; fi
           ;;
-        resolve | stat | read | batch | walk | collect) begin "$@" ;;
+        read | batch | walk | collect) begin "$@" ;;
         *) tell "p $n no EPROTO" ;;
       esac
       ;;
