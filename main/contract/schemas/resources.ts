@@ -8,6 +8,24 @@ const file = z.strictObject({
   mount_path: sandboxPath.nullish(),
 });
 
+const checkout = z
+  .discriminatedUnion("type", [
+    z.strictObject({
+      type: z.literal("branch"),
+      name: z
+        .string()
+        .min(1)
+        .max(255)
+        // A name that begins with a hyphen would be read as an option by git.
+        .regex(/^(?!-)[^\s\p{Cc}~^:?*[\\]+$/u, "must be a valid branch name"),
+    }),
+    z.strictObject({
+      type: z.literal("commit"),
+      sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit SHA"),
+    }),
+  ])
+  .nullish();
+
 /** Ours: a repository on this disk enters the sandbox as a copy. */
 const localRepository = z.strictObject({
   type: z.literal("local_repository"),
@@ -16,34 +34,59 @@ const localRepository = z.strictObject({
     .min(1)
     .max(4096)
     .refine((path) => !path.includes("\0"), "must not contain NUL characters"),
-  checkout: z
-    .discriminatedUnion("type", [
-      z.strictObject({
-        type: z.literal("branch"),
-        name: z
-          .string()
-          .min(1)
-          .max(255)
-          // A name that begins with a hyphen would be read as an option by git.
-          .regex(/^(?!-)[^\s\p{Cc}~^:?*[\\]+$/u, "must be a valid branch name"),
-      }),
-      z.strictObject({
-        type: z.literal("commit"),
-        sha: z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/, "must be a full commit SHA"),
-      }),
-    ])
-    .nullish(),
+  checkout,
   mount_path: sandboxPath.nullish(),
   include_uncommitted: z.boolean().nullish(),
+});
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Any git server over https; over http only one of this machine, because anybody on the way could change the code. */
+const cloneUrl = z
+  .string()
+  .max(2048)
+  .refine((text) => {
+    if (!URL.canParse(text)) return false;
+    const { protocol, hostname } = new URL(text);
+    return protocol === "https:" || (protocol === "http:" && isLoopback(hostname));
+  }, "must be an https URL, for example https://github.com/owner/repository")
+  .refine((text) => {
+    if (!URL.canParse(text)) return true;
+    const { username, password } = new URL(text);
+    return username === "" && password === "";
+  }, "must not contain a user name, password or token: it is stored and shown")
+  .refine((text) => !/[?#\s\p{Cc}]/u.test(text), "must not contain a query, a fragment or white space")
+  .refine(
+    (text) => !URL.canParse(text) || new URL(text).pathname.length > 1,
+    "must name a repository, not only a host",
+  );
+
+/** Cloned inside the sandbox, with its network. */
+const githubRepository = z.strictObject({
+  type: z.literal("github_repository"),
+  url: cloneUrl,
+  /** Taken and forgotten at once: this version clones without it. */
+  authorization_token: z
+    .string()
+    .max(4096)
+    .nullish()
+    .transform(() => undefined),
+  checkout,
+  mount_path: sandboxPath.nullish(),
 });
 
 export const MAX_RESOURCES = 500;
 
 /** Resources of the contract that a later version takes; named so that the refusal says so. */
-export const LATER_RESOURCES = ["github_repository", "memory_store"] as const;
+export const LATER_RESOURCES = ["memory_store"] as const;
 
-export const resources = z.array(z.discriminatedUnion("type", [file, localRepository])).max(MAX_RESOURCES);
+export const resources = z
+  .array(z.discriminatedUnion("type", [file, localRepository, githubRepository]))
+  .max(MAX_RESOURCES);
 
 export type ResourceParams = z.output<typeof resources>[number];
 export type LocalRepositoryParams = Extract<ResourceParams, { type: "local_repository" }>;
 export type FileResourceParams = Extract<ResourceParams, { type: "file" }>;
+export type GithubRepositoryParams = Extract<ResourceParams, { type: "github_repository" }>;

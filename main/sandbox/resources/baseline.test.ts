@@ -165,7 +165,13 @@ describe("the patch takes the user's repository to what is in the sandbox", () =
   });
 
   test("a file that became a folder, a folder that became a file, and one that became a link", async () => {
-    repository(repo, { file: "x\n", "folder/a.txt": "a\n", plain: "p\n", "other/b.txt": "b\n" });
+    repository(repo, {
+      file: "x\n",
+      "folder/a.txt": "a\n",
+      plain: "p\n",
+      "other/b.txt": "b\n",
+      "linking/c.txt": "c\n",
+    });
     await enter();
     rmSync(join(tree, "file"));
     put(tree, "file/inside.txt", "now a folder\n");
@@ -173,6 +179,9 @@ describe("the patch takes the user's repository to what is in the sandbox", () =
     put(tree, "folder", "now a file\n");
     rmSync(join(tree, "plain"));
     symlinkSync("other", join(tree, "plain"));
+    put(tree, "linked/c.txt", "now behind a link\n");
+    rmSync(join(tree, "linking"), { recursive: true });
+    symlinkSync("linked", join(tree, "linking"));
     const expected = fingerprint(tree);
     await changesApplied();
     expect(fingerprint(repo)).toEqual(expected);

@@ -102,7 +102,11 @@ async function copyIndex(from: string, to: string): Promise<void> {
 }
 
 async function updateIndex(place: Place, index: string, root: string): Promise<void> {
-  const changed = await run(place, ["ls-files", "-z", "--modified", "--deleted"], { index });
+  // Also what is behind a folder that is a link now: the lists below would look through the link, into another place.
+  const gone = await run(place, ["diff-files", "-z", "--name-only", "--diff-filter=D"], { index });
+  const remove = ["update-index", "--force-remove", "-z", "--stdin"];
+  if (gone.length > 0) await run(place, remove, { index, input: gone.toString("utf8") });
+  const changed = await run(place, ["ls-files", "-z", "--modified"], { index });
   const others = await run(place, ["ls-files", "-z", "--others", "--exclude-standard"], { index });
   const paths = new Set([...nulSeparated(changed), ...nulSeparated(others)]);
   const direct: string[] = [];

@@ -90,6 +90,50 @@ describe("local repositories", () => {
   });
 });
 
+describe("repositories that are cloned inside", () => {
+  const url = "https://github.com/owner/some-repo.git";
+
+  test("the SDK's shape; the token is taken and found nowhere", async () => {
+    const token = `ghp_${"canary".repeat(6)}`;
+    const checkout = { type: "commit", sha: "a".repeat(40) };
+    const made = await create([
+      { type: "github_repository", url, authorization_token: token },
+      { type: "github_repository", url, checkout, mount_path: "/workspace/x" },
+    ]);
+    const base = { id: expect.stringMatching(/^sesrsc_/), type: "github_repository", url };
+    const times = { created_at: expect.any(String), updated_at: expect.any(String) };
+    expect(made.resources).toEqual([
+      { ...base, mount_path: "/workspace/some-repo", checkout: null, ...times },
+      { ...base, mount_path: "/workspace/x", checkout, ...times },
+    ]);
+    const stored = [];
+    for await (const event of rig.ledger.getEvents(made.id)) stored.push(event);
+    expect(JSON.stringify([stored, await rig.client.beta.sessions.retrieve(made.id)])).not.toContain("canary");
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    ["http elsewhere", { url: "http://github.com/a/b" }, /must be an https URL/],
+    ["another protocol", { url: "ext::sh -c touch% /tmp/x" }, /must be an https URL/],
+    ["ssh", { url: "git@github.com:a/b.git" }, /must be an https URL/],
+    ["a file", { url: "file:///etc" }, /must be an https URL/],
+    [
+      "a token in the URL",
+      { url: "https://x:canary@github.com/a/b" },
+      /must not contain a user name, password or token/,
+    ],
+    ["a query", { url: "https://github.com/a/b?c" }, /query/],
+    ["only a host", { url: "https://github.com/" }, /must name a repository/],
+    ["an option as a branch", { url, checkout: { type: "branch", name: "--upload-pack=x" } }, /valid branch name/],
+    ["a path outside", { url, mount_path: "/etc/x" }, /must be below \/workspace/],
+    ["a token that is none", { url, authorization_token: 7 }, /authorization_token/],
+  ])("refuses %s", async (_, fields, text) => {
+    const { status, message } = await create([{ type: "github_repository", ...fields }]);
+    expect(message).toMatch(text);
+    expect(message).not.toContain("canary");
+    expect(status).toBe(400);
+  });
+});
+
 describe("files", () => {
   test("a session has its own copy: deleting the upload does not break it", async () => {
     const file = await rig.client.beta.files.upload({ file: await toFile(Buffer.from("x"), "data.csv") });

@@ -4,7 +4,12 @@ import { basename, isAbsolute, normalize, parse } from "node:path";
 import { invalid } from "../../../contract/errors.ts";
 import type { LocalRepositoryResource, SessionResource } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
-import type { FileResourceParams, LocalRepositoryParams, ResourceParams } from "../../../contract/schemas/resources.ts";
+import type {
+  FileResourceParams,
+  GithubRepositoryParams,
+  LocalRepositoryParams,
+  ResourceParams,
+} from "../../../contract/schemas/resources.ts";
 import type { FileRecord } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { usableFile } from "../files/file.ts";
@@ -33,6 +38,7 @@ export async function planResources(
   for (const [index, resource] of params.entries()) {
     const field = `resources[${index}]`;
     if (resource.type === "file") await planFile(deps, sessionId, at, resource, field, planned);
+    else if (resource.type === "github_repository") planned.resources.push(planRemote(at, resource, field));
     else planned.resources.push(await planRepository(at, resource, field));
     const mount = planned.resources.at(-1);
     const path = mount !== undefined && "mount_path" in mount ? (mount.mount_path ?? "") : "";
@@ -69,6 +75,29 @@ function uploadPath(path: string): string {
   return path.startsWith(`${UPLOADS}/`) ? path : `${UPLOADS}${path}`;
 }
 
+/** Only these fields are stored: a token that was given with them is gone when this returns. */
+function planRemote(at: string, params: GithubRepositoryParams, field: string): SessionResource {
+  const { pathname } = new URL(params.url);
+  const mount_path =
+    params.mount_path ?? `${WORKSPACE}/${folderName(pathname.replace(/\/+$/, "").replace(/\.git$/, ""))}`;
+  refuseOutsideWorkspace(mount_path, field);
+  return {
+    id: newId("session_resource"),
+    type: "github_repository",
+    url: params.url,
+    mount_path,
+    checkout: params.checkout ?? null,
+    created_at: at,
+    updated_at: at,
+  };
+}
+
+/** Here rather than at the first tool call: a repository that never enters would be found out only then. */
+function refuseOutsideWorkspace(path: string, field: string): void {
+  if (path === WORKSPACE || path.startsWith(`${WORKSPACE}/`)) return;
+  invalid(`\`${field}.mount_path\` must be below ${WORKSPACE}, for example ${WORKSPACE}/project.`);
+}
+
 async function planRepository(
   at: string,
   params: LocalRepositoryParams,
@@ -81,11 +110,13 @@ async function planRepository(
       `\`${field}\`: uncommitted changes belong to what is checked out now, not to \`checkout\`. Leave out one of the two.`,
     );
   }
+  const mount_path = params.mount_path ?? `${WORKSPACE}/${folderName(path)}`;
+  refuseOutsideWorkspace(mount_path, field);
   return {
     id: newId("session_resource"),
     type: "local_repository",
     path,
-    mount_path: params.mount_path ?? `${WORKSPACE}/${folderName(path)}`,
+    mount_path,
     checkout,
     include_uncommitted: params.include_uncommitted ?? checkout === null,
     created_at: at,

@@ -122,10 +122,10 @@ describe("create", () => {
       /`initial_events\[0\]\.type` must be "user\.message"/,
     ],
     [
-      "a repository of GitHub",
-      { resources: [{ type: "github_repository", url: "https://github.com/a/b" }] },
+      "a memory store",
+      { resources: [{ type: "memory_store", memory_store_id: "memstore_1" }] },
       400,
-      /"github_repository" is not supported by this version/,
+      /"memory_store" is not supported by this version/,
     ],
     [
       "an empty message",

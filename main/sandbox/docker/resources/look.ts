@@ -68,7 +68,10 @@ export async function lookAt(
     return await fresh(container, resource, store, entry?.commit === at ? entry : null, at);
   } catch (error) {
     if (error instanceof SandboxLost || error instanceof ChangesUnavailable) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const text = error instanceof Error ? error.message : String(error);
+    const why = /took longer/.test(text)
+      ? `looking at its files takes longer than ${LOOK_TIMEOUT_MS / 60_000} minutes. Let the agent add large files to .gitignore, or delete them.`
+      : text.replace(/[.\s]*$/, ".");
     throw new ChangesUnavailable(
       `The changes of ${originOf(resource)} cannot be shown: ${why} The repository in the sandbox (${resource.mount_path}) is as the agent left it.`,
     );

@@ -5,7 +5,7 @@ import { bundleHeader } from "../../resources/history/bundle.ts";
 import { recordEntry } from "../../resources/history/entry.ts";
 import { folderName, storeOf } from "../../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../../resources/mount.ts";
-import type { Container } from "../ports.ts";
+import type { Container, ExecResult } from "../ports.ts";
 import {
   failureText,
   type Marker,
@@ -16,7 +16,7 @@ import {
   stateFolders,
   tarOf,
 } from "./inside.ts";
-import { CLEAR, CLONE_BUNDLE, CLONE_URL, TAKEN } from "./scripts.ts";
+import { CLEAR, CLONE_BUNDLE, CLONE_URL, NO_COMMIT, TAKEN } from "./scripts.ts";
 
 export type PlaceRequest = Pick<ProvisionRequest, "session_id" | "resources" | "onStep" | "onProgress" | "readFile">;
 
@@ -127,10 +127,7 @@ class Placing {
       const args = [target, url, branch, sha];
       const done = await runScript(this.#container, CLONE_URL, args, { timeoutMs: CLONE_TIMEOUT_MS, onLine });
       if (done.exitCode !== 0) {
-        throw new CloneFailed(
-          done.exitCode,
-          `${url} could not be cloned: ${remoteFailure(failureText(done), resource)}`,
-        );
+        throw new CloneFailed(done.exitCode, `${url} could not be cloned: ${remoteFailure(done, resource)}`);
       }
       const entry = done.stdout.toString().trim().split("\n").at(-1) ?? "";
       await this.#mark(name, { state: "complete", entry });
@@ -188,22 +185,18 @@ function taken(target: string): Error {
   return new Error(`mount_path ${target} is taken. Give the repository another mount_path.`);
 }
 
-function remoteFailure(text: string, { checkout }: RemoteRepository): string {
-  const last =
-    text
-      .split("\n")
-      .filter((line) => /fatal|error/i.test(line))
-      .at(-1) ??
-    text.split("\n").at(-1) ??
-    text;
-  if (/could not read Username|Authentication failed|terminal prompts disabled|not found|40[134]/i.test(text)) {
-    return `${last} The repository does not exist, or it is private: this version clones without a token. Clone it on this machine and attach it as a local_repository.`;
+function remoteFailure(done: Pick<ExecResult, "exitCode" | "stderr">, { checkout }: RemoteRepository): string {
+  const text = failureText(done);
+  const lines = text.split("\n").filter((line) => /fatal|error/i.test(line));
+  const said = (lines.at(-1) ?? text.split("\n").at(-1) ?? text).replace(/[.\s]*$/, ".");
+  if (done.exitCode === NO_COMMIT || /Remote branch .* not found|pathspec|did not match/i.test(text)) {
+    return `${said} Check the checkout (${JSON.stringify(checkout)}).`;
   }
-  if (/Remote branch .* not found|pathspec|not our ref|did not match/i.test(text)) {
-    return `${last} Check the checkout (${JSON.stringify(checkout)}).`;
+  if (/resolve (host|proxy)|Connection (refused|timed out)|Failed to connect|CONNECT tunnel|from proxy/i.test(text)) {
+    return `${said} The sandbox's network does not reach it. Add its host to allowed_hosts of the environment's networking, or check the URL.`;
   }
-  if (/resolve host|Connection (refused|timed out)|Failed to connect|CONNECT tunnel|from proxy/i.test(text)) {
-    return `${last} The sandbox's network does not reach it. Add its host to allowed_hosts of the environment's networking, or check the URL.`;
+  if (/could not read Username|Authentication failed|terminal prompts disabled|not found|error: 40[134]/i.test(text)) {
+    return `${said} The repository does not exist, or it is private: this version clones without a token. Clone it on this machine and attach it as a local_repository.`;
   }
-  return last;
+  return said;
 }

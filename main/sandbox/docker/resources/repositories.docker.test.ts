@@ -341,6 +341,21 @@ describe("a repository that the agent broke", () => {
     expect(guarded()).toEqual(before);
   });
 
+  test("put a link in the place of a folder, and made repositories inside: what is behind them is not looked at", async () => {
+    repository(repo, { "dir/b.txt": "b\n", "a.txt": "a\n" });
+    await enter();
+    await inside(
+      "rm -r dir && mkdir real && echo secret > real/b.txt && ln -s real dir && git init -q inner && echo i > inner/i",
+    );
+    const [found] = await changes();
+    expect(found?.note).toBeUndefined();
+    expect(found?.files.map(({ status, path }) => `${status} ${path}`)).toEqual([
+      "added dir",
+      "deleted dir/b.txt",
+      "added real/b.txt",
+    ]);
+  });
+
   test("removed the whole folder: everything is deleted", async () => {
     repository(repo, { "a.txt": "a\n" });
     await enter();

@@ -7,6 +7,7 @@
 export const NO_GIT = 96;
 export const TAKEN = 97;
 export const NO_REPOSITORY = 95;
+export const NO_COMMIT = 94;
 
 /** Told of git in scripts: never asks, and reads no configuration of the agent's home. */
 export const QUIET_GIT = {
@@ -55,7 +56,7 @@ else
   git -c credential.helper= clone --progress -- "$2" .
 fi
 if [ -n "$4" ]; then
-  git cat-file -e "$4^{commit}" 2>/dev/null || git -c credential.helper= fetch -q origin "$4"
+  git cat-file -e "$4^{commit}" 2>/dev/null || git -c credential.helper= fetch -q origin "$4" || exit ${NO_COMMIT}
   git checkout -q --detach "$4"
 fi
 ${IDENTITY}
@@ -110,7 +111,8 @@ if [ -f "$exclude" ]; then cat "$exclude" >"$work/git/info/exclude"; fi
 export GIT_DIR="$work/git" GIT_WORK_TREE="$target"
 git config core.bare false
 if [ ! -f "$work/git/index" ]; then git read-tree "$head"; fi
-git ls-files -z -m -d -o --exclude-standard | git update-index -z --add --remove --replace --stdin
+git diff-files -z --name-only --diff-filter=D --ignore-submodules=all | git update-index -z --force-remove --stdin
+git ls-files -z -m -o --exclude-standard | git update-index -z --add --remove --replace --stdin
 tree=$(git write-tree)
 tip=$head
 if [ "$tree" != "$(git rev-parse "$head^{tree}")" ]; then

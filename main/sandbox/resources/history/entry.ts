@@ -39,9 +39,15 @@ const NAMED_PATHS = 5;
  * Makes the store of `resource` anew.
  * @param whole true packs all of the history into the store, so that it needs the person's repository no more; false
  *   refers to the person's objects, which costs nothing
+ * @param maxBytes most bytes that the packed history may have
  * Rejects with {@link RepositoryRefused}.
  */
-export async function recordEntry(resource: Attached, store: Store, whole: boolean): Promise<RecordedEntry> {
+export async function recordEntry(
+  resource: Attached,
+  store: Store,
+  whole: boolean,
+  maxBytes: number = MAX_BYTES,
+): Promise<RecordedEntry> {
   const top = await workTree(resource.path);
   const making = storeAt(`${store.dir}.new`);
   try {
@@ -54,7 +60,7 @@ export async function recordEntry(resource: Attached, store: Store, whole: boole
     const tags = await tagsOf(entry, source, making);
     const notes = await notesOn(entry, source, making);
     await inStore(making, ["update-ref", "refs/longhaul/entry", entry.commit]);
-    const pack = whole ? await packHistory(entry, tags, source, making) : null;
+    const pack = whole ? await packHistory(entry, tags, source, making, maxBytes) : null;
     await showExactly(making);
     await writeEntry(making, entry);
     await rm(store.gitDir, { recursive: true, force: true });
@@ -224,6 +230,7 @@ async function packHistory(
   tags: RecordedEntry["tags"],
   source: Source,
   store: Store,
+  maxBytes: number,
 ): Promise<{ file: string; size: number }> {
   const folder = join(store.gitDir, "objects/pack");
   const args = ["pack-objects", "--revs", "--delta-base-offset", "--quiet", join(folder, "pack")];
@@ -234,7 +241,7 @@ async function packHistory(
   let tooLarge = false;
   const watch = setInterval(() => {
     void folderSize(folder).then((size) => {
-      if (size <= MAX_BYTES) return;
+      if (size <= maxBytes) return;
       tooLarge = true;
       child.kill("SIGKILL");
     });
@@ -252,7 +259,7 @@ async function packHistory(
   }
   const file = `pack-${Buffer.concat(output).toString().trim()}.pack`;
   const { size } = await stat(join(folder, file));
-  if (size > MAX_BYTES) throw tooMuchHistory(source);
+  if (size > maxBytes) throw tooMuchHistory(source);
   await rm(join(store.gitDir, "objects/info/alternates"));
   return { file, size };
 }

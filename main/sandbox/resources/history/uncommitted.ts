@@ -30,7 +30,10 @@ export async function workTreeTree(source: Source, store: Store): Promise<string
     );
   await copyIndex(source, store, index);
   await writeFile(join(store.gitDir, "info/exclude"), await ownExcludes(source.top));
-  const changed = splitNul(await run(["ls-files", "-z", "--modified", "--deleted"]));
+  // Also what is behind a folder that is a link now: the lists below would look through the link, into another place.
+  const gone = await run(["diff-files", "-z", "--name-only", "--diff-filter=D", "--ignore-submodules=all"]);
+  if (gone.length > 0) await run(["update-index", "--force-remove", "-z", "--stdin"], gone);
+  const changed = splitNul(await run(["ls-files", "-z", "--modified"]));
   const others = splitNul(await run(["ls-files", "-z", "--others", "--exclude-standard"]));
   // Git lists a repository inside this one as a folder: its files are its own business.
   const paths = unique([...changed, ...others]).filter((path) => path.at(-1) !== 0x2f);
