@@ -19,9 +19,10 @@ import { HandPool } from "./harness/hands.ts";
 import type { HarnessPorts } from "./harness/ports.ts";
 import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
 import { Triggers } from "./orchestration/triggers.ts";
-import { EngineLink } from "./sandbox/docker/find_engine.ts";
+import { ENGINE_MEMORY, EngineLink } from "./sandbox/docker/find_engine.ts";
 import { openInstall } from "./sandbox/docker/janitor/install.ts";
 import { Janitor } from "./sandbox/docker/janitor/janitor.ts";
+import { idleTime } from "./sandbox/docker/janitor/reap.ts";
 import { dockerProvider } from "./sandbox/docker/provider.ts";
 import { embeddedProvider } from "./sandbox/embedded/provider.ts";
 import { sandboxProviders } from "./sandbox/providers.ts";
@@ -58,8 +59,6 @@ export interface Engine {
 }
 
 const LEASE_MS = 30_000;
-/** Containers of sessions that rest for so long are stopped; their files are kept and the next call starts them again. */
-const IDLE_CONTAINER_MS = 12 * 3_600_000;
 /** Silence on a model stream; the API pings every few seconds, a local model may think for minutes before its first token. */
 const MODEL_IDLE_MS = 300_000;
 
@@ -76,7 +75,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
   const egress = new BrokerEgress(model.client);
-  const containers = new EngineLink(process.env, join(options.data_dir, "container_engine.json"));
+  const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
   const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
   const providers = sandboxProviders({
     forced: options.sandbox,
@@ -114,16 +113,21 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     lease_ms: LEASE_MS,
     onError: options.onError,
   });
+  // Containers of sessions that rest for so long are stopped; their files are kept and the next call starts them again.
+  const idle_ms = idleTime(process.env["LONGHAUL_SANDBOX_IDLE_HOURS"]);
   const janitor = new Janitor({
     docker: () => containers.current()?.docker ?? null,
     install: () => openInstall(options.data_dir),
     hasSession: async (sessionId) => (await ledger.getSession(sessionId)) !== null,
-    idle: {
-      idle_ms: IDLE_CONTAINER_MS,
-      now: Date.now,
-      restingSince: (sessionId) => restingSince(ledger, orchestrator, sessionId),
-      beforeStop: (sessionId) => hands.drop(sessionId),
-    },
+    idle:
+      idle_ms === null
+        ? null
+        : {
+            idle_ms,
+            now: Date.now,
+            restingSince: (sessionId) => restingSince(ledger, orchestrator, sessionId),
+            beforeStop: (sessionId) => hands.drop(sessionId),
+          },
     log: options.log,
   });
   const triggers = new Triggers({ orchestrator, model, now: Date.now });
