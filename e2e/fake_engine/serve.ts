@@ -137,7 +137,7 @@ async function local(
     return json(response, { data: bringBack(session) });
   }
   if (what === "changes") return json(response, { data: changesOf(session) });
-  if (what === "outputs" && span === "") return json(response, { data: outputsOf(session) });
+  if (what === "outputs" && span === "") return json(response, { data: outputsOf(session), note: null });
   if (what === "outputs") {
     const bytes = outputBytes(decodeURIComponent(span));
     if (bytes === null) {

@@ -82,7 +82,10 @@ function large(mount_path: string, path: string): RepositoryChanges {
     { path: "docs/logo.png", status: "added", additions: 0, deletions: 0, binary: true },
     { path: "src/old_client.ts", status: "deleted", additions: 0, deletions: 2, binary: false },
   ];
-  return { mount_path, path, patch, files };
+  files.push({ path: "data/snapshot.json", status: "added", additions: 910_000, deletions: 0, binary: false });
+  const note =
+    'The patch leaves out large files: "data/snapshot.json". Bring the changes back as a branch to have them.';
+  return { mount_path, path, patch, files, note };
 }
 
 function isLarge(session: FakeSession): boolean {

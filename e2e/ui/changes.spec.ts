@@ -32,6 +32,9 @@ test("a file's diff opens with its lines, a binary file says that it is one", as
   await page.getByTestId("diff").getByText("if (batch.length === 0) return;").waitFor();
   await page.getByTestId("changed-file").filter({ hasText: "logo.png" }).click();
   await page.getByText("A binary file: it is not shown").waitFor();
+  await page.getByTestId("changes-note").getByText("leaves out large files").waitFor();
+  await page.getByTestId("changed-file").filter({ hasText: "snapshot.json" }).click();
+  await page.getByText("Its lines are not part of this patch.").waitFor();
 });
 
 test("twenty thousand changed lines and a minified one open at once, and only what is on screen is drawn", async () => {

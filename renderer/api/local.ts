@@ -5,7 +5,7 @@ import type {
   BringBackParams,
   BroughtBack,
   Health,
-  OutputFile,
+  OutputList,
   RepositoryChanges,
   RequestContext,
   SessionSummaryPage,
@@ -97,8 +97,8 @@ export async function bringBack(id: string, mount_path: string): Promise<Brought
   return (await json<{ data: BroughtBack[] }>(path, { method: "POST", body })).data;
 }
 
-export async function listOutputs(id: string): Promise<OutputFile[]> {
-  return (await json<{ data: OutputFile[] }>(`sessions/${encodeURIComponent(id)}/outputs`)).data;
+export function listOutputs(id: string): Promise<OutputList> {
+  return json(`sessions/${encodeURIComponent(id)}/outputs`);
 }
 
 /** The bytes of an output, by its path below the outputs folder. */

@@ -49,7 +49,10 @@ export function FilesTab({ feed, fold, running }: FilesTabProps) {
 }
 
 function Changes({ feed, fold, running, readingKey }: FilesTabProps & { readingKey: string }) {
-  const attached = fold.resources.some((resource) => resource.type === "local_repository");
+  const attached = fold.resources.some((resource) => resource.type.endsWith("_repository"));
+  const mine = new Set(
+    fold.resources.flatMap((resource) => (resource.type === "local_repository" ? [resource.mount_path] : [])),
+  );
   const { value, problem, loading, reload } = useLoaded(attached ? readingKey : null, () =>
     getChanges(fold.session_id),
   );
@@ -58,8 +61,8 @@ function Changes({ feed, fold, running, readingKey }: FilesTabProps & { readingK
       <Heading title="Changes" busy={loading && value !== null} />
       {!attached ? (
         <Note>
-          No folder of yours is attached. Attach one when you start a session, and what the agent changes in its copy is
-          shown here, to bring back as a branch.
+          No repository is attached. Attach a folder of yours when you start a session, and what the agent changes in
+          its copy is shown here, to bring back as a branch.
         </Note>
       ) : problem !== null ? (
         <div className="space-y-2 px-4 py-2">
@@ -71,7 +74,15 @@ function Changes({ feed, fold, running, readingKey }: FilesTabProps & { readingK
       ) : value.every((changes) => changes.files.length === 0) ? (
         <Note>Nothing is changed so far. The agent works on a copy: your own files stay as they are.</Note>
       ) : (
-        value.map((changes) => <Repository key={changes.mount_path} feed={feed} changes={changes} running={running} />)
+        value.map((changes) => (
+          <Repository
+            key={changes.mount_path}
+            feed={feed}
+            changes={changes}
+            mine={mine.has(changes.mount_path)}
+            running={running}
+          />
+        ))
       )}
     </section>
   );
@@ -80,7 +91,15 @@ function Changes({ feed, fold, running, readingKey }: FilesTabProps & { readingK
 /** Files listed at first; a change of thousands is read in the wide view. */
 const LISTED = 100;
 
-function Repository({ feed, changes, running }: { feed: Feed; changes: RepositoryChanges; running: boolean }) {
+interface RepositoryProps {
+  feed: Feed;
+  changes: RepositoryChanges;
+  /** It is a folder of this computer, where a branch can be made. */
+  mine: boolean;
+  running: boolean;
+}
+
+function Repository({ feed, changes, mine, running }: RepositoryProps) {
   const sections = useMemo(() => sectionsOf(changes.patch), [changes.patch]);
   const [wide, setWide] = useState<string | null>(null);
   const { files } = changes;
@@ -96,18 +115,27 @@ function Repository({ feed, changes, running }: { feed: Feed; changes: Repositor
         <span className="num min-w-0 flex-1 truncate text-small text-ink-2">
           {plural(files.length, "file")} +{added.toLocaleString("en-US")} −{removed.toLocaleString("en-US")}
         </span>
-        <IconButton label="Wide view" onClick={() => setWide(first)} data-testid="open-diff">
-          <Maximize2 size={14} aria-hidden />
-        </IconButton>
-        <CopyButton text={changes.patch} label="Copy the patch" />
+        {files.length > 0 && (
+          <IconButton label="Wide view" onClick={() => setWide(first)} data-testid="open-diff">
+            <Maximize2 size={14} aria-hidden />
+          </IconButton>
+        )}
+        {changes.patch !== "" && <CopyButton text={changes.patch} label="Copy the patch" />}
       </div>
-      <BringBack
-        session={feed.id}
-        changes={changes}
-        timeline={feed.timeline}
-        running={running}
-        live={feed.state === "live"}
-      />
+      {mine && files.length > 0 && (
+        <BringBack
+          session={feed.id}
+          changes={changes}
+          timeline={feed.timeline}
+          running={running}
+          live={feed.state === "live"}
+        />
+      )}
+      {changes.note !== undefined && (
+        <p className="px-4 pb-2 text-small text-ink-2" data-testid="changes-note">
+          {changes.note}
+        </p>
+      )}
       {files.slice(0, LISTED).map((file) => (
         <File
           key={file.path}

@@ -27,7 +27,7 @@ const STEP = 100;
 export function Outputs({ session, made, readingKey }: OutputsProps) {
   const { value, problem, loading, reload } = useLoaded(made ? readingKey : null, () => listOutputs(session));
   const [limit, setLimit] = useState(STEP);
-  const files = value ?? [];
+  const files = value?.data ?? [];
   return (
     <section aria-label="Outputs" data-testid="outputs">
       <Heading title="Outputs" busy={loading && value !== null} />
@@ -38,7 +38,7 @@ export function Outputs({ session, made, readingKey }: OutputsProps) {
         </div>
       )}
       {problem === null && made && value === null && <Note>Looking…</Note>}
-      {problem === null && (!made || value?.length === 0) && (
+      {problem === null && (!made || (value !== null && files.length === 0)) && (
         <Note>
           Nothing to download yet. Files that the agent writes to{" "}
           <code className="font-mono text-small whitespace-nowrap">/mnt/session/outputs</code> appear here: ask it to
@@ -52,6 +52,7 @@ export function Outputs({ session, made, readingKey }: OutputsProps) {
           ))}
         </ul>
       )}
+      {value?.note != null && <p className="px-4 pb-3 text-small text-ink-2">{value.note}</p>}
       {files.length > limit && (
         <button
           type="button"

@@ -58,7 +58,7 @@ function PaletteBody() {
               </Item>
             )}
             <Item onSelect={run(() => setTab("context"))}>Show the context the model was sent</Item>
-            <Item onSelect={run(() => setTab("files"))}>Show changed files</Item>
+            <Item onSelect={run(() => setTab("files"))}>Show changes and outputs</Item>
             <Item onSelect={run(() => setTab("raw"))}>Show raw events</Item>
           </Command.Group>
         )}

@@ -9,11 +9,13 @@ interface SandboxBodyProps {
 }
 
 export function SandboxBody({ row, progress }: SandboxBodyProps) {
+  // The reason of the whole repeats that of the step that failed.
+  const failure = row.steps.at(-1)?.error ?? null;
   const doing = row.state === "provisioning" && progress !== null;
   return (
     <div className="space-y-2" data-testid="sandbox-body">
       <SandboxSteps row={row} doing={doing ? progress : null} />
-      {row.reason !== null && row.reason !== row.steps.at(-1)?.error && (
+      {row.reason !== null && (failure === null || !row.reason.includes(failure)) && (
         <p className="[overflow-wrap:anywhere] whitespace-pre-wrap">{row.reason}</p>
       )}
       {row.notice !== null && (

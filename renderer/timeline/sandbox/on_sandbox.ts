@@ -64,10 +64,11 @@ export function onSandboxReady(
   const row = rowOfKind(timeline, timeline.latest.sandbox, "sandbox");
   // Events of older versions say only whether it was adopted.
   const how = event.how ?? (event.adopted ? "adopted" : "created");
-  const what = readyText(event.provider, how, row?.cause === "replaced" && row.state === "provisioning");
+  const what = readyText(event.provider, how, row?.cause === "replaced" && row.state !== "ready");
   const at = timeOf(timeline, stored);
   const ready = { state: "ready" as const, end: at, how, notice: event.notice ?? null, what };
-  if (row?.state === "provisioning") {
+  // A step may fail and the sandbox be ready all the same, for example without its way out.
+  if (row?.state === "provisioning" || (row?.state === "failed" && row.reason === null)) {
     updateRow(timeline, row.id, { ...ready, provider: event.provider }, stored);
     return;
   }
