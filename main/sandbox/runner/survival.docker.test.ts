@@ -5,6 +5,7 @@ import { CallInterrupted, ToolFailure } from "../port.ts";
 import { failureOf, newCallId, runTool, startCommand } from "../testing/bench.ts";
 import { RunnerCalls } from "./calls.ts";
 import { BareHand, bareBench } from "./testing/bare_provider.ts";
+import { RunnerContainer } from "./testing/containers.ts";
 
 type Made = Awaited<ReturnType<typeof bareBench>>;
 
@@ -130,6 +131,27 @@ describe.each([
     expect(await failureOf(runTool(made.hand, "write", { file_path: "odd/pipe", content: "" }))).toMatch(/EINVAL/);
     expect(await failureOf(runTool(made.hand, "read", { file_path: "odd/zero" }))).toMatch(/outside/);
   });
+});
+
+test("a full disk: what frees it still runs, and what cannot be recorded does not", async () => {
+  const state = "/var/lib/longhaul";
+  const container = await RunnerContainer.create(SANDBOX_IMAGE, { [state]: "uid=1000,gid=1000,size=4m" });
+  const hand = new BareHand(container);
+  const bash = (command: string): Promise<string> => runTool(hand, "bash", { command });
+  try {
+    const fill = `cat /dev/zero > ${state}/fill`;
+    await bash(`until [ -s ${state}/reserve ]; do sleep 0.05; done; ${fill} || true`);
+    expect(await bash(`rm ${state}/fill; echo freed`)).toBe("freed");
+    await container.output(["sh", "-c", `rm -f ${state}/reserve; ${fill}`]);
+    expect(await failureOf(bash("echo x > /workspace/ran"))).toMatch(/was not run: its disk is full/);
+    const write = runTool(hand, "write", { file_path: "x", content: "y".repeat(20_000) });
+    expect(await failureOf(write)).toMatch(/nothing was changed: its disk is full|no space left on device/);
+    await container.output(["sh", "-c", `rm ${state}/fill`]);
+    expect(await failureOf(bash("cat /workspace/ran /workspace/x"))).toMatch(/ran: No such file.*x: No such file/s);
+  } finally {
+    await hand.close();
+    await container.remove();
+  }
 });
 
 describe("a channel that is cut", () => {

@@ -38,7 +38,8 @@ export class RunnerContainer {
     this.#container = container;
   }
 
-  static async create(image: string): Promise<RunnerContainer> {
+  /** @param tmpfs file systems in memory beside `/tmp`, by folder */
+  static async create(image: string, tmpfs: Record<string, string> = {}): Promise<RunnerContainer> {
     const container = await engine().createContainer({
       Image: image,
       Cmd: [...RUNNER_COMMAND],
@@ -53,7 +54,7 @@ export class RunnerContainer {
         Memory: 1024 ** 3,
         CapDrop: ["ALL"],
         SecurityOpt: ["no-new-privileges"],
-        Tmpfs: { "/tmp": "mode=1777,size=256m" },
+        Tmpfs: { "/tmp": "mode=1777,size=256m", ...tmpfs },
       },
     });
     await container.putArchive(Readable.from(layout()), { path: "/" });
