@@ -172,6 +172,8 @@ export function replaced(builder: LogBuilder): void {
   });
 }
 
+const refusal = (host: string): string => `The host ${host} is not among the environment's allowed hosts.`;
+
 /** Package registries are let through; two other hosts are refused, one of them again and again. */
 export function refused(builder: LogBuilder): void {
   dockerSession(builder, "Update the geocoder's data", "/home/ada/projects/geo");
@@ -186,12 +188,12 @@ export function refused(builder: LogBuilder): void {
   egress("pypi.org", "allowed", "package registries are allowed", 9);
   egress("files.pythonhosted.org", "allowed", "package registries are allowed", 14);
   egress("registry.npmjs.org", "allowed", "package registries are allowed", 118);
-  egress("telemetry.example.net", "denied", "not in the environment's allowed hosts", 1);
+  egress("telemetry.example.net", "denied", refusal("telemetry.example.net"), 1);
   builder.wait(5200).result(first, "added 214 packages in 6s\nSuccessfully installed 12 packages");
   const second = bash(builder, 4, "Now the data.", "curl -fsSL https://data.geo.example.org/latest.zip -o latest.zip");
   builder.start(second).wait(300);
-  egress("data.geo.example.org", "denied", "not in the environment's allowed hosts", 1);
-  egress("telemetry.example.net", "denied", "not in the environment's allowed hosts", 3);
+  egress("data.geo.example.org", "denied", refusal("data.geo.example.org"), 1);
+  egress("telemetry.example.net", "denied", refusal("telemetry.example.net"), 3);
   builder.wait(90).result(second, "curl: (56) CONNECT tunnel failed, response 403\nexit 56", true);
   builder.wait(2000).answer(builder.request(7), {
     text: "The data lives on `data.geo.example.org`, which this environment does not allow. Everything else is ready: allow that host and I can go on.",

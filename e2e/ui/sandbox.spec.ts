@@ -126,7 +126,7 @@ test("connections that were let through are quiet; refused ones are visible and 
   const { page } = await openFakeDesk(browser, desk, `#/s/${storyId("refused")}`);
   await row(page, "Connected to registry.npmjs.org").waitFor();
   expect(await row(page, "Connected to registry.npmjs.org").count()).toBe(1);
-  const refused = row(page, "Refused data.geo.example.org");
+  const refused = row(page, "Refused: The host data.geo.example.org is not among");
   await refused.click();
   const inspector = page.getByTestId("inspector");
   await inspector.getByText("Nothing left the sandbox").waitFor();

@@ -73,7 +73,7 @@ function Step({ step, from, share }: { step: SandboxStep; from: number; share: n
       </span>
       <span className="min-w-0 [overflow-wrap:anywhere]">
         <span className={failed ? "text-bad" : ""}>
-          {step.step}
+          {step.step.charAt(0).toUpperCase() + step.step.slice(1)}
           {failed && " failed"}
         </span>
         {failed && <span className="block whitespace-pre-wrap">{step.error}</span>}

@@ -1,11 +1,12 @@
 /** What another process finds of the sandbox work of the one before it. */
-import { rowOfKind, type Timeline, updateRow } from "../timeline.ts";
+import { openTurn, rowOfKind, type Timeline, updateRow } from "../timeline.ts";
 
 /**
- * The model request that sandbox work belongs to now. None after another process has taken over: what it does is no part
- * of a request that its predecessor made, and would stand out of order there.
+ * The model request that sandbox work belongs to now. None at rest, and none after another process has taken over: what
+ * it does is no part of a request that its predecessor made, and would stand out of order there.
  */
 export function requestNow(timeline: Timeline): string | null {
+  if (openTurn(timeline) === null) return null;
   const request = rowOfKind(timeline, timeline.latest.request, "request");
   const lease = rowOfKind(timeline, timeline.latest.lease, "notice");
   if (request === undefined || (lease !== undefined && lease.seq > request.seq)) return null;

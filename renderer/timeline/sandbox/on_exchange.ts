@@ -23,6 +23,11 @@ function detailOf(event: Egress, count: number): string {
   return [why, count > 1 ? plural(count, "connection") : ""].filter((part) => part !== "").join(" · ");
 }
 
+/** Why is a part of the line: where it is narrow, the detail has no room. Most reasons name the host themselves. */
+function refusal(event: Egress, target: string): string {
+  return event.reason.includes(event.host) ? `Refused: ${visible(event.reason)}` : `Refused ${target}: ${event.reason}`;
+}
+
 export function onEgress(timeline: Timeline, event: Egress, stored: StoredEvent): void {
   const key = `${event.decision} ${event.host}:${event.port}`;
   const known = rowOfKind(timeline, timeline.latest.egress.get(key) ?? null, "notice");
@@ -38,8 +43,7 @@ export function onEgress(timeline: Timeline, event: Egress, stored: StoredEvent)
     lane: "sandbox",
     parent: requestNow(timeline),
     tone: denied ? "bad" : "quiet",
-    // Why is a part of the line: in a narrow one the detail has no room.
-    what: denied ? `Refused ${target}: ${event.reason}` : `Connected to ${target}`,
+    what: denied ? refusal(event, target) : `Connected to ${target}`,
     detail: detailOf(event, event.count),
   });
   timeline.latest.egress.set(key, stored.event.id);

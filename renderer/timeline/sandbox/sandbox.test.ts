@@ -240,6 +240,21 @@ describe("the network", () => {
     ]);
   });
 
+  it("that is told of after the turn stands in the turn, not in its last request", () => {
+    const { builder } = begun();
+    builder.idle();
+    const id = builder.add({
+      type: "longhaul.egress",
+      host: "evil.example",
+      port: 443,
+      decision: "denied",
+      reason: "The host evil.example is not allowed.",
+      count: 1,
+    });
+    const row = buildTimeline(builder.events).rows.get(id);
+    expect(row).toMatchObject({ parent: null, turn: 1, what: "Refused: The host evil.example is not allowed." });
+  });
+
   it("shows what a host name hides", () => {
     const { builder } = begun();
     const id = egress(builder, "moc.\u202Eevil", "denied", 1);
