@@ -24,7 +24,12 @@ export class LimitedNetwork implements SandboxNetwork {
   readonly #proxy: EgressProxy;
   #container: Container | null = null;
   #link: RelayLink | null = null;
-  #starting: Promise<{ step: string }> | null = null;
+  /** Id of the container that the link leads to. */
+  #linkOf = "";
+  /** The start of a relay that is under way. */
+  #launch: Promise<void> | null = null;
+  #readying: Promise<{ step: string }> | null = null;
+  #restarts = 0;
   #registered = false;
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions) {
@@ -43,17 +48,26 @@ export class LimitedNetwork implements SandboxNetwork {
   }
 
   ready(container: Container): Promise<{ step: string }> {
+    if (this.#readying === null || this.#container?.id !== container.id) {
+      const before = this.#readying ?? Promise.resolve();
+      const running = before
+        .then(
+          () => undefined,
+          () => undefined,
+        )
+        .then(() => this.#ready(container))
+        .finally(() => {
+          if (this.#readying === running) this.#readying = null;
+        });
+      this.#readying = running;
+    }
     this.#container = container;
-    this.#starting ??= this.#ready(container).finally(() => {
-      this.#starting = null;
-    });
-    return this.#starting;
+    return this.#readying;
   }
 
   close(): void {
     this.#container = null;
-    this.#link?.close();
-    this.#link = null;
+    this.#drop();
     this.#log.flush();
   }
 
@@ -68,18 +82,15 @@ export class LimitedNetwork implements SandboxNetwork {
     }
     const count = policy.mode === "limited" ? policy.allowed_hosts.length : 0;
     const step = `network: limited to ${count} allowed host${count === 1 ? "" : "s"}`;
-    // After a restart of the container the old link may not have noticed its end.
-    if (this.#link !== null && (await this.#link.alive(ALIVE_MS))) return { step };
-    this.#link?.close();
-    this.#link = null;
     try {
+      // After a restart of the container the old link may not have noticed its end.
+      const usable = this.#linkOf === container.id && (await this.#link?.alive(ALIVE_MS)) === true;
+      if (!usable) this.#drop();
       await this.#start(container);
     } catch (error) {
       if (error instanceof SandboxLost) throw error;
       if (error instanceof NoInterpreter) {
-        return {
-          step: "network: none, because reaching allowed hosts needs python3 or node in the sandbox's image",
-        };
+        return { step: "network: none, because reaching allowed hosts needs python3 or node in the sandbox's image" };
       }
       // Closed is a safe state: the sandbox works, its way out does not.
       return { step: `network: none. ${error instanceof Error ? error.message : "The relay failed."}` };
@@ -87,10 +98,24 @@ export class LimitedNetwork implements SandboxNetwork {
     return { step };
   }
 
+  /** Resolves when a relay listens. One at a time: two would fight for the port. */
   async #start(container: Container): Promise<void> {
+    while (this.#launch !== null) await this.#launch.catch(() => undefined);
+    if (this.#link !== null) return;
+    const launch = this.#launched(container);
+    this.#launch = launch;
+    try {
+      await launch;
+    } finally {
+      if (this.#launch === launch) this.#launch = null;
+    }
+  }
+
+  async #launched(container: Container): Promise<void> {
     const link = await startRelay(container, (connection) => this.#proxy.accept(connection));
-    if (this.#container !== container) return link.close();
+    if (this.#container?.id !== container.id) return link.close();
     this.#link = link;
+    this.#linkOf = container.id;
     const began = Date.now();
     void link.closed.then(() => this.#restart(container, link, Date.now() - began > HEALTHY_MS));
   }
@@ -99,11 +124,11 @@ export class LimitedNetwork implements SandboxNetwork {
   async #restart(container: Container, ended: RelayLink, wasHealthy: boolean): Promise<void> {
     if (this.#link !== ended) return;
     this.#link = null;
-    if (wasHealthy) this.#failures = 0;
-    while (this.#failures < RESTART_MS.length) {
-      await sleep(RESTART_MS[this.#failures], undefined, { ref: false });
-      this.#failures += 1;
-      if (this.#container !== container || this.#link !== null || this.#starting !== null) return;
+    if (wasHealthy) this.#restarts = 0;
+    while (this.#restarts < RESTART_MS.length) {
+      await sleep(RESTART_MS[this.#restarts], undefined, { ref: false });
+      this.#restarts += 1;
+      if (this.#container?.id !== container.id || this.#link !== null) return;
       try {
         return await this.#start(container);
       } catch (error) {
@@ -113,7 +138,11 @@ export class LimitedNetwork implements SandboxNetwork {
     }
   }
 
-  #failures = 0;
+  #drop(): void {
+    const link = this.#link;
+    this.#link = null;
+    link?.close();
+  }
 }
 
 /** What programs read to find the way out; Node's own fetch needs telling that it should look. */

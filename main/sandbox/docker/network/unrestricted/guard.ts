@@ -49,18 +49,18 @@ export async function applyGuard(request: GuardRequest): Promise<void> {
         ReadonlyRootfs: true,
         PidsLimit: 64,
         Memory: 64 * 1024 * 1024,
-        AutoRemove: false,
+        AutoRemove: true,
       },
       abortSignal,
     }),
   );
   try {
-    const output = await runHelper(docker, helper);
-    if (output.code !== 0 || !/^guarded$/m.test(output.text)) {
-      throw new Error(output.text.trim().slice(-300) || `the helper ended with ${output.code}`);
-    }
-  } finally {
+    const said = await runHelper(docker, helper);
+    // The script's last word; a helper that fails or is killed does not get to it.
+    if (!/^guarded$/m.test(said)) throw new Error(said.trim().slice(-300) || "the helper said nothing");
+  } catch (error) {
     await removeHelper(docker, helper);
+    throw error;
   }
 }
 
@@ -72,7 +72,7 @@ export function ownRanges(): string[] {
     .map(({ address }) => `${address}/32`);
 }
 
-async function runHelper(docker: Dockerode, helper: Dockerode.Container): Promise<{ code: number; text: string }> {
+async function runHelper(docker: Dockerode, helper: Dockerode.Container): Promise<string> {
   const stream = await engineCall(docker, DOING, LOOK_MS, (abortSignal) =>
     helper.attach({ stream: true, stdout: true, stderr: true, abortSignal }),
   );
@@ -84,24 +84,18 @@ async function runHelper(docker: Dockerode, helper: Dockerode.Container): Promis
     for (const end of ["end", "close", "error"]) stream.on(end, () => resolve());
   });
   try {
-    // The output ends with the helper; its exit code is asked for after that.
+    // The output ends with the helper.
     await engineCall(docker, DOING, RUN_MS, async (abortSignal) => {
       await helper.start({ abortSignal });
       await ended;
     });
-    const { StatusCode } = await engineCall(
-      docker,
-      DOING,
-      LOOK_MS,
-      (abortSignal) => helper.wait({ abortSignal }) as Promise<{ StatusCode: number }>,
-    );
-    return { code: StatusCode, text: Buffer.concat(parts).toString() };
+    return Buffer.concat(parts).toString();
   } finally {
     if ("destroy" in stream && typeof stream.destroy === "function") stream.destroy();
   }
 }
 
-/** What cannot be removed now is found by its label later. */
+/** The engine removes a helper that has run; this one may not have. What stays is found by its label later. */
 async function removeHelper(docker: Dockerode, helper: Dockerode.Container): Promise<void> {
   const doing = "remove a helper container";
   await engineCall(docker, doing, LOOK_MS, (abortSignal) => helper.remove({ force: true, v: true, abortSignal })).catch(

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "../../../../contract/ids.ts";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE } from "../../testing/real_engine.ts";
@@ -155,13 +156,13 @@ print(s.connect_ex(('2606:4700::1111', 80)))"`;
       for (let tries = 0; tries < 50; tries++) {
         const { text } = await container.sh("cat /tmp/early");
         if (text.includes("tried")) return text;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await sleep(100);
       }
       return "never";
     };
     expect(await tried()).toBe("tried");
     await container.restart();
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await sleep(400);
     expect((await container.sh("cat /tmp/early 2>/dev/null; echo none")).text).toBe("none");
     await Promise.all([network.ready(container), network.ready(container)]);
     expect(await tried()).toBe("tried");
@@ -169,8 +170,12 @@ print(s.connect_ex(('2606:4700::1111', 80)))"`;
   });
 
   test("leaves no helper behind", async () => {
-    const left = await docker.listContainers({ all: true, filters: { label: [`longhaul.install=${INSTALL}`] } });
-    expect(left.filter(({ Labels }) => "longhaul.helper" in Labels)).toEqual([]);
+    const helpers = async () => {
+      const filters = { label: [`longhaul.install=${INSTALL}`, "longhaul.helper"] };
+      return (await docker.listContainers({ all: true, filters })).length;
+    };
+    for (let tries = 0; (await helpers()) > 0 && tries < 50; tries++) await sleep(100);
+    expect(await helpers()).toBe(0);
   });
 });
 
