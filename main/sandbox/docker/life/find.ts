@@ -14,8 +14,8 @@ const REMOVING_MS = 20_000;
 /** This process, in the label `longhaul.maker`. */
 const NONCE = randomBytes(6).toString("hex");
 export const MAKER = `${process.pid}-${NONCE}`;
-/** Names of the containers that this process is making, whatever provider object does. */
-const making = new Set<string>();
+/** Names of the containers that this process is making, and how many provider objects are at each. */
+const making = new Map<string, number>();
 
 export interface Owner {
   session: string;
@@ -113,11 +113,13 @@ function isBeingMade(owner: Owner, found: Found): boolean {
 /** Runs `make` while other providers of this process wait for the container instead of clearing it away. */
 export async function whileMaking<T>(owner: Owner, make: () => Promise<T>): Promise<T> {
   const name = containerName(owner);
-  making.add(name);
+  making.set(name, (making.get(name) ?? 0) + 1);
   try {
     return await make();
   } finally {
-    making.delete(name);
+    const others = (making.get(name) ?? 1) - 1;
+    if (others === 0) making.delete(name);
+    else making.set(name, others);
   }
 }
 

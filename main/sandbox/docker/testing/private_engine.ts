@@ -12,6 +12,7 @@ export interface PrivateEngine {
   /** Address in the form of `DOCKER_HOST`. */
   readonly host: string;
   readonly process: ChildProcess;
+  /** Does nothing when it runs. */
   start(): Promise<void>;
   /** Resolves when the process is gone. */
   stop(signal: NodeJS.Signals): Promise<void>;
@@ -24,6 +25,7 @@ export async function privateEngine(images: readonly string[]): Promise<PrivateE
   const dir = await mkdtemp(join(tmpdir(), "longhaul-engine-"));
   const host = `unix://${join(dir, "engine.sock")}`;
   let running: ChildProcess | null = null;
+  const alive = (): boolean => running !== null && running.exitCode === null && running.signalCode === null;
   const engine: PrivateEngine = {
     host,
     get process() {
@@ -31,6 +33,7 @@ export async function privateEngine(images: readonly string[]): Promise<PrivateE
       return running;
     },
     start: async () => {
+      if (alive()) return;
       const place = ["--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "-p", join(dir, "engine.pid")];
       const alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
       const begin = (): ChildProcess =>
@@ -52,7 +55,7 @@ export async function privateEngine(images: readonly string[]): Promise<PrivateE
     },
     stop: async (signal) => {
       const child = running;
-      if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+      if (child === null || !alive()) return;
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill(signal);
       await ended;
