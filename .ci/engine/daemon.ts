@@ -9,9 +9,10 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { networkInterfaces, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
@@ -42,6 +43,8 @@ class Taken extends Error {
  */
 export async function startDaemon(cache: string): Promise<Daemon> {
   mkdirSync(cache, { recursive: true, mode: 0o700 });
+  sweep(tmpdir(), "lh-engine-");
+  sweep("/var/tmp", "longhaul-engine-");
   const kept = join(cache, ENGINE_FOLDER);
   try {
     return await start(kept, 0, cache);
@@ -70,10 +73,14 @@ async function start(dataRoot: string, index: number, cache: string): Promise<Da
   const process = launch(folder, dataRoot, bridge, index, join(cache, `engine-${index}.lock`));
   const docker = new Docker({ socketPath: join(folder, "docker.sock") });
   let stopping: Promise<void> | null = null;
+  const tidy = (): void => {
+    // Then the bridge is another run's.
+    if (process.exitCode === TAKEN) return;
+    removeOwn(firewall, [bridge], !otherDaemonRuns(process.pid));
+    spawnSync("ip", ["link", "delete", bridge], { timeout: 10_000 });
+  };
   const stop = (): Promise<void> => {
-    stopping ??= stopAll(process, docker, folder, () =>
-      removeOwn(firewall, [bridge], !otherDaemonRuns(process.pid)),
-    ).then(() => ip("link", "delete", bridge));
+    stopping ??= stopAll(process, docker, folder, tidy);
     return stopping;
   };
   try {
@@ -86,18 +93,18 @@ async function start(dataRoot: string, index: number, cache: string): Promise<Da
   return { host: `unix://${join(folder, "docker.sock")}`, docker, stop };
 }
 
-function ip(...args: string[]): void {
-  spawnSync("ip", args, { timeout: 10_000 });
-}
+/** Behind the lock: the bridge of a run that goes on must not be touched. One that a killed run left is taken over. */
+const MAKE_BRIDGE = `
+[ -e "/sys/class/net/$1" ] || ip link add "$1" type bridge || exit
+ip address replace "$2" dev "$1" && ip link set "$1" up || exit
+shift 2
+exec "$@"`;
 
 /**
  * One process after all: each of these programs becomes the next. The lock is held as long as dockerd or its containerd
  * lives; when this process dies in whatever way, dockerd gets SIGTERM; and its mounts are visible to it alone, so none stays.
  */
 function launch(folder: string, dataRoot: string, bridge: string, index: number, lock: string): ChildProcess {
-  if (networkInterfaces()[bridge] === undefined) ip("link", "add", bridge, "type", "bridge");
-  ip("address", "replace", `10.211.${index}.1/24`, "dev", bridge);
-  ip("link", "set", bridge, "up");
   // The machine's own settings in /etc/docker must not apply.
   writeFileSync(join(folder, "daemon.json"), "{}");
   const log = openSync(join(folder, "log"), "a");
@@ -116,6 +123,7 @@ function launch(folder: string, dataRoot: string, bridge: string, index: number,
   ];
   const chain = [
     ...["flock", "--no-fork", "--nonblock", `--conflict-exit-code=${TAKEN}`, lock],
+    ...["sh", "-c", MAKE_BRIDGE, "bridge", bridge, `10.211.${index}.1/24`],
     ...["setpriv", "--pdeathsig", "TERM"],
     ...["unshare", "--mount"],
     ...dockerd,
@@ -181,7 +189,7 @@ async function removeLeftovers(docker: Docker): Promise<void> {
 
 /** Kills what a killed dockerd leaves: its containerd, and the shims with the containers, known by their folder. */
 function endRemains(folder: string): void {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+  for (const pid of processes()) {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
       if (/^\S*(containerd|containerd-shim\S*|docker-proxy)\0/.test(command) && command.includes(`${folder}/`)) {
@@ -194,9 +202,30 @@ function endRemains(folder: string): void {
   }
 }
 
+/** Removes folders of runs that were killed: a minute old, and in no running program's arguments. */
+function sweep(parent: string, prefix: string): void {
+  const commands = processes().map((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    } catch {
+      return "";
+    }
+  });
+  for (const name of readdirSync(parent).filter((entry) => entry.startsWith(prefix))) {
+    const folder = join(parent, name);
+    const isOld = Date.now() - statSync(folder).mtimeMs > 60_000;
+    if (isOld && !commands.some((command) => command.includes(folder)))
+      rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function processes(): string[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+}
+
 function otherDaemonRuns(own: number | undefined): boolean {
-  return readdirSync("/proc").some((pid) => {
-    if (!/^\d+$/.test(pid) || Number(pid) === own) return false;
+  return processes().some((pid) => {
+    if (Number(pid) === own) return false;
     try {
       return readlinkSync(`/proc/${pid}/exe`).endsWith("/dockerd");
     } catch {

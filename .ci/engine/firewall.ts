@@ -59,15 +59,14 @@ export function restoreOthers({ rules }: Firewall): void {
   }
 }
 
-/** Takes away every rule that was not there before and names one of `mine` (bridges, networks). */
+/** Takes away every rule that names one of `mine` (bridges), those of a run that was killed too. */
 export function removeOwn(before: Firewall, mine: readonly string[], alone: boolean): void {
   for (const [key, rules] of readRules()) {
     const [command = "", table = ""] = key.split(" ");
     const known = new Set(before.rules.get(key));
     for (const rule of rules) {
       const own = words(rule).some((word) => mine.includes(word));
-      if (rule.startsWith("-A ") && own && !known.has(rule))
-        run(command, ["-w", "-t", table, "-D", ...words(rule).slice(1)]);
+      if (rule.startsWith("-A ") && own) run(command, ["-w", "-t", table, "-D", ...words(rule).slice(1)]);
     }
     // dockerd also closes forwarding for everything else; while another one runs it is that one's affair.
     if (alone && table === "filter" && known.has("-P FORWARD ACCEPT")) run(command, ["-w", "-P", "FORWARD", "ACCEPT"]);

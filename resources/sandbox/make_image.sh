@@ -38,13 +38,19 @@ esac
 command -v debootstrap > /dev/null || fail "debootstrap is missing; apt-get install debootstrap brings it"
 command -v npm > /dev/null || fail "npm is missing; it brings Node into the image"
 
+# In a mount namespace of its own: whatever happens to this script, no mount of it stays.
+if [ "${LONGHAUL_IMAGE_MOUNTS-}" != own ]; then
+  LONGHAUL_IMAGE_MOUNTS=own exec unshare --mount sh "$0" "$@"
+fi
+
 # Large, and executed from: /tmp is often small, or mounted noexec.
-work=$(mktemp -d "${LONGHAUL_IMAGE_WORK:-/var/tmp}/longhaul-image-XXXXXX")
+place=${LONGHAUL_IMAGE_WORK:-/var/tmp}
+find "$place" -maxdepth 1 -name 'longhaul-image-*' -user root -mmin +120 -exec rm -rf --one-file-system {} +
+work=$(mktemp -d "$place/longhaul-image-XXXXXX")
 root=$work/root
 cleanup() {
   umount "$root/proc" 2> /dev/null || true
-  # Never remove through a mount that could not be undone.
-  if mountpoint -q "$root/proc"; then echo "make_image.sh: $root/proc is still mounted" >&2; else rm -rf "$work"; fi
+  rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT

@@ -6,7 +6,7 @@ import { SandboxLost } from "../../port.ts";
 import { EngineError, engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { engineFault } from "../failures.ts";
 import { PullProgress, reports } from "./engine_stream.ts";
-import { RECIPE_LABEL, recipeFolder, type SandboxRecipe, sandboxRecipe } from "./sandbox_recipe.ts";
+import { bootstrapScript, RECIPE_LABEL, type SandboxRecipe, sandboxRecipe } from "./sandbox_recipe.ts";
 import { type Listener, type SharedWork, step, throttled } from "./shared_work.ts";
 
 /** Names the image that sandboxes are made of when their environment names none. */
@@ -57,7 +57,7 @@ export async function baseImage(
     return (
       (await findImage(docker, recipe.image)) ??
       shared.run(`image ${recipe.image}`, listener, signal, (tell, ending) =>
-        step(`build image ${recipe.image}`, tell, () => build(docker, recipe, tell, ending)),
+        step(`build image ${recipe.image}`, tell, () => buildImage(docker, recipe, tell, ending)),
       )
     );
   }
@@ -120,7 +120,13 @@ function pullFailed(name: string, source: string, error: unknown): SandboxLost {
   );
 }
 
-async function build(docker: Docker, recipe: SandboxRecipe, tell: Listener, signal: AbortSignal): Promise<BaseImage> {
+/** Builds the image of a recipe. Rejects with {@link SandboxLost} that names the step of the build. */
+export async function buildImage(
+  docker: Docker,
+  recipe: SandboxRecipe,
+  tell: Listener,
+  signal: AbortSignal,
+): Promise<BaseImage> {
   const progress = throttled(PROGRESS_MS, tell.onProgress);
   const log = new BuildLog();
   progress.tell("Building the sandbox image; this takes some minutes and happens once …");
@@ -174,7 +180,7 @@ export class BuildLog {
       if (started !== null) {
         this.step = `step ${started[1]} (${started[2]})`;
         this.#last.length = 0;
-      } else if (!/^ ?--->/.test(line)) {
+      } else if (!/^(--->|Removing intermediate container )/.test(line)) {
         this.#last.push(line);
         if (this.#last.length > 6) this.#last.shift();
       }
@@ -195,7 +201,7 @@ function buildFailed(log: BuildLog, error: unknown): SandboxLost {
     fault.kind === "disk_full"
       ? "Free some space (`docker system df` shows what takes it), then repeat the call"
       : "It needs a registry for its base images and Debian's packages: check the network, then repeat the call. Without a " +
-        `registry, \`${recipeFolder()}/make_image.sh\` makes the image on Debian or Ubuntu. An image of your own can be named in the ` +
+        `registry, \`${bootstrapScript()}\` makes the image on Debian or Ubuntu. An image of your own can be named in the ` +
         `environment's metadata (\`${IMAGE_KEY}\`), and LONGHAUL_SANDBOX=embedded works without containers`;
   return new SandboxLost(
     `The sandbox image could not be built: it failed at ${log.step} because ${fault.detail}. ${SAFE}. ${todo}.` +

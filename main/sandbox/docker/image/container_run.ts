@@ -8,6 +8,15 @@ import { engineCall, LOOK_MS, WORK_MS } from "../container/engine_call.ts";
 /** Name prefix of containers that prepare images: what has it is never a session's sandbox. */
 export const PREPARING = "longhaul-prepare-";
 
+/** Names of those that this process is using. */
+const active = new Set<string>();
+
+/** True for a container that prepared an image for a process that is no more, going by its name. */
+export function isLeftPreparation(name: string): boolean {
+  const bare = name.replace(/^\//, "");
+  return bare.startsWith(PREPARING) && !active.has(bare);
+}
+
 export interface PreparingRun {
   image: string;
   argv: readonly string[];
@@ -44,10 +53,25 @@ export async function runPreparing<T>(
   run: PreparingRun,
   then: (exitCode: number, container: Docker.Container) => Promise<T>,
 ): Promise<T> {
+  const name = `${PREPARING}${randomUUID()}`;
+  active.add(name);
+  try {
+    return await runNamed(docker, name, run, then);
+  } finally {
+    active.delete(name);
+  }
+}
+
+async function runNamed<T>(
+  docker: Docker,
+  name: string,
+  run: PreparingRun,
+  then: (exitCode: number, container: Docker.Container) => Promise<T>,
+): Promise<T> {
   run.signal.throwIfAborted();
   const container = await engineCall(docker, "create a container to prepare the image", WORK_MS, (abortSignal) =>
     docker.createContainer({
-      name: `${PREPARING}${randomUUID()}`,
+      name,
       Image: run.image,
       // One empty word means none, whatever the image says; a list of words would stay in an image that is made of this.
       Entrypoint: [""],

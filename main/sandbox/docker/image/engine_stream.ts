@@ -1,6 +1,9 @@
 /** Reads what the engine reports while it pulls, builds or imports: JSON objects, one after the other. */
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+
+/** Of one report; a longer one is cut and then passed over. */
+const LINE_LIMIT = 1024 * 1024;
 
 /** The fields that are used here (Engine API, "Create an image" and "Build an image"). */
 export interface EngineReport {
@@ -29,27 +32,24 @@ export async function* reports(stream: Readable, stallMs: number, signal: AbortS
   const aborted = (): unknown => stream.destroy(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
   let timer = setTimeout(stalled, stallMs);
   signal.addEventListener("abort", aborted, { once: true });
-  let failure: Error | null = null;
-  stream.once("error", (error) => {
-    failure = error;
-    lines.close();
-  });
-  const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+  const decoder = new StringDecoder("utf8");
+  let rest = "";
   try {
     if (signal.aborted) aborted();
-    for await (const line of lines) {
+    for await (const bytes of stream) {
       clearTimeout(timer);
       timer = setTimeout(stalled, stallMs);
-      const report = parse(line);
-      if (report === null) continue;
-      if (report.error !== undefined) throw new Error(report.error);
-      yield report;
+      const lines = (rest + decoder.write(bytes as Buffer)).split("\n");
+      rest = (lines.pop() ?? "").slice(0, LINE_LIMIT);
+      for (const line of lines) {
+        const report = parse(line);
+        if (report?.error !== undefined) throw new Error(report.error);
+        if (report !== null) yield report;
+      }
     }
-    if (failure !== null) throw failure;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", aborted);
-    lines.close();
     stream.destroy();
   }
 }

@@ -1,19 +1,26 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE, SHELLLESS_IMAGE, testDockerHost } from "../testing/real_engine.ts";
+import { buildImage } from "./base_image.ts";
 import { PREPARING } from "./container_run.ts";
 import { ensureImage, type ImageRequest } from "./ensure_image.ts";
 import { PACKAGES_REPOSITORY } from "./package_layers.ts";
+import type { SandboxRecipe } from "./sandbox_recipe.ts";
 
 const install = `test-${randomUUID()}`;
 const labels = { "longhaul.install": install, "longhaul.version": "test" };
 
-function connect(): Docker {
+function dockerOptions(): Docker.DockerOptions {
   const host = testDockerHost();
-  if (host.startsWith("unix://")) return new Docker({ socketPath: host.slice("unix://".length) });
+  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) };
   const { hostname, port } = new URL(host);
-  return new Docker({ host: hostname, port });
+  return { host: hostname, port };
+}
+
+function connect(): Docker {
+  return new Docker(dockerOptions());
 }
 
 interface Told {
@@ -109,6 +116,42 @@ describe("images", () => {
   });
 });
 
+describe("building", () => {
+  const recipe = (Dockerfile: string): SandboxRecipe => {
+    const hash = randomUUID().slice(0, 8);
+    return { files: { Dockerfile, "packages.txt": "curl\n" }, hash, image: `longhaul-sandbox:test-${hash}` };
+  };
+  const never = new AbortController().signal;
+
+  test("a recipe becomes an image with its label, and what goes on is told", async () => {
+    const asked = request();
+    const good = recipe(`FROM ${BUSYBOX_IMAGE}\nCOPY packages.txt /\nRUN cat /packages.txt\n`);
+    const built = await buildImage(docker, good, asked, never);
+    expect(await print(docker, built.id, "/bin/cat", "/packages.txt")).toBe("curl");
+    expect((await docker.getImage(good.image).inspect()).Config.Labels).toEqual({ "longhaul.recipe": good.hash });
+    expect(asked.progress[0]).toMatch(/happens once/);
+    expect(asked.progress.length).toBeGreaterThan(1);
+    await docker.getImage(good.image).remove({ force: true });
+  });
+
+  test.each([
+    [
+      "a registry that cannot be reached",
+      "FROM longhaul-test.invalid/base:1\n",
+      /failed at step 1\/\d \(FROM longhaul-test\.invalid\/base:1\) because .*make_image\.sh.*embedded/s,
+    ],
+    [
+      "a step that fails",
+      `FROM ${BUSYBOX_IMAGE}\nRUN echo no mirror today; exit 3\n`,
+      /failed at step 2\/\d \(RUN .*Last output:\n.*no mirror today/s,
+    ],
+  ])("%s is named with what to do", async (_what, dockerfile, text) => {
+    const bad = recipe(dockerfile);
+    await expect(buildImage(docker, bad, request(), never)).rejects.toThrow(text);
+    await expect(docker.getImage(bad.image).inspect()).rejects.toThrow(/no such image/i);
+  });
+});
+
 describe("packages", () => {
   const packages = { apt: ["tree"], npm: ["is-number@7.0.0", "@types/ms@2.1.0"] };
 
@@ -190,6 +233,32 @@ describe("packages", () => {
     await expect(ensureImage(docker, asked)).rejects.toThrow("no guard today");
     expect(seen).toHaveLength(1);
     expect(asked.progress.some((line) => line.startsWith("apt: "))).toBe(false);
+  });
+
+  test("an engine that is killed in the middle leaves nothing that is taken for complete", {
+    timeout: 120_000,
+  }, async () => {
+    const script = `
+      import Docker from "dockerode";
+      import { ensureImage } from ${JSON.stringify(new URL("ensure_image.ts", import.meta.url).href)};
+      const docker = new Docker(${JSON.stringify(dockerOptions())});
+      await ensureImage(docker, {
+        image: ${JSON.stringify(SANDBOX_IMAGE)}, packages: { apt: ["cowsay"] }, labels: ${JSON.stringify(labels)},
+        onStep: () => undefined, onProgress: (text) => console.log(text),
+      });`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    for await (const chunk of child.stdout) if (/apt: /.test(String(chunk))) break;
+    child.kill("SIGKILL");
+    const left = await ownContainers(docker);
+    expect(left).toHaveLength(1);
+
+    const asked = request({ packages: { apt: ["cowsay"] } });
+    const ready = await ensureImage(connect(), asked);
+    expect(asked.steps).toMatchObject([{ step: "install apt packages: cowsay", error: null }]);
+    expect(await print(docker, ready.image, "/usr/games/cowsay", "whole")).toMatch(/< whole >/);
+    expect(await ownContainers(docker)).toEqual([]);
   });
 
   test("a session that gives up takes its install along; what an earlier process left is cleared away", async () => {

@@ -12,7 +12,7 @@ import { type ArchiveEntry, archive } from "../container/archive.ts";
 import { Tail } from "../container/demux.ts";
 import { EngineError, engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { type BaseImage, findImage } from "./base_image.ts";
-import { PREPARING, RunStalled, runPreparing } from "./container_run.ts";
+import { isLeftPreparation, PREPARING, RunStalled, runPreparing } from "./container_run.ts";
 import { blamedPackage, CA_FILE, installCommand, type PackageStep } from "./package_lists.ts";
 import { type Listener, type SharedWork, step, throttled } from "./shared_work.ts";
 
@@ -190,7 +190,7 @@ export async function removeLeftPreparations(docker: Docker, install: string): P
     );
     for (const { Id, Names } of left) {
       // The engine's filter finds the text anywhere in the name.
-      if (!Names.some((name) => name.replace(/^\//, "").startsWith(PREPARING))) continue;
+      if (!Names.every(isLeftPreparation)) continue;
       await engineCall(docker, "remove a container", LOOK_MS, (abortSignal) =>
         docker.getContainer(Id).remove({ force: true, v: true, abortSignal }),
       );

@@ -33,6 +33,12 @@ export function recipeFolder(): string {
   );
 }
 
+/** The script that makes the image without a registry, where a person can run it. */
+export function bootstrapScript(): string {
+  // Files of the packaged app that are run are kept beside its archive.
+  return join(recipeFolder(), "make_image.sh").replace(/app\.asar(?=[\\/])/, "app.asar.unpacked");
+}
+
 /** Reads the recipe. Rejects with {@link SandboxLost} when the installation lacks it. */
 export async function sandboxRecipe(): Promise<SandboxRecipe> {
   const folder = recipeFolder();
