@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "../../../contract/ids.ts";
@@ -12,6 +16,8 @@ const docker = engine();
 let net: Internet;
 let network: LimitedNetwork;
 let container: StartedContainer;
+/** A `.git` folder that the server gives out. */
+let repository = "";
 
 beforeAll(async () => {
   net = await internet((request, response) => {
@@ -28,6 +34,12 @@ beforeAll(async () => {
       };
       response.on("drain", more);
       return more();
+    }
+    const file = /^\/repo\.git\/([\w./-]+)/.exec(request.url ?? "")?.[1];
+    if (file !== undefined) {
+      const path = join(repository, file);
+      if (existsSync(path) && statSync(path).isFile()) return void response.end(readFileSync(path));
+      return void response.writeHead(404).end();
     }
     if (request.url === "/slow") return void setTimeout(() => response.end("slow"), 300);
     if (request.method === "PUT") {
@@ -68,6 +80,20 @@ describe("what is allowed", () => {
     expect((await container.sh("curl -sSp http://www.example.test/tunnel")).text).toBe("GET /tunnel www.example.test");
     const python = `python3 -c "import urllib.request as u; print(u.urlopen('http://files.test/py').read().decode())"`;
     expect((await container.sh(python)).text).toBe("GET /py files.test");
+  });
+
+  test("git clones", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "network-git-"));
+    const git = (...args: string[]) => execFileSync("git", ["-C", folder, ...args], { stdio: "pipe" });
+    git("init", "-q", "-b", "main");
+    writeFileSync(join(folder, "a.txt"), "from the repository\n");
+    git("add", ".");
+    git("-c", "user.name=a", "-c", "user.email=a@a.test", "commit", "-q", "-m", "one");
+    git("update-server-info");
+    repository = join(folder, ".git");
+    const clone = "git clone -q http://files.test/repo.git r && cat r/a.txt";
+    expect((await container.sh(clone)).text).toBe("from the repository");
+    rmSync(folder, { recursive: true });
   });
 
   test("a Host header of another site is replaced", async () => {

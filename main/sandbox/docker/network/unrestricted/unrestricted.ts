@@ -1,4 +1,7 @@
-/** The `unrestricted` network: the internet, but neither this machine nor private networks nor metadata services. */
+/**
+ * The `unrestricted` network: the internet, but neither this machine nor private networks nor metadata services. Its
+ * connections do not pass through the engine, so there are no `longhaul.egress` events of them.
+ */
 import { getServers } from "node:dns";
 import { SandboxLost } from "../../../port.ts";
 import type { Container } from "../../ports.ts";
