@@ -20,9 +20,12 @@ export interface PrivateEngine {
   remove(): Promise<void>;
 }
 
-/** @param images that the shared engine has and this one gets */
-export async function privateEngine(images: readonly string[]): Promise<PrivateEngine> {
-  const dir = await mkdtemp(join(tmpdir(), "longhaul-engine-"));
+/**
+ * @param images that the shared engine has and this one gets
+ * @param parent folder that gets everything the engine keeps
+ */
+export async function privateEngine(images: readonly string[], parent: string = tmpdir()): Promise<PrivateEngine> {
+  const dir = await mkdtemp(join(parent, "longhaul-engine-"));
   const host = `unix://${join(dir, "engine.sock")}`;
   let running: ChildProcess | null = null;
   const alive = (): boolean => running !== null && running.exitCode === null && running.signalCode === null;
