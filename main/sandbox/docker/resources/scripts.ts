@@ -110,6 +110,7 @@ elif [ -s "$shallow" ]; then cat "$shallow" >"$work/git/shallow"; fi
 if [ -f "$exclude" ]; then cat "$exclude" >"$work/git/info/exclude"; fi
 export GIT_DIR="$work/git" GIT_WORK_TREE="$target"
 git config core.bare false
+git config pack.compression 1
 if [ ! -f "$work/git/index" ]; then git read-tree "$head"; fi
 git diff-files -z --name-only --diff-filter=D --ignore-submodules=all | git update-index -z --force-remove --stdin
 git ls-files -z -m -o --exclude-standard | git update-index -z --add --remove --replace --stdin
