@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Reply, ScriptRequest } from "../model_server/script.ts";
 import { type ModelServer, startModelServer } from "../model_server/server.ts";
-import { type Product, removeDir, tempDir } from "../product/serve.ts";
+import { type Product, removeDir, tempDir, until } from "../product/serve.ts";
 import { createSession, eventsOf, problemsIn, summaryOf, untilRests } from "../product/sessions.ts";
 import { fileIn, removeInstall, serveOnDocker } from "./product.ts";
 
