@@ -78,10 +78,12 @@ test(`${IN_FLIGHT} commands in flight at a kill run once and are collected whole
   let product = await serveOnDocker({ data_dir, model });
   const ids: string[] = [];
   for (let i = 0; i < SESSIONS; i++) ids.push(await createSession(product, { text: `Session ${i}` }));
+  // Kills in the middle of provisioning have tests of their own; here every kill should find commands in flight.
+  for (const id of ids)
+    await until("a sandbox", async () => (await summaryOf(product, id)).fold.sandbox?.made, 180_000);
   let hit = 0;
   let kills = 0;
   while (hit < IN_FLIGHT) {
-    // From the start of the sandboxes on, any moment may be the last.
     await new Promise((resolve) => setTimeout(resolve, 300 + random() * 2200));
     await killAll(product);
     kills += 1;
