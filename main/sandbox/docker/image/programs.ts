@@ -5,25 +5,10 @@ import { isFault } from "../container/engine_call.ts";
 import { AGENT } from "../container/exec.ts";
 import { RunStalled, runPreparing } from "./container_run.ts";
 
-/** Without these the runner cannot work; all are POSIX but mkfifo's helpers, and busybox has them. */
-const REQUIRED = ["cat", "chmod", "head", "kill", "ls", "mkdir", "mkfifo", "mv", "rm", "sleep", "tail", "wc"];
+/** What the runner's scripts (`runner/scripts/`) call; busybox and coreutils have them. */
+const REQUIRED = "base64 cat chmod cp dd find grep head kill ls mkdir mkfifo mv readlink rm sleep stat tail".split(" ");
 /** What parts of Longhaul make use of where it is there. */
-const USEFUL = [
-  "bash",
-  "find",
-  "git",
-  "ip",
-  "nc",
-  "node",
-  "od",
-  "ps",
-  "python3",
-  "rg",
-  "setsid",
-  "stat",
-  "tar",
-  "timeout",
-];
+const USEFUL = ["bash", "git", "ip", "nc", "node", "ps", "python3", "rg", "setsid", "tar", "timeout"];
 
 const PROBE = 'for program in "$@"; do command -v "$program" > /dev/null 2>&1 && echo "$program"; done; echo probed';
 const STALL_MS = 30_000;
