@@ -6,7 +6,7 @@ import { archive } from "../container/archive.ts";
 import { DockerContainer } from "../container/container.ts";
 import { engineCall, isFault, WORK_MS } from "../container/engine_call.ts";
 import { createOptions, LABELS, sandboxFolders } from "../container/spec.ts";
-import { ensureImage } from "../image/ensure_image.ts";
+import { ensureImage, type ImageRequest } from "../image/ensure_image.ts";
 import type { SandboxNetwork } from "../network/port.ts";
 import { type SandboxSettings, sandboxSettings } from "../settings.ts";
 import type { StoredCheckpoint } from "./checkpoints.ts";
@@ -54,18 +54,33 @@ export async function buildContainer(install: Installation, build: BuildRequest)
 
 async function prepareImage(install: Installation, build: BuildRequest, settings: SandboxSettings): Promise<string> {
   const { request } = build;
+  const { docker } = build.engine;
   const { config } = request.environment;
-  const ready = await ensureImage(build.engine.docker, {
+  const packages = config.type === "cloud" ? config.packages : NO_PACKAGES;
+  const asked: ImageRequest = {
     image: settings.image,
-    packages: config.type === "cloud" ? config.packages : NO_PACKAGES,
+    packages,
     labels: install.labels(request.session_id),
     onStep: request.onStep,
     onProgress: request.onProgress,
-  });
-  return ready.image;
+  };
+  const installs = Object.values(packages ?? {}).some((names) => Array.isArray(names) && names.length > 0);
+  if (!installs) return (await ensureImage(docker, asked)).image;
+  // Packages run programs of their own while they are installed: they reach no more than an unrestricted sandbox does.
+  const id = `${request.session_id}.packages`;
+  const network = await install.networks(docker).attach({ session_id: id, config: UNRESTRICTED, runtime: null });
+  try {
+    const guard = async (containerId: string): Promise<void> => {
+      await network.ready(new DockerContainer(docker, containerId, id));
+    };
+    return (await ensureImage(docker, { ...asked, network: network.networkMode, guard })).image;
+  } finally {
+    install.detachNetwork(id);
+  }
 }
 
 const NO_PACKAGES = { type: "packages" as const, apt: [], cargo: [], gem: [], go: [], npm: [], pip: [] };
+const UNRESTRICTED = { type: "cloud" as const, networking: { type: "unrestricted" as const }, packages: NO_PACKAGES };
 
 /** The new container's id; null when its name is taken. */
 async function create(
