@@ -40,7 +40,10 @@ export async function privateEngine(images: readonly string[], parent: string = 
       const place = ["--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "-p", join(dir, "engine.pid")];
       const alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"];
       const begin = (): ChildProcess =>
-        spawn("dockerd", ["-H", host, ...place, ...alone, "--log-level", "error"], { stdio: "ignore" });
+        // In a network of its own: an engine without a bridge removes the one that it finds, which is the machine's.
+        spawn("unshare", ["--net", "dockerd", "-H", host, ...place, ...alone, "--log-level", "error"], {
+          stdio: "ignore",
+        });
       let child = begin();
       const deadline = Date.now() + START_MS;
       for (;;) {
