@@ -9,7 +9,7 @@ import { createOptions, LABELS, sandboxFolders } from "../container/spec.ts";
 import { ensureImage, type ImageRequest } from "../image/ensure_image.ts";
 import type { SandboxNetwork } from "../network/port.ts";
 import { type SandboxSettings, sandboxSettings } from "../settings.ts";
-import type { StoredCheckpoint } from "./checkpoints.ts";
+import type { StoredCheckpoint } from "./checkpoints/checkpoints.ts";
 import { MAKER, type Owner, removeContainer, unfinishedName } from "./find.ts";
 import type { Installation } from "./installation.ts";
 import { step } from "./steps.ts";

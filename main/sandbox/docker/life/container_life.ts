@@ -8,7 +8,7 @@ import { sandboxSettings } from "../settings.ts";
 import { buildContainer, discard } from "./build.ts";
 import type { DispatchLog } from "./calls/dispatch_log.ts";
 import type { Link } from "./calls/link.ts";
-import { listCheckpoints, type StoredCheckpoint } from "./checkpoints.ts";
+import { listCheckpoints, type StoredCheckpoint } from "./checkpoints/checkpoints.ts";
 import { Connection } from "./connection.ts";
 import { type Found, markReady, type Owner, settledContainer, whileMaking } from "./find.ts";
 import type { Installation } from "./installation.ts";

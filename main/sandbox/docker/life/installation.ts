@@ -8,7 +8,7 @@ import { ensureImage } from "../image/ensure_image.ts";
 import { sandboxNetworks } from "../network/network.ts";
 import type { SandboxNetworks } from "../network/port.ts";
 import type { EgressRoute, TellSession } from "../ports.ts";
-import { CHECKPOINT_LIMITS, type CheckpointLimits } from "./checkpoints.ts";
+import { CHECKPOINT_LIMITS, type CheckpointLimits } from "./checkpoints/checkpoints.ts";
 import { StartQueue } from "./start_queue.ts";
 
 export interface DockerProviderOptions {

@@ -25,7 +25,7 @@ import { DispatchLog } from "./calls/dispatch_log.ts";
 import { type Link, stateIn, stateInFiles } from "./calls/link.ts";
 import { MemoryWatch } from "./calls/memory.ts";
 import { ShellQueue } from "./calls/shell_queue.ts";
-import { listCheckpoints, removeCheckpoints, takeCheckpoint } from "./checkpoints.ts";
+import { listCheckpoints, removeCheckpoints, takeCheckpoint } from "./checkpoints/checkpoints.ts";
 import { ContainerLife } from "./container_life.ts";
 import {
   containerName,

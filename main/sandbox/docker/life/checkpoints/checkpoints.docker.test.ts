@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { archive } from "../container/archive.ts";
-import { DockerContainer } from "../container/container.ts";
-import { createOptions, LABELS } from "../container/spec.ts";
-import { type Install, newInstall } from "../testing/install.ts";
-import { BUSYBOX_IMAGE } from "../testing/real_engine.ts";
+import { archive } from "../../container/archive.ts";
+import { DockerContainer } from "../../container/container.ts";
+import { createOptions, LABELS } from "../../container/spec.ts";
+import { type Install, newInstall } from "../../testing/install.ts";
+import { BUSYBOX_IMAGE } from "../../testing/real_engine.ts";
+import type { Owner } from "../find.ts";
 import {
   CHECKPOINT_LIMITS,
   type CheckpointLimits,
@@ -11,7 +12,6 @@ import {
   removeCheckpoints,
   takeCheckpoint,
 } from "./checkpoints.ts";
-import type { Owner } from "./find.ts";
 
 let install: Install;
 let owner: Owner;

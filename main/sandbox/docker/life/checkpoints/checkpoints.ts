@@ -1,10 +1,10 @@
 /** Copies of a sandbox's files as images, from which a removed container is rebuilt. */
 import type Docker from "dockerode";
-import type { Checkpoint } from "../../port.ts";
-import type { DockerContainer } from "../container/container.ts";
-import { engineCall, isFault, LOOK_MS } from "../container/engine_call.ts";
-import { LABELS } from "../container/spec.ts";
-import { containerName, type Owner } from "./find.ts";
+import type { Checkpoint } from "../../../port.ts";
+import type { DockerContainer } from "../../container/container.ts";
+import { engineCall, isFault, LOOK_MS } from "../../container/engine_call.ts";
+import { LABELS } from "../../container/spec.ts";
+import { containerName, type Owner } from "../find.ts";
 
 const REPOSITORY = "longhaul-checkpoint";
 /** Copying gigabytes takes time. */
