@@ -1,7 +1,7 @@
 /** What the agent, the machine and the network may do to a container while calls run in it. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE } from "../docker/testing/real_engine.ts";
-import { CallInterrupted, ToolFailure } from "../port.ts";
+import { CallInterrupted, OutcomeUnknown } from "../port.ts";
 import { failureOf, newCallId, runTool, startCommand } from "../testing/bench.ts";
 import { RunnerCalls } from "./calls.ts";
 import { BareHand, bareBench } from "./testing/bare_provider.ts";
@@ -33,6 +33,9 @@ describe.each([
     expect(await made.bash('echo "$PWD $A $B"; read() { false; }')).toBe("/tmp x y\n z plain");
     expect(await made.bash("exec >/tmp/elsewhere; echo moved")).toBe("(no output)");
     expect(await made.bash("cat /tmp/elsewhere; echo back")).toBe("moved\nback");
+    await made.bash("echo stray; continue").catch(() => undefined);
+    await made.bash("echo stray; break").catch(() => undefined);
+    expect(await made.bash('echo "still $B"')).toBe("still plain");
     expect(await failureOf(made.bash("nosuchthing"))).toMatch(
       /^(bash|sh):.* line 1: nosuchthing: (command )?not found$/,
     );
@@ -61,9 +64,10 @@ describe.each([
     const sizes = "wc -c < earlier; cat one two three 2>/dev/null | wc -c";
     const [earlier, others] = (await made.bash(sizes)).split("\n").map(Number);
     await made.bash("sleep 0.4");
-    const [earlierThen, othersThen] = (await made.bash(sizes)).split("\n").map(Number);
+    const [, othersThen] = (await made.bash(sizes)).split("\n").map(Number);
     expect(othersThen).toBe(others);
-    expect(earlierThen).toBeGreaterThan(earlier ?? 0);
+    // The disk of a busy machine may take its time.
+    await made.bash(`until [ $(wc -c < earlier) -gt ${earlier} ]; do sleep 0.1; done`, { timeout_ms: 10_000 });
   });
 
   test("a command that fills the process table can be stopped", async () => {
@@ -81,7 +85,7 @@ describe.each([
     expect(text).toMatch(
       /^\[output truncated\]\n\[These are the last 102400 of \d+ bytes; the whole output is in \S+ \(its first 10 MB\)/,
     );
-    expect(text.endsWith("aaa\nthe end")).toBe(true);
+    expect(text.slice(-60)).toMatch(/(aaa|missing here\.\]\n)\nthe end$/);
     const total = Number(/of (\d+) bytes/.exec(text)?.[1]);
     expect(total).toBeLessThanOrEqual(200_000_010);
     expect(total).toBeGreaterThan(150_000_000);
@@ -135,18 +139,20 @@ describe.each([
 
 test("a full disk: what frees it still runs, and what cannot be recorded does not", async () => {
   const state = "/var/lib/longhaul";
-  const container = await RunnerContainer.create(SANDBOX_IMAGE, { [state]: "uid=1000,gid=1000,size=4m" });
+  // As many files as there may be; a file system is full of those long before its bytes are used up.
+  const container = await RunnerContainer.create(SANDBOX_IMAGE, { [state]: "uid=1000,gid=1000,nr_inodes=80" });
   const hand = new BareHand(container);
   const bash = (command: string): Promise<string> => runTool(hand, "bash", { command });
+  const fill = `i=0; while : > ${state}/fill$i; do i=$((i+1)); done`;
   try {
-    const fill = `cat /dev/zero > ${state}/fill`;
-    await bash(`until [ -s ${state}/reserve ]; do sleep 0.05; done; ${fill} || true`);
-    expect(await bash(`rm ${state}/fill; echo freed`)).toBe("freed");
-    await container.output(["sh", "-c", `rm -f ${state}/reserve; ${fill}`]);
+    await bash(`until [ -s ${state}/reserve/16 ]; do sleep 0.05; done`);
+    expect(await bash(fill)).toMatch(/No space left on device/);
+    expect(await bash(`rm ${state}/fill*; echo freed`)).toBe("freed");
+    await container.output(["sh", "-c", `rm -rf ${state}/reserve; ${fill}`]);
     expect(await failureOf(bash("echo x > /workspace/ran"))).toMatch(/was not run: its disk is full/);
     const write = runTool(hand, "write", { file_path: "x", content: "y".repeat(20_000) });
     expect(await failureOf(write)).toMatch(/nothing was changed: its disk is full|no space left on device/);
-    await container.output(["sh", "-c", `rm ${state}/fill`]);
+    await container.output(["sh", "-c", `rm ${state}/fill*`]);
     expect(await failureOf(bash("cat /workspace/ran /workspace/x"))).toMatch(/ran: No such file.*x: No such file/s);
   } finally {
     await hand.close();
@@ -212,7 +218,9 @@ describe("a channel that is cut", () => {
   test("a shell that is killed ends its call, and the next one goes on", async () => {
     expect(await failureOf(made.bash("echo before; kill -9 $$"))).toBe("bash: bash session terminated\nbefore");
     expect(await made.bash("echo after")).toBe("after");
-    await expect(runTool(made.hand, "bash", { command: "kill -9 -1" })).rejects.not.toBeInstanceOf(ToolFailure);
+    // The container ends with it: whether the shell could still report is chance.
+    const all = await runTool(made.hand, "bash", { command: "kill -9 -1" }).catch((error: unknown) => error);
+    if (all !== "(no output)") expect(all).toBeInstanceOf(OutcomeUnknown);
     expect(await made.bash("echo again")).toBe("again");
   });
 });

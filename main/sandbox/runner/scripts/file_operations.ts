@@ -18,7 +18,7 @@ state_of() {
   if [ -s "$C/$1.end" ]; then
     read -r colon code rest < "$C/$1.end"
     tell "p $n ok end $code"
-  elif [ -e "$C/$1.out" ] || [ -e "$C/$1.cmd" ]; then tell "p $n ok running"
+  elif [ -e "$C/$1.out" ] || [ -e "commands/$1" ]; then tell "p $n ok running"
   elif [ -e "$C/$1.claim" ]; then tell "p $n ok claimed"
   else tell "p $n ok unknown"
   fi

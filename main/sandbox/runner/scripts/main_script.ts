@@ -16,6 +16,13 @@ mkdir -p "$C" "$S/tmp" || exit 1
 cd "$S" || exit 1
 rm -f ready req watch fresh shell.pid slot.0 slot.1 slot.2 slot.3 bell.0 bell.1 bell.2 bell.3
 mkfifo req watch || exit 1
+# The text of commands need not outlive this process, and memory is quicker than a disk that is busy.
+rm -rf commands
+if mkdir -p /dev/shm/longhaul 2>/dev/null && : 2>/dev/null > /dev/shm/longhaul/try; then
+  rm -f /dev/shm/longhaul/*
+  ln -s /dev/shm/longhaul commands 2>/dev/null
+fi
+[ -d commands ] || mkdir commands || exit 1
 exec 3<>req 4<>watch
 if command -v bash >/dev/null 2>&1; then SHELL_NAME=bash; else SHELL_NAME=sh; fi
 NEWLINE='
@@ -45,18 +52,19 @@ by_environment() {
 }
 
 # end_all <test> <argument>: stops, then kills whatever the test finds. Stopping first: what forks faster than it is found
-# would otherwise never be gone.
+# would otherwise never be gone. What was killed may be found for a while on a busy machine, but runs no more.
 end_all() {
   stopped=' '
-  round=0
-  while [ "$round" -lt 60 ]; do
-    round=$((round + 1))
+  killed=' '
+  read -r since rest < /proc/uptime
+  since=\${since%.*}
+  while read -r now rest < /proc/uptime; [ "$((\${now%.*} - since))" -lt 8 ]; do
     found=
     for process in /proc/[0-9]*; do
       pid=\${process#/proc/}
+      case "$stopped$killed" in *" $pid "*) continue ;; esac
       case $pid in 1 | $$) continue ;; esac
       "$1" "$process" "$2" 2>/dev/null || continue
-      case $stopped in *" $pid "*) continue ;; esac
       found=1
       kill -STOP "$pid" 2>/dev/null
       stopped="$stopped$pid "
@@ -64,6 +72,7 @@ end_all() {
     if [ -z "$found" ]; then
       [ "$stopped" = ' ' ] && return 0
       for pid in $stopped; do kill -KILL "$pid" 2>/dev/null; done
+      killed="$killed$stopped"
       stopped=' '
     fi
   done
@@ -137,9 +146,6 @@ for pending in "$C"/*.pend; do
   if [ -n "$temporary" ] && [ -e "$temporary" ]; then rm -f "$pending"; fi
 done
 find "$S/tmp" -type f -exec rm -f {} + 2>/dev/null
-for command in "$C"/*.cmd; do
-  [ -e "\${command%.cmd}.out" ] || rm -f "$command"
-done
 start_watch
 read -r boot < /proc/1/stat
 boot=\${boot##*) }
@@ -151,6 +157,7 @@ while :; do
   cd /workspace 2>/dev/null || cd /
   LONGHAUL_STATE=$state LONGHAUL_NUMBER=$number LONGHAUL_CALL= LONGHAUL_NEWLINE=$NEWLINE \
     "$SHELL_NAME" -c "$TEXT" "$SHELL_NAME" </dev/null >/dev/null 2>&1 3<&- 4<&-
+  cd "$S" || exit 1
   newest
   settle T
   if [ -e "$S/fresh" ]; then
@@ -159,9 +166,9 @@ while :; do
     rm -f "$S/fresh"
   fi
   # Read by the last shell just before it was killed, perhaps: a second time does no harm.
-  for command in "$C"/*.cmd; do
-    call=\${command%.cmd}
-    if [ -e "$command" ] && [ ! -e "$call.out" ] && [ ! -e "$call.end" ]; then printf '%s\n' "\${call##*/}" >&3; fi
+  for command in commands/*; do
+    id=\${command#commands/}
+    if [ -e "$command" ] && [ ! -e "$C/$id.out" ] && [ ! -e "$C/$id.end" ]; then printf '%s\n' "$id" >&3; fi
   done
 done
 `;

@@ -30,7 +30,7 @@ O=/opt/longhaul
 umask 022
 set -Cf
 fatal() { printf 'fatal %s\n' "$1"; exit 1; }
-for tool in base64 cat chmod dd find head ls mkdir mkfifo mv readlink rm sleep stat tail; do
+for tool in base64 cat chmod cp dd find grep head ls mkdir mkfifo mv readlink rm sleep stat tail; do
   command -v "$tool" >/dev/null 2>&1 || fatal "The image has no program named $tool, which the sandbox needs."
 done
 boot_of() { read -r boot < /proc/1/stat; boot=\${boot##*) }; set -- $boot; boot=\${20}; }
@@ -167,20 +167,20 @@ take() {
 }
 
 # reserve_gone: gives the reserve back to a full disk; false when that was done before.
-reserve_gone() { [ -e reserve ] && rm -f reserve; }
+reserve_gone() { [ -e reserve ] && rm -rf reserve; }
 
 run() {
   known "$1" && return
-  { printf '%b#longhaul-end#' "$2" >| "$C/$1.cmd"; } 2>/dev/null ||
-    { reserve_gone && printf '%b#longhaul-end#' "$2" >| "$C/$1.cmd"; } 2>/dev/null ||
-    { rm -f "$C/$1.cmd"; tell "x $1"; return; }
-  start "$1"
+  if { printf '%b#longhaul-end#' "$2" >| "commands/$1"; } 2>/dev/null; then start "$1"; return; fi
+  rm -f "commands/$1"
+  reserve_gone
+  tell "x $1"
 }
 
 run_long() {
   if known "$1"; then take "$2" tmp/known; return; fi
-  if take "$2" "$C/$1.cmd"; then start "$1"; return; fi
-  rm -f "$C/$1.cmd"
+  if take "$2" "commands/$1"; then start "$1"; return; fi
+  rm -f "commands/$1"
   reserve_gone
   tell "x $1"
 }

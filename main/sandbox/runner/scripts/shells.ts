@@ -1,5 +1,5 @@
 /**
- * The persistent shell. It reads ids of calls from the pipe `req` and runs the text in `<id>.cmd`; being the only one
+ * The persistent shell. It reads ids of calls from the pipe `req` and runs the text in `commands/<id>`; being the only one
  * that does, and never an id twice, it alone makes every call run at most once. For each call:
  *
  * - `<id>.out` says that the call has started, and takes its output. Appended to, so that it can be cut while it grows.
@@ -11,9 +11,9 @@
  *   five times as much.
  * - The bells of the channels are told `d <id> <code>`.
  *
- * No command here may start a process. A command may redefine anything, set -e, -f or -u, so nothing relies on pattern
+ * Nothing here may start a process, but for when the disk is full. A command may redefine anything, set -e, -f or -u, so nothing relies on pattern
  * expansion, word splitting or failing commands, and builtins are named as such. The `eval` stands in no list of `||`,
- * where `set -e` would have no effect.
+ * where `set -e` would have no effect, and in a loop of its own: a stray `break` would otherwise leave this one.
  */
 import { script } from "./script.ts";
 
@@ -30,16 +30,23 @@ while :; do
 IFS= builtin read -r __lh_id < /var/lib/longhaul/req || builtin exit 0;
 __lh_f=/var/lib/longhaul/calls/$__lh_id;
 if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then builtin continue; fi;
-IFS= builtin read -r -d '' __lh_cmd < "$__lh_f.cmd" || builtin :;
+IFS= builtin read -r -d '' __lh_cmd < "/var/lib/longhaul/commands/$__lh_id" || builtin :;
 case $__lh_cmd in *'#longhaul-end#') ;; *) builtin continue ;; esac;
 __lh_code=E; LONGHAUL_CALL=$__lh_id:;
 { if [ -e "$__lh_f.why" ]; then __lh_code=I; else
+for __lh_once in 1; do
+__lh_code=0;
 builtin eval "\${__lh_cmd%'#longhaul-end#'}" >&7 2>&1 </dev/null;
 __lh_code=$?;
+done;
 fi; } 7>>"$__lh_f.out";
+if [ "$__lh_code" = E ] && [ -e /var/lib/longhaul/reserve ]; then
+command rm -rf /var/lib/longhaul/reserve; builtin printf '%s\n' "$__lh_id" 1<>/var/lib/longhaul/req; builtin continue;
+fi;
 if [ "$__lh_code" != E ]; then
 __lh_n=$((__lh_n + 1));
-{ builtin printf ': %s %s e\n' "$__lh_code" "$__lh_n"; builtin export -p; builtin printf '# end\n'; } >| "$__lh_f.end" || builtin :;
+{ builtin printf ': %s %s e\n' "$__lh_code" "$__lh_n"; builtin export -p; builtin printf '# end\n'; } >| "$__lh_f.end" ||
+{ command rm -rf /var/lib/longhaul/reserve; builtin printf ': %s %s -\n' "$__lh_code" "$__lh_n" >| "$__lh_f.end"; } || builtin :;
 fi;
 for __lh_i in 0 1 2 3; do
 if [ -p "/var/lib/longhaul/bell.$__lh_i" ]; then
@@ -62,17 +69,24 @@ IFS= command read -r __lh_id < /var/lib/longhaul/req || exit 0;
 __lh_f=/var/lib/longhaul/calls/$__lh_id;
 if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then continue; fi;
 __lh_cmd=;
-while IFS= command read -r __lh_line; do __lh_cmd=$__lh_cmd$__lh_line$__lh_newline; done < "$__lh_f.cmd" || :;
+while IFS= command read -r __lh_line; do __lh_cmd=$__lh_cmd$__lh_line$__lh_newline; done < "/var/lib/longhaul/commands/$__lh_id" || :;
 case $__lh_line in *'#longhaul-end#') ;; *) continue ;; esac;
 __lh_cmd=$__lh_cmd\${__lh_line%'#longhaul-end#'};
 __lh_code=E; LONGHAUL_CALL=$__lh_id:;
 { if [ -e "$__lh_f.why" ]; then __lh_code=I; else
+for __lh_once in 1; do
+__lh_code=0;
 command eval "$__lh_cmd" >&7 2>&1 </dev/null;
 __lh_code=$?;
+done;
 fi; } 7>>"$__lh_f.out";
+if [ "$__lh_code" = E ] && [ -e /var/lib/longhaul/reserve ]; then
+command rm -rf /var/lib/longhaul/reserve; command printf '%s\n' "$__lh_id" 1<>/var/lib/longhaul/req; continue;
+fi;
 if [ "$__lh_code" != E ]; then
 __lh_n=$((__lh_n + 1));
-{ command printf ': %s %s e\n' "$__lh_code" "$__lh_n"; command export -p; command printf '# end\n'; } >| "$__lh_f.end" || :;
+{ command printf ': %s %s e\n' "$__lh_code" "$__lh_n"; command export -p; command printf '# end\n'; } >| "$__lh_f.end" ||
+{ command rm -rf /var/lib/longhaul/reserve; command printf ': %s %s -\n' "$__lh_code" "$__lh_n" >| "$__lh_f.end"; } || :;
 fi;
 for __lh_i in 0 1 2 3; do
 if [ -p "/var/lib/longhaul/bell.$__lh_i" ]; then

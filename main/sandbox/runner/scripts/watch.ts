@@ -38,8 +38,14 @@ shorten() {
   [ -e "$call.head" ] || head -c "$HEAD" "$1" > "$call.head"
   lost=0
   if [ -e "$call.lost" ]; then read -r lost < "$call.lost"; fi
-  tail -c 102400 "$1" > "$call.mid"
-  size_of "$1"
+  # What is written between this look at the size and the cut is lost: the shorter that is, the better.
+  for try in 1 2 3 4 5; do
+    size_of "$1"
+    seen=$size
+    tail -c 102400 "$1" > "$call.mid"
+    size_of "$1"
+    [ "$size" = "$seen" ] && break
+  done
   : > "$1"
   printf '%s\n' "$((lost + size))" > "$call.lost"
 }
@@ -62,8 +68,14 @@ watch_journal() {
     if [ "$#" -gt 600 ]; then
       ls -t | grep '\.end$' | tail -n +501 | while IFS= read -r end; do rm -f -- "\${end%.end}".*; done
     fi
-    # A reserve that lets a call be recorded when the disk is full, so that something can be removed.
-    [ -s "$S/reserve" ] || head -c 1048576 /dev/zero > "$S/reserve" 2>/dev/null
+    for command in "$S"/commands/*; do
+      if [ -e "\${command##*/}.end" ]; then printf '%s\n' "$command"; fi
+    done | while IFS= read -r command; do rm -f -- "$command"; done
+    # A reserve that lets calls be recorded when the disk is full, so that something can be removed.
+    if ! [ -e "$S/reserve/16" ]; then
+      mkdir -p "$S/reserve"
+      for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do head -c 65536 /dev/zero > "$S/reserve/$i" || break; done
+    fi 2>/dev/null
     # Answers that were sent.
     find "$S/tmp" -name 'a.*' -size 0 -mmin +1 -exec rm -f {} + 2>/dev/null
     find "$S/tmp" -name 'l.*' -mmin +5 -exec rm -f {} + 2>/dev/null

@@ -53,9 +53,17 @@ export class BareHand implements Hand {
   }
 
   async #open(): Promise<Channel> {
-    await this.#container.start();
-    const client = await this.#container.channel();
-    return { client, calls: new RunnerCalls(client) };
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#container.start();
+        const client = await this.#container.channel();
+        return { client, calls: new RunnerCalls(client) };
+      } catch (error) {
+        // A container that is being killed is seen to run for a moment, but nothing can be started in it.
+        if (attempt === 5) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 
   async close(): Promise<void> {
