@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { extract, type Header, pack } from "tar-stream";
 import { SandboxLost } from "../../port.ts";
+import { isObjectId } from "../../resources/history/source.ts";
 import type { Container, ExecOptions, ExecResult } from "../ports.ts";
 import { NO_GIT, QUIET_GIT } from "./scripts.ts";
 
@@ -85,7 +86,7 @@ function parseMarker(text: string): Marker {
   try {
     const { state, entry } = JSON.parse(text) as Partial<Marker>;
     if (state === "failed") return { state };
-    if (state === "complete") return { state, ...(typeof entry === "string" ? { entry } : {}) };
+    if (state === "complete") return { state, ...(typeof entry === "string" && isObjectId(entry) ? { entry } : {}) };
   } catch {
     // Torn by a power cut: it says no more than that the files may be half in.
   }

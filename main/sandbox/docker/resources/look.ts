@@ -5,7 +5,7 @@ import { ChangesUnavailable, SandboxLost } from "../../port.ts";
 import { GitFailure } from "../../resources/git.ts";
 import { importBundle } from "../../resources/history/bundle.ts";
 import { commitFiles, type IncomingCopy, type IncomingFile } from "../../resources/history/file_commit.ts";
-import type { ObjectFormat } from "../../resources/history/source.ts";
+import { isObjectId, type ObjectFormat } from "../../resources/history/source.ts";
 import {
   createStore,
   type Entry,
@@ -97,6 +97,11 @@ async function fresh(
       return await fromFiles(container, target, store, needed(entry, why), why);
     }
     const [head = "", tip = "", format = "", size = ""] = done.stdout.toString().trim().split(" ");
+    // Programs in the sandbox are the agent's to replace: what they say is taken for an id only when it looks like one.
+    if (!isObjectId(head) || !isObjectId(tip)) {
+      const why = "git does not answer as git does";
+      return await fromFiles(container, target, store, needed(entry, why), why);
+    }
     const looked = entry ?? (await newStore(store, entered, format));
     try {
       if (size !== "known" && size !== "0") await receive(container, `${work}/bundle`, Number(size), tip, store);

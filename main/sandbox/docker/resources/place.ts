@@ -3,6 +3,7 @@ import type { LocalRepositoryResource, SessionResource } from "../../../contract
 import { type ProvisionRequest, SandboxLost } from "../../port.ts";
 import { bundleHeader } from "../../resources/history/bundle.ts";
 import { recordEntry } from "../../resources/history/entry.ts";
+import { isObjectId } from "../../resources/history/source.ts";
 import { folderName, storeOf } from "../../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../../resources/mount.ts";
 import type { Container, ExecResult } from "../ports.ts";
@@ -130,6 +131,7 @@ class Placing {
         throw new CloneFailed(done.exitCode, `${url} could not be cloned: ${remoteFailure(done, resource)}`);
       }
       const entry = done.stdout.toString().trim().split("\n").at(-1) ?? "";
+      if (!isObjectId(entry)) throw new Error(`${url} was cloned, but the sandbox's git did not say at which commit.`);
       await this.#mark(name, { state: "complete", entry });
       return [`clone ${url} to ${target} (without a token, at ${entry.slice(0, 12)})`];
     });

@@ -1,7 +1,7 @@
 /** Git bundles without git's bundle command on this side: a header of refs in front of a pack. */
 import { once } from "node:events";
 import { GitFailure, startGit, withinTime } from "../git.ts";
-import type { ObjectFormat } from "./source.ts";
+import { isObjectId, type ObjectFormat } from "./source.ts";
 import { type Store, storeArgs } from "./store.ts";
 
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -76,7 +76,7 @@ function refOfHeader(header: string, ref: string): string {
   if (!/^# v[23] git bundle$/.test(version)) throw new GitFailure("it is not a git bundle");
   for (const line of lines) {
     const [id = "", name = ""] = line.split(" ");
-    if (name === ref && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) return id;
+    if (name === ref && isObjectId(id)) return id;
   }
   throw new GitFailure(`the bundle has no ${ref}`);
 }

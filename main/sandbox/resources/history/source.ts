@@ -5,6 +5,11 @@ import { GitFailure, git } from "../git.ts";
 
 export type ObjectFormat = "sha1" | "sha256";
 
+/** Anything else is never given to git as an argument: what a sandbox says could be an option that writes to a file. */
+export function isObjectId(text: string): boolean {
+  return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
+}
+
 export interface Source {
   /** Real path of the work tree. */
   top: string;
