@@ -1,10 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { LocalRepositoryResource } from "../../../contract/events.ts";
 import { gitIn, put, repository } from "../../testing/repositories.ts";
-import { repositoryChanges } from "./changes.ts";
+import { bringBackChanges, repositoryChanges } from "./changes.ts";
 import { type BareContainer, bareContainer, place } from "./testing/bare_container.ts";
 
 let box: BareContainer;
@@ -39,6 +39,7 @@ const resource = (): LocalRepositoryResource => ({
 const inside = (command: string): Promise<string> => box.sh(`cd /workspace/r${number} && ${command}`);
 const enter = () => place(box.container, dataDir, [resource()]);
 const changes = () => repositoryChanges(box.container, dataDir, session, [resource()]);
+const bringBack = () => bringBackChanges(box.container, dataDir, session, [resource()], null);
 
 /** Two commits and uncommitted work. */
 function ownWork(): void {
@@ -47,6 +48,34 @@ function ownWork(): void {
   gitIn(repo, "commit", "-qam", "second");
   put(repo, "a.txt", "mine\n");
 }
+
+describe("a history that the agent rewrote", () => {
+  test.each([
+    ["committed on top", "echo b > b && git add b && git commit -qm b", 1],
+    [
+      "dropped the uncommitted work and committed",
+      "git reset -q --hard HEAD~1 && echo b > b && git add b && git commit -qm b",
+      1,
+    ],
+    ["went back before where it began", "git reset -q --hard HEAD~2", 0],
+    ["amended the uncommitted work", "echo b > b && git add b && git commit -q --amend -m mine", 1],
+    [
+      "switched to a branch and deleted the first one",
+      "git checkout -q -b other && git branch -qD main && echo b > b",
+      1,
+    ],
+    ["began a history of its own", "git checkout -q --orphan new && git commit -qm all", 1],
+  ])("%s: the branch and the number of its commits are right", async (_, work, commits) => {
+    ownWork();
+    await enter();
+    await inside(work);
+    const [back] = await bringBack();
+    expect(back?.commits).toBe(commits);
+    const tree = await inside("cat a.txt");
+    expect(gitIn(repo, "show", `${back?.branch}:a.txt`)).toBe(tree);
+    gitIn(repo, "fsck", "--strict");
+  });
+});
 
 /** Answers as git does, except where it would name the commit or the one below it. */
 const impostor = (commit: string): string => `#!/bin/sh

@@ -42,8 +42,8 @@ export async function bringBack(offer: Offer): Promise<{ branch: string; commit:
         `it no longer has the commit ${entry.base.slice(0, 12)} that the session began with. Put the repository back at that path, or run \`git fetch\` there if the commit is at its remote.`,
       );
     }
-    const commits = Number(await askStore(store, ["rev-list", "--count", tip, `^${entry.base ?? entry.commit}`]));
-    const between = entry.base !== entry.commit && entry.base !== null ? 1 : 0;
+    // Those of the agent: the commit with the person's uncommitted work is not one, and may have been dropped.
+    const commits = Number(await askStore(store, ["rev-list", "--count", tip, `^${entry.commit}`]));
     const known = await broughtBefore(store);
     const branch = await freeBranch(top, offer, known);
     if (branch.at !== tip) {
@@ -55,7 +55,7 @@ export async function bringBack(offer: Offer): Promise<{ branch: string; commit:
       const reason = `longhaul: changes of session ${offer.sessionId}`;
       await own("update-ref", "--no-deref", "-m", reason, `refs/heads/${branch.name}`, tip, old);
     }
-    return { branch: branch.name, commit: tip, commits: commits - between };
+    return { branch: branch.name, commit: tip, commits };
   } catch (error) {
     if (error instanceof RepositoryRefused) return refuse(error.message);
     if (error instanceof GitFailure) return refuse(inWords(error.message));
