@@ -1,6 +1,7 @@
 /** Looks at a repository in a container: what it holds now becomes a commit in the store of this side. */
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ChangesUnavailable, SandboxLost } from "../../port.ts";
 import { GitFailure } from "../../resources/git.ts";
 import { importBundle } from "../../resources/history/bundle.ts";
@@ -24,9 +25,10 @@ import {
 import { mountPath } from "../../resources/mount.ts";
 import { MAX_BYTES } from "../../resources/repository.ts";
 import type { RepositoryResource } from "../../resources/select.ts";
-import type { Container } from "../ports.ts";
+import { isFault } from "../container/engine_call.ts";
+import type { Container, ExecResult } from "../ports.ts";
 import { entriesOf, failureText, type Marker, runScript, SCRATCH } from "./inside.ts";
-import { COMMIT_AND_BUNDLE, NO_GIT, NO_REPOSITORY, REMOVE } from "./scripts.ts";
+import { COMMIT_AND_BUNDLE, NO_GIT, NO_REPOSITORY, REMOVE, UNBORN } from "./scripts.ts";
 
 export interface Look {
   store: Store;
@@ -90,10 +92,10 @@ async function fresh(
   const known = entry === null ? [] : await knownCommits(store, entry);
   const args = [target, work, known.join(" ") || entered, known.join(" "), entry === null ? "cut" : ""];
   try {
-    const done = await runScript(container, COMMIT_AND_BUNDLE, args, { timeoutMs: LOOK_TIMEOUT_MS });
+    const limit = { timeoutMs: LOOK_TIMEOUT_MS };
+    const done = await whenAwake(() => runScript(container, COMMIT_AND_BUNDLE, args, limit));
     if (done.exitCode !== 0) {
-      const damaged = done.exitCode === NO_REPOSITORY || done.exitCode === NO_GIT;
-      const why = damaged ? "its .git folder was removed or replaced" : failureText(done);
+      const why = damageText(done);
       return await fromFiles(container, target, store, needed(entry, why), why);
     }
     const [head = "", tip = "", format = "", size = ""] = done.stdout.toString().trim().split(" ");
@@ -118,6 +120,24 @@ async function fresh(
     return { store, entry: looked, tip };
   } finally {
     await runScript(container, REMOVE, [work]).catch(() => undefined);
+  }
+}
+
+function damageText(done: ExecResult): string {
+  if (done.exitCode === UNBORN) return "the branch that is checked out has no commit";
+  const replaced = done.exitCode === NO_REPOSITORY || done.exitCode === NO_GIT;
+  return replaced ? "its .git folder was removed or replaced" : failureText(done);
+}
+
+/** Stands still while its files are copied for a checkpoint; no program can be started in it then. */
+async function whenAwake(run: () => Promise<ExecResult>): Promise<ExecResult> {
+  for (const until = performance.now() + LOOK_TIMEOUT_MS; ; ) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isFault(error, "paused") || performance.now() > until) throw error;
+      await sleep(200);
+    }
   }
 }
 

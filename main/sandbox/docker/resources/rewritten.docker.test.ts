@@ -75,6 +75,15 @@ describe("a history that the agent rewrote", () => {
     expect(gitIn(repo, "show", `${back?.branch}:a.txt`)).toBe(tree);
     gitIn(repo, "fsck", "--strict");
   });
+
+  test("a branch without a commit: its files are compared, and the reason is the right one", async () => {
+    ownWork();
+    await enter();
+    await inside("git checkout -q --orphan empty && echo b > b.txt");
+    const [found] = await changes();
+    expect(found?.files).toMatchObject([{ path: "b.txt", status: "added" }]);
+    expect(found?.note).toMatch(/the branch that is checked out has no commit/);
+  });
 });
 
 /** Answers as git does, except where it would name the commit or the one below it. */
@@ -102,5 +111,20 @@ test("a program of the agent in the place of git names no file of this disk", as
     expect(found?.files).toMatchObject([{ path: "b.txt", status: "added" }]);
   } finally {
     await box.sh("rm ~/.local/bin/git");
+  }
+});
+
+test("a container that stands still for a checkpoint is waited for", async () => {
+  ownWork();
+  await enter();
+  await inside("echo b > b.txt");
+  const made = box.container.docker.getContainer(box.container.id);
+  await made.pause();
+  const later = setTimeout(() => void made.unpause(), 1500);
+  try {
+    expect((await changes())[0]?.files).toMatchObject([{ path: "b.txt", status: "added" }]);
+  } finally {
+    clearTimeout(later);
+    await made.unpause().catch(() => undefined);
   }
 });

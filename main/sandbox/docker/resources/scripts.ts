@@ -8,6 +8,7 @@ export const NO_GIT = 96;
 export const TAKEN = 97;
 export const NO_REPOSITORY = 95;
 export const NO_COMMIT = 94;
+export const UNBORN = 93;
 
 /** Told of git in scripts: never asks, and reads no configuration of the agent's home. */
 export const QUIET_GIT = {
@@ -90,7 +91,10 @@ cd "$target" 2>/dev/null || exit ${NO_REPOSITORY}
 if [ -L .git ] || [ ! -e .git ]; then exit ${NO_REPOSITORY}; fi
 export HOME="$work" XDG_CONFIG_HOME="$work" GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_NO_REPLACE_OBJECTS=1
 export GIT_DIR="$target/.git"
-head=$(git rev-parse --verify -q 'HEAD^{commit}') || exit ${NO_REPOSITORY}
+if ! head=$(git rev-parse --verify -q 'HEAD^{commit}'); then
+  git cat-file -e "\${have%% *}" 2>/dev/null && exit ${UNBORN}
+  exit ${NO_REPOSITORY}
+fi
 format=$(git rev-parse --show-object-format 2>/dev/null || echo sha1)
 absolute() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s' "$target/$1" ;; esac; }
 objects=$(absolute "$(git rev-parse --git-path objects)")
