@@ -121,3 +121,22 @@ test("a server that breaks off does not look like a whole answer", async () => {
   const silent = await rig((socket) => socket.once("data", () => socket.destroy()));
   expect(await silent.send("GET http://a.test/ HTTP/1.1\r\nhost: a.test\r\n\r\n")).toContain("HTTP/1.1 502");
 });
+
+test.each([
+  ["a status that is none", "HTTP/1.1 099 x\r\ncontent-length: 1\r\n\r\na"],
+  ["control characters in the reason", "HTTP/1.1 200 \x01x\r\ncontent-length: 1\r\n\r\na"],
+  ["a protocol that nobody asked for", "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: other\r\n\r\na"],
+])("a server that answers with %s harms nobody and is not waited for", async (_name, text) => {
+  const { send } = await rig((socket) => socket.once("data", () => socket.write(text)));
+  expect(await send("GET http://a.test/ HTTP/1.1\r\nhost: a.test\r\n\r\n")).toMatch(
+    /HTTP\/1.1 502[\s\S]*Longhaul: a\.test/,
+  );
+});
+
+test("a thousand requests on one connection do not open a thousand", async () => {
+  const { send, asked, noted } = await rig(mirror);
+  const request = "GET http://a.test/ HTTP/1.1\r\nhost: a.test\r\n\r\n";
+  await send(request.repeat(1_000));
+  expect(asked.length).toBeLessThanOrEqual(128);
+  expect(noted.some(({ reason }) => reason.includes("128 connections"))).toBe(true);
+});

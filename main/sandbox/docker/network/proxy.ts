@@ -2,7 +2,7 @@
  * The HTTP proxy that programs in a limited sandbox talk to: CONNECT for TLS, absolute URLs for plain HTTP. It runs in
  * the engine over connections that come from the relay, and opens what they ask for through the egress route.
  */
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream";
 import { canonicalHost } from "../../../contract/egress.ts";
@@ -20,6 +20,9 @@ export interface ProxyOptions {
 }
 
 const HEAD_MS = 30_000;
+/** As many as the egress route lets one sandbox have. */
+const MAX_OPENING = 128;
+const TOO_MANY = `This sandbox is opening ${MAX_OPENING} connections already; repeat the request when some of them stand.`;
 const HOP_BY_HOP = /^(connection|proxy-.*|keep-alive|te|trailer|upgrade|host|expect)$/i;
 
 export class EgressProxy {
@@ -27,6 +30,8 @@ export class EgressProxy {
   readonly #server: Server;
   /** Connections whose first request has not arrived. */
   readonly #headless = new Map<Duplex, NodeJS.Timeout>();
+  /** Connections that are asked of the egress route at this moment. */
+  #opening = 0;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -91,8 +96,19 @@ export class EgressProxy {
     });
     outgoing.on("response", (upstreamResponse) => {
       const { statusCode = 502, statusMessage, rawHeaders } = upstreamResponse;
-      response.writeHead(statusCode, statusMessage, [...endToEnd(rawHeaders), "connection", "close"]);
+      try {
+        response.writeHead(statusCode, statusMessage, [...endToEnd(rawHeaders), "connection", "close"]);
+      } catch {
+        // What Node reads it does not always write: a status of 099, control characters. Unheard, this ends the engine.
+        outgoing.destroy();
+        return answer(response, 502, `${url.host} gave an answer that is no valid HTTP, so it was not passed on.`);
+      }
       pipeline(upstreamResponse, response, () => upstream.destroy());
+    });
+    // Without a listener a switch of protocols, which nobody asked for, would never be answered here.
+    outgoing.on("upgrade", (_upstreamResponse, socket: Duplex) => {
+      socket.destroy();
+      answer(response, 502, `${url.host} switched to another protocol, which plain HTTP requests do not pass on.`);
     });
     outgoing.on("error", (error) => {
       upstream.destroy();
@@ -106,7 +122,10 @@ export class EgressProxy {
   async #open(host: string, port: number): Promise<{ upstream: Duplex } | { status: number; text: string }> {
     const name = canonicalHost(host) ?? host.replace(/[^\x21-\x7e]/g, "?");
     const rule = this.#options.ruleFor(name);
+    this.#opening += 1;
     try {
+      // One connection can carry thousands of requests at once; each would take a socket of this process.
+      if (this.#opening > MAX_OPENING) throw new Error(TOO_MANY);
       const upstream = await this.#options.connect(host, port);
       this.#options.note({ host: name, port, decision: "allowed", reason: rule ?? "allowed" });
       return { upstream };
@@ -118,6 +137,8 @@ export class EgressProxy {
       }
       if (rule !== null) this.#options.note({ host: name, port, decision: "allowed", reason: `${rule}; ${text}` });
       return { status: 502, text };
+    } finally {
+      this.#opening -= 1;
     }
   }
 }
@@ -156,6 +177,8 @@ function plainAnswer(status: number, text: string): string {
 function answer(response: ServerResponse, status: number, text: string): void {
   if (response.headersSent) return void response.destroy();
   const body = `Longhaul: ${text}\n`;
-  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+  // The reason is named, since a refused one stays in the response.
+  const headers = { "content-type": "text/plain; charset=utf-8", connection: "close" };
+  response.writeHead(status, STATUS_CODES[status] ?? "", headers);
   response.end(body);
 }
