@@ -2,6 +2,9 @@
 import { Duplex } from "node:stream";
 import { FRAME, type FrameType, frameHeader, MAX_PAYLOAD, WINDOW, windowFrame } from "./frames.ts";
 
+/** Payloads below this are gathered while nobody reads them. */
+const SMALL = 4 * 1024;
+
 export interface ConnectionLink {
   /** False when the pipe to the relay is full; `whenWritable` calls back when it is not any more. */
   send(...parts: Buffer[]): boolean;
@@ -15,6 +18,8 @@ export class RelayConnection extends Duplex {
   #credit = WINDOW;
   #unsent: { rest: Buffer; done: (error?: Error | null) => void } | null = null;
   #received: Buffer[] = [];
+  /** Bytes that still fit into the block of the last of these; 0 when it is none. */
+  #room = 0;
   /** Bytes that the relay sent and that were not confirmed to it. */
   #outstanding = 0;
   #taken = 0;
@@ -24,7 +29,7 @@ export class RelayConnection extends Duplex {
   #over = false;
 
   constructor(id: number, link: ConnectionLink) {
-    super({ allowHalfOpen: true, highWaterMark: MAX_PAYLOAD });
+    super({ allowHalfOpen: true, writableHighWaterMark: MAX_PAYLOAD, readableHighWaterMark: SMALL });
     this.#id = id;
     this.#link = link;
   }
@@ -33,9 +38,28 @@ export class RelayConnection extends Duplex {
   receive(payload: Buffer): boolean {
     this.#outstanding += payload.length;
     if (this.#outstanding > WINDOW) return false;
-    this.#received.push(payload);
+    this.#keep(payload);
     this.#pump();
     return true;
+  }
+
+  /**
+   * Copies: a byte would hold the whole chunk that it came in. Small ones that wait share a block, since a window full of
+   * single bytes would be a hundred times its size in objects.
+   */
+  #keep(payload: Buffer): void {
+    const last = this.#received.at(-1);
+    if (payload.length >= SMALL || this.#wanted) this.#received.push(Buffer.from(payload));
+    else if (last === undefined || this.#room < payload.length) {
+      const block = Buffer.allocUnsafeSlow(SMALL);
+      this.#room = SMALL - payload.copy(block);
+      this.#received.push(block.subarray(0, payload.length));
+    } else {
+      const joined = Buffer.from(last.buffer, last.byteOffset, last.length + payload.length);
+      this.#room -= payload.copy(joined, last.length);
+      this.#received[this.#received.length - 1] = joined;
+    }
+    if (payload.length >= SMALL || this.#wanted) this.#room = 0;
   }
 
   receiveEnd(): void {
@@ -88,6 +112,7 @@ export class RelayConnection extends Duplex {
     while (this.#wanted) {
       const chunk = this.#received.shift();
       if (chunk === undefined) break;
+      if (this.#received.length === 0) this.#room = 0;
       this.#taken += chunk.length;
       this.#outstanding -= chunk.length;
       this.#wanted = this.push(chunk);

@@ -180,3 +180,40 @@ test("a relay that cannot listen, or says nothing, is a reason", async () => {
   expect(await reason).toContain("3128");
   expect(await rig().link.listening(20)).toContain("in time");
 });
+
+test("a relay that opens and never reads is not written to without end", async () => {
+  const { link, say, stdin } = rig();
+  for (let id = 1; id <= 200_000 && !stdin.destroyed; id++) {
+    say(FRAME.open, id);
+    if (id % 1_000 === 0) await sleep(0);
+  }
+  expect(stdin.destroyed).toBe(true);
+  expect(await link.closed).toContain("did not read");
+});
+
+test("a window of single bytes that nobody reads takes little memory, and arrives whole", async () => {
+  const { connections, stdout, say } = rig();
+  say(FRAME.open, 1);
+  await sleep(5);
+  const count = WINDOW - 1;
+  // Each byte is followed by a frame for nobody, so that keeping the byte in place would keep that too.
+  const idle = Buffer.concat([frameHeader(FRAME.data, 99, 4_000), Buffer.alloc(4_000)]);
+  const before = process.memoryUsage();
+  for (let at = 0; at < count; at += 1_024) {
+    const parts: Buffer[] = [];
+    for (let byte = at; byte < Math.min(count, at + 1_024); byte++) {
+      parts.push(frameHeader(FRAME.data, 1, 1), Buffer.from([byte & 0xff]));
+    }
+    stdout.write(Buffer.concat([...parts, idle]));
+    await sleep(0);
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  expect(heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(16 * 1024 * 1024);
+  const got: Buffer[] = [];
+  connections[0]?.on("data", (chunk: Buffer) => got.push(chunk));
+  say(FRAME.end, 1);
+  await sleep(50);
+  const whole = Buffer.concat(got);
+  expect(whole.length).toBe(count);
+  expect(whole.every((byte, index) => byte === (index & 0xff))).toBe(true);
+});

@@ -8,6 +8,8 @@ import { FRAME, type Frame, FrameReader, frameHeader, MAX_CONNECTIONS } from "./
 export const PING_MS = 30_000;
 /** Milliseconds in which a ping is answered by a relay that lives. */
 const PONG_MS = 10_000;
+/** What may wait for a relay that does not read; ours takes everything at once, and a paused one is sent no more. */
+const MAX_UNREAD = { frames: 50_000, bytes: 64 * 1024 * 1024 };
 
 export class RelayLink {
   /** Resolves when the relay is gone, with what it said about it; never rejects. */
@@ -21,6 +23,8 @@ export class RelayLink {
   #writers: (() => void)[] = [];
   #hello: ((failure: string | null) => void) | null = null;
   #reason = "";
+  /** Frames since the pipe to the relay was empty. */
+  #unread = 0;
   #over = false;
 
   constructor(stream: ExecStream, onConnection: (connection: Duplex) => void) {
@@ -28,6 +32,7 @@ export class RelayLink {
     this.#onConnection = onConnection;
     stream.stdin.on("error", () => this.close());
     stream.stdin.on("drain", () => {
+      this.#unread = 0;
       for (const write of this.#writers.splice(0)) write();
     });
     stream.stdout.on("error", () => this.close());
@@ -90,6 +95,12 @@ export class RelayLink {
     let room = true;
     for (const part of parts) room = stdin.write(part);
     process.nextTick(() => stdin.uncork());
+    this.#unread = room ? 0 : this.#unread + 1;
+    if (this.#unread > MAX_UNREAD.frames || stdin.writableLength > MAX_UNREAD.bytes) {
+      // Resets and ends are sent whether there is room or not: opening and closing without reading would fill the engine.
+      this.#reason ||= "it did not read what it was sent";
+      this.close();
+    }
     return room;
   }
 
