@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { LocalRepositoryResource } from "../../../contract/events.ts";
 import { MAX_OUTPUTS } from "../../../contract/local_api.ts";
 import { BringBackRefused, type SandboxProvider } from "../../port.ts";
+import { hooksOff } from "../../resources/history/bring_back.ts";
 import { provisionRequest } from "../../testing/bench.ts";
 import { makePipe } from "../../testing/processes.ts";
 import { fingerprint, gitIn, put, repository } from "../../testing/repositories.ts";
@@ -146,6 +147,14 @@ test("a mount path that is none is refused; nothing of the repository is run", a
   await expect(provider.bringBack(session, [resource()], "/workspace/x")).rejects.toThrow(/It has: \/workspace\/repo/);
   writeFileSync(join(root, "workspace/repo/a.txt"), "agent\n");
   gitIn(repo, "config", "core.fsmonitor", `touch '${canary}'`);
+  gitIn(repo, "config", "hook.a=b.c.command", `touch '${canary}'`);
+  gitIn(repo, "config", "hook.a=b.c.event", "reference-transaction");
+  // Only newer versions of git would run it.
+  expect(await hooksOff(repo)).toEqual({
+    GIT_CONFIG_COUNT: "1",
+    GIT_CONFIG_KEY_0: "hook.a=b.c.enabled",
+    GIT_CONFIG_VALUE_0: "false",
+  });
   const before = guarded();
   await bringBack();
   expect(Object.keys(fingerprint(dataDir))).not.toContain("canary");

@@ -33,6 +33,7 @@ export async function bringBack(offer: Offer): Promise<{ branch: string; commit:
   try {
     const top = await workTree(path);
     const own = (...args: string[]): Promise<string> => askOwn(top, args);
+    const noHooks = await hooksOff(top);
     const format = await own("rev-parse", "--show-object-format");
     if (format !== entry.format) {
       refuse(`another repository is there now (its objects are ${format}, those that entered were ${entry.format}).`);
@@ -53,7 +54,7 @@ export async function bringBack(offer: Offer): Promise<{ branch: string; commit:
       await appendFile(join(store.dir, BROUGHT_FILE), `${tip}\n`);
       const old = branch.at ?? "0".repeat(tip.length);
       const reason = `longhaul: changes of session ${offer.sessionId}`;
-      await own("update-ref", "--no-deref", "-m", reason, `refs/heads/${branch.name}`, tip, old);
+      await askOwn(top, ["update-ref", "--no-deref", "-m", reason, `refs/heads/${branch.name}`, tip, old], noHooks);
     }
     return { branch: branch.name, commit: tip, commits };
   } catch (error) {
@@ -71,6 +72,27 @@ async function askOwn(top: string, args: readonly string[], env: Record<string, 
 
 /** For the reflog: the person's own config may name nobody, and git then refuses. */
 const COMMITTER = { GIT_COMMITTER_NAME: "Longhaul", GIT_COMMITTER_EMAIL: "longhaul@localhost" };
+
+/**
+ * Settings, as git takes them from its environment, that switch off the hooks which the repository's config defines: git
+ * 2.54 and later run them besides those of the hooks folder, each under a name of its own.
+ */
+export async function hooksOff(top: string): Promise<Record<string, string>> {
+  const args = ["config", "--null", "--name-only", "--get-regexp", "^hook\\..*\\."];
+  const keys = await askOwn(top, args).catch((error: unknown) => {
+    // It has none.
+    if (error instanceof GitFailure && /ended with status 1$/.test(error.message)) return "";
+    throw error;
+  });
+  const names = keys.split("\0").flatMap((key) => /^hook\.(.*)\.[^.]+$/s.exec(key)?.[1] ?? []);
+  const settings: Record<string, string> = {};
+  const unique = [...new Set(names)];
+  for (const [i, name] of unique.entries()) {
+    settings[`GIT_CONFIG_KEY_${i}`] = `hook.${name}.enabled`;
+    settings[`GIT_CONFIG_VALUE_${i}`] = "false";
+  }
+  return unique.length === 0 ? {} : { ...settings, GIT_CONFIG_COUNT: String(unique.length) };
+}
 
 function holds(top: string, commit: string): Promise<boolean> {
   return askOwn(top, ["cat-file", "-e", `${commit}^{commit}`]).then(
