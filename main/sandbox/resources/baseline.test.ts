@@ -87,6 +87,29 @@ describe("the patch takes the user's repository to what is in the sandbox", () =
     expect(patch).not.toContain(folder);
   });
 
+  test("some of many files in another encoding, and files that became links, are in the patch once each", async () => {
+    const latin1 = (text: string): Buffer => Buffer.from(`caf\xe9 ${text}\ndiff --git a/x b/x\n`, "latin1");
+    const names = Array.from({ length: 600 }, (_, i) => `f${i}.txt`);
+    const of = (name: string, text: string) => (/[05]\.txt$/.test(name) ? latin1(text) : Buffer.from(`é ${text}\n`));
+    repository(repo, {
+      ...Object.fromEntries(names.map((name) => [name, of(name, "a")])),
+      link: latin1("l"),
+      to: "t\n",
+    });
+    await enter();
+    for (const name of names) put(tree, name, of(name, "b"));
+    for (const name of ["link", "to"]) {
+      rmSync(join(tree, name));
+      symlinkSync("f1.txt", join(tree, name));
+    }
+    const started = performance.now();
+    const { patch } = await changesApplied();
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(patch.match(/^diff --git /gm)).toHaveLength(604);
+    expect(patch.match(/^GIT binary patch/gm)?.length).toBe(121);
+    expect(fingerprint(repo)).toEqual(fingerprint(tree));
+  });
+
   test("line ends, missing last line ends, binary files, and text in other encodings", async () => {
     const binary = Uint8Array.from({ length: 5000 }, (_, i) => (i * 7919) % 256);
     repository(repo, {

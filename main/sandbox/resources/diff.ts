@@ -16,6 +16,7 @@ export interface Diff {
 /** One path of a diff, as git's raw format has it; zeros where there is nothing. */
 export interface RawChange {
   oldId: string;
+  oldMode: string;
   newMode: string;
   newId: string;
   path: string;
@@ -55,7 +56,8 @@ export async function diffTrees(gitDir: string, before: string, after: string): 
   const trees = { gitDir, before, after };
   const facts = await run(gitDir, [...DIFF, "-z", "--raw", "--numstat", before, after]);
   const files = changedFiles(facts.toString("utf8"));
-  const large = await largePaths(trees);
+  const changes = await rawChanges(gitDir, before, after);
+  const large = await largePaths(gitDir, changes);
   if (large.length > MAX_LEFT_OUT) {
     return {
       patch: "",
@@ -63,7 +65,7 @@ export async function diffTrees(gitDir: string, before: string, after: string): 
       note: `The patch is left out: ${large.length} of the files are larger than it may hold.`,
     };
   }
-  const patch = await textPatch(trees, files, large);
+  const patch = await textPatch(trees, changes, large);
   if (patch === null) {
     const limit = `${MAX_PATCH_BYTES / 1024 / 1024} MB`;
     return {
@@ -87,14 +89,13 @@ export async function rawChanges(gitDir: string, before: string, after: string):
   const fields = (await run(gitDir, [...DIFF, "-z", "--raw", before, after])).toString("utf8").split("\0");
   const changes: RawChange[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    const [, newMode = "", oldId = "", newId = ""] = (fields[i] ?? "").split(" ");
-    changes.push({ newMode, oldId, newId, path: fields[i + 1] ?? "" });
+    const [oldMode = "", newMode = "", oldId = "", newId = ""] = (fields[i] ?? "").replace(/^:/, "").split(" ");
+    changes.push({ oldMode, newMode, oldId, newId, path: fields[i + 1] ?? "" });
   }
   return changes;
 }
 
-async function largePaths({ gitDir, before, after }: Trees): Promise<string[]> {
-  const changes = await rawChanges(gitDir, before, after);
+async function largePaths(gitDir: string, changes: readonly RawChange[]): Promise<string[]> {
   const ids = [...new Set(changes.flatMap(({ oldId, newId }) => [oldId, newId]))];
   const input = ids.map((id) => `${id}\n`).join("");
   const answers = await run(gitDir, ["cat-file", "--batch-check=%(objectname) %(objectsize)"], { input });
@@ -112,7 +113,7 @@ async function largePaths({ gitDir, before, after }: Trees): Promise<string[]> {
  */
 async function textPatch(
   trees: Trees,
-  files: readonly ChangedFile[],
+  changes: readonly RawChange[],
   without: readonly string[],
 ): Promise<string | null> {
   const { gitDir, before, after } = trees;
@@ -122,19 +123,67 @@ async function textPatch(
   );
   if (whole === null) return null;
   if (isUtf8(whole)) return whole.toString("utf8");
+  const { text, other } = partsByText(
+    whole,
+    changes.filter(({ path }) => !without.includes(path)),
+  );
   const asBinary = await binaryView(gitDir);
-  const parts: string[] = [];
-  let length = 0;
-  for (const { path } of files) {
-    if (without.includes(path)) continue;
-    const one = [...PATCH, before, after, "--", `:(top,literal)${path}`];
-    const bytes = await run(gitDir, one, { maxOutput: MAX_PATCH_BYTES });
-    const text = (isUtf8(bytes) ? bytes : await asBinary(one)).toString("utf8");
-    length += text.length;
+  const parts = [text];
+  let length = text.length;
+  for (const paths of inChunks(other)) {
+    const some = [...PATCH, before, after, "--", ...paths.map((path) => `:(top,literal)${path}`)];
+    const bytes = await asBinary(some);
+    length += bytes.length;
     if (length > MAX_PATCH_BYTES) return null;
-    parts.push(text);
+    parts.push(bytes.toString("utf8"));
   }
   return parts.join("");
+}
+
+const NEXT_FILE = Buffer.from("\ndiff --git ");
+const TYPE = 0o170000;
+
+/**
+ * The patches of `changes` that are text, and the paths of the rest. A process for each file would take minutes where
+ * thousands of them changed.
+ */
+function partsByText(whole: Buffer, changes: readonly RawChange[]): { text: string; other: string[] } {
+  const parts: Buffer[] = [];
+  for (let start = 0; start < whole.length; ) {
+    const next = whole.indexOf(NEXT_FILE, start);
+    const end = next < 0 ? whole.length : next + 1;
+    parts.push(whole.subarray(start, end));
+    start = end;
+  }
+  const texts: string[] = [];
+  const other: string[] = [];
+  for (const { oldMode, newMode, path } of changes) {
+    const [from, to] = [Number.parseInt(oldMode, 8) & TYPE, Number.parseInt(newMode, 8) & TYPE];
+    // A file in the place of a link is shown as one that goes and one that comes.
+    const own = parts.splice(0, from !== to && from !== 0 && to !== 0 ? 2 : 1);
+    if (own.length > 0 && own.every((part) => isUtf8(part))) texts.push(...own.map((part) => part.toString("utf8")));
+    else other.push(path);
+  }
+  return { text: texts.join(""), other };
+}
+
+const CHUNK_PATHS = 200;
+const CHUNK_CHARACTERS = 32 * 1024;
+
+/** As many paths as a command line holds. */
+function* inChunks(paths: readonly string[]): Generator<string[]> {
+  let chunk: string[] = [];
+  let length = 0;
+  for (const path of paths) {
+    if (chunk.length > 0 && (chunk.length === CHUNK_PATHS || length + path.length > CHUNK_CHARACTERS)) {
+      yield chunk;
+      chunk = [];
+      length = 0;
+    }
+    chunk.push(path);
+    length += path.length;
+  }
+  if (chunk.length > 0) yield chunk;
 }
 
 function tooLong(error: unknown): null {
