@@ -5,7 +5,7 @@ import type { Environment } from "../../config.ts";
 import type { OwnInstall, Remnant, Standing } from "../../sandbox/docker/janitor/inventory.ts";
 import { plural } from "../account/words.ts";
 import { CommandFailed, EXIT } from "../command.ts";
-import { findEngine as findRunningEngine } from "../engine/engine_file.ts";
+import { findEngine as findRunningEngine, isAlive, readEngineFile } from "../engine/engine_file.ts";
 
 export interface SandboxesRequest {
   data_dir: string;
@@ -81,10 +81,18 @@ async function ownInstall(dataDir: string): Promise<(OwnInstall & LedgerReader) 
   const { readInstall } = await import("../../sandbox/docker/janitor/install.ts");
   const install = readInstall(dataDir);
   if (install === null) return null;
-  const running = await findRunningEngine(dataDir);
-  // An engine process that runs may be preparing an image just now; without one nobody is.
-  const begun_before = running.state === "running" ? await startOf(running.facts) : Date.now();
-  return { id: install.id, begun_before, ...(await knownSessions(dataDir)) };
+  return { id: install.id, begun_before: await begunBefore(dataDir), ...(await knownSessions(dataDir)) };
+}
+
+/**
+ * See {@link OwnInstall}. An engine process that runs may be preparing an image just now, also one that is too busy to
+ * answer; without one nobody is.
+ */
+export async function begunBefore(dataDir: string, timeoutMs?: number): Promise<number> {
+  const running = await findRunningEngine(dataDir, timeoutMs);
+  if (running.state === "running") return startOf(running.facts);
+  const file = readEngineFile(dataDir);
+  return file !== null && isAlive(file.pid) ? 0 : Date.now();
 }
 
 async function startOf(facts: { url: string; token: string }): Promise<number> {
