@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { lstat, open, opendir, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { MAX_OUTPUTS, type OutputFile } from "../../../contract/local_api.ts";
 import { OUTPUTS } from "../../machine.ts";
 import { isOutputPath } from "../../resources/output_path.ts";
@@ -51,8 +51,10 @@ export async function readOutput(
     const real = await realpath(target);
     const found = await lstat(real);
     if (opened.isFile() && real === target && found.ino === opened.ino && found.dev === opened.dev) {
-      const stream = file.createReadStream(opened.size === 0 ? {} : { start: 0, end: opened.size - 1 });
-      return { size: opened.size, stream };
+      if (opened.size > 0) return { size: opened.size, stream: file.createReadStream({ end: opened.size - 1 }) };
+      await file.close();
+      // Not the file: it may have grown, and more than was announced would be read as the beginning of another answer.
+      return { size: 0, stream: Readable.from([]) };
     }
   } catch {
     // It was removed just now.

@@ -201,6 +201,12 @@ test("outputs: regular files only, links lead nowhere", async () => {
     "a\0b",
   ];
   for (const path of refused) expect([path, await read(path)]).toEqual([path, null]);
+  for (const [name, text] of Object.entries({ empty: "", short: "ab" })) {
+    writeFileSync(join(outputs, name), text);
+    const found = await provider.readOutput(session, name);
+    writeFileSync(join(outputs, name), `${text} and what came later`);
+    expect([name, Buffer.concat((await found?.stream.toArray()) ?? []).toString()]).toEqual([name, text]);
+  }
   rmSync(outputs, { recursive: true });
   symlinkSync(dataDir, outputs);
   expect([await provider.outputs(session), await read("secret.txt")]).toEqual([[], null]);
