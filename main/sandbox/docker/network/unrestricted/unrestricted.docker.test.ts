@@ -1,7 +1,10 @@
+import { createSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "../../../../contract/ids.ts";
+import { archive } from "../../container/archive.ts";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE } from "../../testing/real_engine.ts";
 import { sandboxNetworks } from "../network.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "../port.ts";
@@ -77,7 +80,7 @@ describe("an unrestricted sandbox", () => {
 
   test("does not reach this machine: gateway, its other addresses, the default bridge", async () => {
     expect(gateway).not.toBe("");
-    const own = Object.values((await import("node:os")).networkInterfaces())
+    const own = Object.values(networkInterfaces())
       .flatMap((list) => list ?? [])
       .filter(({ family, internal }) => family === "IPv4" && !internal);
     for (const address of new Set([gateway, "172.17.0.1", ...own.map((entry) => entry.address)])) {
@@ -85,6 +88,51 @@ describe("an unrestricted sandbox", () => {
       expect(text, address).not.toContain("REACHED");
       expect(code, address).not.toBe(0);
     }
+  });
+
+  test("does not reach this machine past the routes either: bound to the interface, by broadcast or multicast", async () => {
+    const own = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .filter(({ family, internal }) => family === "IPv4" && !internal);
+    const udp = createSocket("udp4");
+    const heard: string[] = [];
+    udp.on("message", (message) => heard.push(message.toString()));
+    await new Promise<void>((resolve) => udp.bind(port, "0.0.0.0", resolve));
+    try {
+      const addresses = [gateway, "169.254.169.254", ...own.map(({ address }) => address)];
+      const { text } = await container.sh(`python3 -c "
+import socket
+me = socket.gethostbyname(socket.gethostname())
+for address in ${JSON.stringify(addresses).replaceAll('"', "'")}:
+  for option, value in ((socket.SO_BINDTODEVICE, b'eth0'),):
+    s = socket.socket(); s.settimeout(1); s.setsockopt(socket.SOL_SOCKET, option, value)
+    try: s.connect((address, ${port})); print(address, s.recv(100))
+    except OSError as error: print(address, 'closed')
+for address in ('255.255.255.255', '224.0.0.1', '${gateway}'):
+  for how in ('bound', 'device'):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    try:
+      s.bind((me, 0)) if how == 'bound' else s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'eth0')
+      s.sendto((how + ' ' + address).encode(), (address, ${port})); print('sent', address, how)
+    except OSError: pass
+"`);
+      expect(text).not.toContain("REACHED");
+      expect(text).toContain("sent 255.255.255.255 bound");
+      await sleep(200);
+      expect(heard).toEqual([]);
+    } finally {
+      udp.close();
+    }
+  });
+
+  test("is guarded whatever its own shell says", async () => {
+    const other = await networks.attach(request());
+    const box = await startContainer(docker, other);
+    // What a package that was installed as root could have left.
+    const liar = Buffer.from('#!/bin/bash\necho guarded\nexec /bin/bash "$@"\n');
+    await box.putTar("/usr/bin", await archive([{ path: "dash", mode: 0o755, uid: 0, gid: 0, content: liar }]));
+    await other.ready(box);
+    expect((await curl(box, `http://${gateway}:${port}/`)).text).not.toContain("REACHED");
   });
 
   test("could have: without the guard the server at the gateway answers", async () => {
@@ -149,6 +197,12 @@ print(s.connect_ex(('2606:4700::1111', 80)))"`;
     await container.sh(undo);
     expect((await curl(container, `http://${gateway}:${port}/`)).text).not.toContain("REACHED");
     expect((await network.ready(container)).step).toBe(step);
+  });
+
+  test("is guarded again when another process takes it over, and goes on reaching what it may", async () => {
+    const adopted = await sandboxNetworks(options()).attach(request());
+    expect((await adopted.ready(container)).step).toBe(step);
+    expect((await curl(container, "-o /dev/null -w '%{http_code}' http://deb.debian.org/debian/")).text).toBe("200");
   });
 
   test("runs nothing before the guard stands, at the first start and after a kill", async () => {

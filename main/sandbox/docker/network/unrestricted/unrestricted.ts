@@ -4,14 +4,14 @@
  */
 import { getServers } from "node:dns";
 import { SandboxLost } from "../../../port.ts";
+import { engineCall, LOOK_MS } from "../../container/engine_call.ts";
 import type { Container } from "../../ports.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "../port.ts";
 import type { Bridge } from "./bridge.ts";
 import { applyGuard, ownRanges } from "./guard.ts";
-import { IS_GUARDED, WAIT_FOR_GUARD } from "./guard_script.ts";
+import { WAIT_FOR_GUARD } from "./guard_script.ts";
 
 const STEP = "network: unrestricted, with private and metadata addresses closed";
-const LOOK_MS = 15_000;
 
 export class UnrestrictedNetwork implements SandboxNetwork {
   readonly networkMode: string;
@@ -19,7 +19,10 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   readonly #request: AttachRequest;
   readonly #options: SandboxNetworksOptions;
   readonly #bridge: Bridge;
-  #running: Promise<{ step: string }> | null = null;
+  /** By container. */
+  readonly #running = new Map<string, Promise<{ step: string }>>();
+  /** Container and its start for which the guard stands. */
+  #guarded = "";
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions, bridge: Bridge) {
     this.networkMode = bridge.name;
@@ -33,10 +36,11 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   }
 
   ready(container: Container): Promise<{ step: string }> {
-    this.#running ??= this.#ready(container).finally(() => {
-      this.#running = null;
-    });
-    return this.#running;
+    const known = this.#running.get(container.id);
+    if (known !== undefined) return known;
+    const running = this.#ready(container).finally(() => this.#running.delete(container.id));
+    this.#running.set(container.id, running);
+    return running;
   }
 
   close(): void {
@@ -44,8 +48,9 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   }
 
   async #ready(container: Container): Promise<{ step: string }> {
-    const marked = await container.exec(["/bin/sh", "-c", IS_GUARDED], { timeoutMs: LOOK_MS });
-    if (/^guarded$/m.test(marked.stdout.toString())) return { step: STEP };
+    // Nothing in the container is asked whether the guard stands: a package can have put its own shell into the image.
+    const start = await this.#startOf(container);
+    if (start === this.#guarded) return { step: STEP };
     try {
       await applyGuard({
         docker: this.#options.docker,
@@ -62,7 +67,17 @@ export class UnrestrictedNetwork implements SandboxNetwork {
         `The sandbox's network could not be closed towards private addresses (${reason}), so nothing was run in it. Its files are safe. Use limited networking, or correct the container engine and try again.`,
       );
     }
+    this.#guarded = start;
     return { step: STEP };
+  }
+
+  /** Changes with each start, which makes a new network without the guard. */
+  async #startOf({ id }: Container): Promise<string> {
+    const { docker } = this.#options;
+    const { State } = await engineCall(docker, "look up the container's start", LOOK_MS, (abortSignal) =>
+      docker.getContainer(id).inspect({ abortSignal }),
+    );
+    return `${id} ${State.StartedAt}`;
   }
 }
 
