@@ -36,7 +36,12 @@ export class Plans {
   };
 
   /** Starts a session that follows the plan; `metadata` are sandbox settings. */
-  async start(plan: Act[], metadata: Record<string, string> = {}, limited = false): Promise<string> {
+  async start(
+    plan: Act[],
+    metadata: Record<string, string> = {},
+    limited = false,
+    resources: object[] = [],
+  ): Promise<string> {
     const name = `plan-${this.#plans.size}`;
     this.#plans.set(name, plan);
     const { beta } = this.product.client;
@@ -51,6 +56,8 @@ export class Plans {
     const session = await beta.sessions.create({
       agent: agent.id,
       environment_id: environment.id,
+      // Our own resource type is not in the SDK's union.
+      resources: resources as never,
       initial_events: [{ type: "user.message", content: [{ type: "text", text: name }] }],
     });
     return session.id;
