@@ -132,6 +132,16 @@ test("a large output is saved whole; a missing one and a disguised one are named
   await page.getByTestId("output").filter({ hasText: "invoice[U+202E]fdp.exe" }).waitFor();
 });
 
+test("what limits a comparison is told also when it found nothing changed", async () => {
+  const { page } = await openFakeDesk(browser, desk, `#/s/${storyId("adopted")}`);
+  const note = "The sandbox is gone: this is what it held when it was last looked at.";
+  const data = [{ mount_path: "/workspace/app", path: "/home/ada/app", patch: "", files: [], note }];
+  await page.route("**/changes", (route) => route.fulfill({ json: { data } }));
+  await page.getByTestId("tab-files").click();
+  await page.getByText("Nothing is changed so far.").waitFor();
+  expect(await page.getByTestId("changes-note").innerText()).toBe(`app: ${note}`);
+});
+
 test("without outputs the list says how files get there", async () => {
   const page = await openFiles("adopted");
   await page.getByTestId("outputs").getByText("/mnt/session/outputs").waitFor();

@@ -72,7 +72,16 @@ function Changes({ feed, fold, running, readingKey }: FilesTabProps & { readingK
       ) : value === null ? (
         <Note>Comparing…</Note>
       ) : value.every((changes) => changes.files.length === 0) ? (
-        <Note>Nothing is changed so far. The agent works on a copy: your own files stay as they are.</Note>
+        <Note>
+          Nothing is changed so far. The agent works on a copy: your own files stay as they are.
+          {value.map(({ mount_path, path, note }) =>
+            note === undefined ? null : (
+              <span key={mount_path} className="block pt-2 text-small" data-testid="changes-note">
+                {folderName(path)}: {note}
+              </span>
+            ),
+          )}
+        </Note>
       ) : (
         value.map((changes) => (
           <Repository
@@ -113,7 +122,13 @@ function Repository({ feed, changes, mine, running }: RepositoryProps) {
           {folderName(changes.path)}
         </h4>
         <span className="num min-w-0 flex-1 truncate text-small text-ink-2">
-          {plural(files.length, "file")} +{added.toLocaleString("en-US")} −{removed.toLocaleString("en-US")}
+          {files.length === 0 ? (
+            "not changed"
+          ) : (
+            <>
+              {plural(files.length, "file")} +{added.toLocaleString("en-US")} −{removed.toLocaleString("en-US")}
+            </>
+          )}
         </span>
         {files.length > 0 && (
           <IconButton label="Wide view" onClick={() => setWide(first)} data-testid="open-diff">
