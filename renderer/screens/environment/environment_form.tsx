@@ -61,7 +61,9 @@ export function EnvironmentForm({ draft, onChange, problems, problem }: Environm
           <Network draft={draft} set={set} problem={problemOf("hosts")} />
           <Packages draft={draft} set={set} problem={problems.packages} />
           <details className="group/adv" open={advanced || undefined}>
-            <summary className="w-fit rounded-sm px-1 text-ink-2 hover:text-ink">Advanced: image and limits</summary>
+            <summary className="-ml-1 w-fit rounded-sm px-1 text-ink-2 hover:text-ink">
+              Advanced: image and limits
+            </summary>
             <div className="grid grid-cols-2 gap-4 pt-3 max-[700px]:grid-cols-1">
               <div className="col-span-full">
                 <Setting
@@ -105,59 +107,63 @@ export function EnvironmentForm({ draft, onChange, problems, problem }: Environm
 type Set_ = (patch: Partial<EnvironmentDraft>) => void;
 
 function Network({ draft, set, problem }: { draft: EnvironmentDraft; set: Set_; problem: Problem | null }) {
-  return (
-    <div className="space-y-2">
-      <Radios
-        legend="Network"
-        name="network"
-        value={draft.network}
-        onChange={(network) => set({ network })}
-        options={[
-          { value: "limited", label: "Limited", note: "Only what is named here. Each connection is in the timeline." },
-          { value: "unrestricted", label: "Unrestricted", note: "Any public host." },
-        ]}
-      />
-      {draft.network === "unrestricted" ? (
-        <p
-          className="flex items-start gap-2 rounded border border-accent-line bg-accent-soft px-3 py-2"
-          data-testid="network-warning"
-        >
-          <TriangleAlert size={16} aria-hidden className="mt-0.5 shrink-0 text-accent-text" />
-          <span>
-            The agent can send anything it can read to any public host, your code included, and text from the web can
-            try to talk it into that. This machine, private and metadata addresses stay out of its reach.
-          </span>
-        </p>
-      ) : (
-        <div className="space-y-3 pl-[22px]">
-          <label className="flex items-baseline gap-2">
-            <input
-              type="checkbox"
-              checked={draft.registries}
-              onChange={(event) => set({ registries: event.target.checked })}
-              data-testid="allow-registries"
-              className="translate-y-0.5"
-            />
-            <span>
-              Package registries <span className="text-ink-3">npm, PyPI, Debian, crates.io and the like</span>
-            </span>
-          </label>
-          <Field label="Hosts" note="One a line, such as api.example.com or *.example.com." problem={problem}>
-            {(control) => (
-              <textarea
-                {...control}
-                rows={Math.min(8, Math.max(2, draft.hosts.split("\n").length))}
-                value={draft.hosts}
-                spellCheck={false}
-                onChange={(event) => set({ hosts: event.target.value })}
-                data-testid="hosts"
-                className={`${INPUT} h-auto resize-y py-1.5 font-mono text-small`}
-              />
-            )}
-          </Field>
-        </div>
-      )}
+  const hosts = (
+    <div className="space-y-3">
+      <label className="flex items-baseline gap-2">
+        <input
+          type="checkbox"
+          checked={draft.registries}
+          onChange={(event) => set({ registries: event.target.checked })}
+          data-testid="allow-registries"
+          className="translate-y-0.5"
+        />
+        <span>
+          Package registries <span className="text-ink-3">npm, PyPI, Debian, crates.io and the like</span>
+        </span>
+      </label>
+      <Field label="Hosts" note="One a line, such as api.example.com or *.example.com." problem={problem}>
+        {(control) => (
+          <textarea
+            {...control}
+            rows={Math.min(8, Math.max(2, draft.hosts.split("\n").length))}
+            value={draft.hosts}
+            spellCheck={false}
+            onChange={(event) => set({ hosts: event.target.value })}
+            data-testid="hosts"
+            className={`${INPUT} h-auto resize-y py-1.5 font-mono text-small`}
+          />
+        )}
+      </Field>
     </div>
+  );
+  const warning = (
+    <p
+      className="flex items-start gap-2 rounded border border-accent-line bg-accent-soft px-3 py-2"
+      data-testid="network-warning"
+    >
+      <TriangleAlert size={16} aria-hidden className="mt-0.5 shrink-0 text-accent-text" />
+      <span>
+        The agent can send anything it can read to any public host, your code included, and text from the web can try to
+        talk it into that. This machine, private and metadata addresses stay out of its reach.
+      </span>
+    </p>
+  );
+  return (
+    <Radios
+      legend="Network"
+      name="network"
+      value={draft.network}
+      onChange={(network) => set({ network })}
+      options={[
+        {
+          value: "limited",
+          label: "Limited",
+          note: "Only what is named here. Each connection is in the timeline.",
+          below: hosts,
+        },
+        { value: "unrestricted", label: "Unrestricted", note: "Any public host.", below: warning },
+      ]}
+    />
   );
 }
 
@@ -174,7 +180,7 @@ function Packages({ draft, set, problem }: { draft: EnvironmentDraft; set: Set_;
   const open = problem !== undefined || MANAGERS.some((manager) => draft.packages[manager] !== "");
   return (
     <details open={open || undefined}>
-      <summary className="w-fit rounded-sm px-1 text-ink-2 hover:text-ink">Packages to install</summary>
+      <summary className="-ml-1 w-fit rounded-sm px-1 text-ink-2 hover:text-ink">Packages to install</summary>
       <div className="space-y-2 pt-3">
         {problem !== undefined && (
           <p role="alert" data-testid="field-error" className="text-bad">

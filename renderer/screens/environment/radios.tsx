@@ -4,7 +4,8 @@ interface RadiosProps<T extends string> {
   legend: string;
   name: string;
   value: T;
-  options: readonly { value: T; label: ReactNode; note: string }[];
+  /** `below`: what belongs to an option, shown under it while it is chosen. */
+  options: readonly { value: T; label: ReactNode; note: string; below?: ReactNode }[];
   onChange: (value: T) => void;
 }
 
@@ -14,19 +15,24 @@ export function Radios<T extends string>({ legend, name, value, options, onChang
     <fieldset className="space-y-1.5">
       <legend className="mb-1 font-medium">{legend}</legend>
       {options.map((option) => (
-        <label key={option.value} className="flex items-baseline gap-2">
-          <input
-            type="radio"
-            name={name}
-            checked={value === option.value}
-            onChange={() => onChange(option.value)}
-            data-testid={`${name}-${option.value === "" ? "automatic" : option.value}`}
-            className="shrink-0 translate-y-0.5"
-          />
-          <span>
-            {option.label} <span className="text-ink-3">{option.note}</span>
-          </span>
-        </label>
+        <div key={option.value}>
+          <label className="flex items-baseline gap-2">
+            <input
+              type="radio"
+              name={name}
+              checked={value === option.value}
+              onChange={() => onChange(option.value)}
+              data-testid={`${name}-${option.value === "" ? "automatic" : option.value}`}
+              className="shrink-0 translate-y-0.5"
+            />
+            <span>
+              {option.label} <span className="text-ink-3">{option.note}</span>
+            </span>
+          </label>
+          {option.below !== undefined && value === option.value && (
+            <div className="pt-2 pb-1.5 pl-[22px]">{option.below}</div>
+          )}
+        </div>
       ))}
     </fieldset>
   );
