@@ -103,7 +103,12 @@ function Moments({ timeline, session }: { timeline: Timeline; session: string })
             className="flex w-full items-baseline gap-3 rounded-sm px-2 py-0.5 text-left hover:bg-hover"
           >
             <span className="num shrink-0 text-small text-ink-3">{shortTime(row.at)}</span>
-            <span className={`min-w-0 flex-1 truncate ${row.kind === "notice" ? "text-bad" : ""}`}>{row.what}</span>
+            <span
+              className={`line-clamp-3 min-w-0 flex-1 [overflow-wrap:anywhere] ${row.kind === "notice" ? "text-bad" : ""}`}
+              title={row.what}
+            >
+              {row.what}
+            </span>
             {row.kind === "sandbox" && row.how !== null && (
               <span className="shrink-0 text-small text-ink-3">{ORIGINS[row.how]}</span>
             )}
