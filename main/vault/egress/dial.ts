@@ -7,6 +7,8 @@ import { EgressRefusal } from "./refusal.ts";
 import type { Resolver } from "./resolver.ts";
 
 export interface DialOptions {
+  /** Whose connection it is. */
+  sessionId: string;
   resolver: Resolver;
   /** Milliseconds until the connection stands, the name's lookup included. */
   connectMs: number;
@@ -22,7 +24,7 @@ const ATTEMPT_MS = 3_000;
 export async function dial(destination: Destination, options: DialOptions): Promise<Socket> {
   const { host, port } = destination;
   const deadline = AbortSignal.any([options.signal, AbortSignal.timeout(options.connectMs)]);
-  const found = await orAborted(addressesOf(host, options.resolver), deadline, host);
+  const found = isIpv4Literal(host) ? [host] : await options.resolver.addresses(options.sessionId, host, deadline);
   const open = found.filter((address) => isPublicAddress(address));
   if (open.length === 0) {
     const text = `${host} leads to an address of this machine, a private network or a metadata service, which no sandbox reaches.`;
@@ -38,18 +40,6 @@ export async function dial(destination: Destination, options: DialOptions): Prom
     if (deadline.aborted) break;
   }
   throw new EgressRefusal("unreachable", `${host}:${port} is allowed but could not be reached (${reason}).`);
-}
-
-const addressesOf = (host: string, resolver: Resolver): Promise<string[]> =>
-  isIpv4Literal(host) ? Promise.resolve([host]) : resolver.addresses(host);
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new EgressRefusal("unresolved", `The name ${host} was not resolved in time.`));
-    if (signal.aborted) return stop();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }
 
 /** An open connection, or the reason why there is none. */

@@ -114,7 +114,8 @@ export class EgressRoute {
     try {
       const resolver = this.#resolver;
       const { connectMs } = this.#limits;
-      const upstream = await dial(destination, { resolver, connectMs, target: this.#target, signal: given.signal });
+      const target = this.#target;
+      const upstream = await dial(destination, { sessionId, resolver, connectMs, target, signal: given.signal });
       if (given.signal.aborted) {
         upstream.destroy();
         client.destroy();
@@ -135,8 +136,12 @@ export class EgressRoute {
   /** Takes a place for a connection; the returned function gives it back. Throws when there is none left. */
   #take(sessionId: string, end: () => void): () => void {
     const connections = this.#open.get(sessionId) ?? new Set();
-    if (connections.size >= this.#limits.perSession || this.#total >= this.#limits.total) {
+    if (connections.size >= this.#limits.perSession) {
       throw new EgressRefusal("limit", `This sandbox has ${connections.size} connections open; close some first.`);
+    }
+    if (this.#total >= this.#limits.total) {
+      const text = `All sandboxes together have ${this.#total} connections open, which is the limit. Try again in a while.`;
+      throw new EgressRefusal("limit", text);
     }
     this.#open.set(sessionId, connections.add(end));
     this.#total += 1;
