@@ -99,3 +99,13 @@ test("a broker that is away is an error that says so, and no refusal", async () 
   await expect(failed).rejects.toThrow("broker");
   await expect(failed).rejects.not.toBeInstanceOf(EgressRefused);
 });
+
+test("a broker that takes connections and never answers is not waited for", async () => {
+  const mute = await tcpServer(() => undefined);
+  closing.push(mute.close);
+  const client = new BrokerClient(() => ({ url: `http://127.0.0.1:${mute.port}`, launch_secret: "5ec7e7" }));
+  const asked = client.control("POST", "/control/egress", {}, 50);
+  await expect(asked).rejects.toThrow("did not answer POST /control/egress within 0.05 s");
+  await expect(asked).rejects.not.toThrow("5ec7e7");
+  client.dropConnections();
+});

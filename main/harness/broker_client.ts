@@ -4,6 +4,8 @@ import type { BrokerAddress } from "../contract/process.ts";
 import { ModelError } from "./model.ts";
 
 const MAX_TEXT_BYTES = 64 * 1024;
+/** Milliseconds for a control route, which has nothing slow to do: a broker that hangs must hold up nobody for ever. */
+const CONTROL_MS = 15_000;
 
 export class BrokerClient {
   /** The broker as it is now: it moves when it is restarted. */
@@ -38,14 +40,26 @@ export class BrokerClient {
     await this.control("DELETE", `/control/capabilities/${encodeURIComponent(sessionId)}`);
   }
 
-  /** A control route's answer, parsed. Rejects with {@link ModelError}. */
-  async control(method: string, path: string, body?: unknown): Promise<unknown> {
+  /** A control route's answer, parsed. Rejects with {@link ModelError}, after {@link CONTROL_MS} at the latest. */
+  async control(method: string, path: string, body?: unknown, limitMs = CONTROL_MS): Promise<unknown> {
+    const late = AbortSignal.timeout(limitMs);
+    try {
+      return await this.#control(method, path, body, late);
+    } catch (error) {
+      if (!late.aborted) throw error;
+      const text = `The credential broker did not answer ${method} ${path} within ${limitMs / 1000} s. Try again; if it goes on, start Longhaul again.`;
+      throw new ModelError("failed", text);
+    }
+  }
+
+  async #control(method: string, path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
     const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const response = await this.roundTrip(
       method,
       path,
       { authorization: `Bearer ${this.broker().launch_secret}` },
       bytes,
+      signal,
     );
     const text = await readText(response);
     if ((response.statusCode ?? 500) >= 300) {
