@@ -1,3 +1,6 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type Docker from "dockerode";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Janitor, type JanitorOptions } from "./janitor.ts";
@@ -45,4 +48,35 @@ test("a sweep that fails is logged, and tried again only at its time", async () 
   await vi.advanceTimersByTimeAsync(60_000);
   expect(rig.log).toHaveLength(2);
   await rig.janitor.stop();
+});
+
+test("a sweep also removes what deleted sessions left in the data directory", async () => {
+  vi.useRealTimers();
+  const data_dir = mkdtempSync(join(tmpdir(), "longhaul-janitor-"));
+  try {
+    mkdirSync(join(data_dir, "repositories/sesn_gone"), { recursive: true });
+    const nothing = () => Promise.resolve([]);
+    const docker = {
+      listContainers: nothing,
+      listImages: nothing,
+      listNetworks: nothing,
+      listVolumes: () => Promise.resolve({ Volumes: [] }),
+      createVolume: nothing,
+    };
+    const log: string[] = [];
+    const swept = await new Janitor({
+      docker: () => docker as unknown as Docker,
+      install: () => ({ id: "0123456789abcdef", data_dir }),
+      hasSession: () => Promise.resolve(false),
+      idle: null,
+      log: (line) => log.push(line),
+    }).sweep();
+    expect(swept).toEqual({ removed: [], stopped: [] });
+    expect(log).toEqual([
+      `Removed ${join("repositories", "sesn_gone")} from the data directory: its session was deleted.`,
+    ]);
+    expect(existsSync(join(data_dir, "repositories/sesn_gone"))).toBe(false);
+  } finally {
+    rmSync(data_dir, { recursive: true, force: true });
+  }
 });

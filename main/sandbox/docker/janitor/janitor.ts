@@ -4,6 +4,7 @@
  * this process has used yet, and it never touches another install's.
  */
 import type Docker from "dockerode";
+import { removeFolders } from "./folders.ts";
 import { type Install, leaveNote } from "./install.ts";
 import { type OwnInstall, type Standing, takeInventory } from "./inventory.ts";
 import { type IdleRule, reapIdle } from "./reap.ts";
@@ -95,6 +96,9 @@ export class Janitor {
     const remnants = await takeInventory(docker, { id: install.id, hasSession, begun_before: this.#startedAt });
     const { removed, failed } = await removeRemnants(docker, remnants, OWN);
     const stopped = idle === null ? [] : await reapIdle(docker, remnants, idle);
+    for (const folder of await removeFolders(install.data_dir, hasSession)) {
+      log(`Removed ${folder} from the data directory: its session was deleted.`);
+    }
     for (const { name, why } of removed) log(`Removed ${name} from the container engine: ${why}.`);
     for (const { remnant, why } of failed) log(`${remnant.name} could not be removed: ${why}.`);
     for (const session of stopped) log(`Stopped the idle container of ${session}; its files are kept.`);
