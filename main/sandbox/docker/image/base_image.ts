@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
-import { SandboxLost } from "../../port.ts";
+import { NoSandboxImage, SandboxLost } from "../../port.ts";
 import { EngineError, engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { engineFault } from "../failures.ts";
 import { PullProgress, reports } from "./engine_stream.ts";
@@ -194,7 +194,7 @@ export class BuildLog {
   }
 }
 
-function buildFailed(log: BuildLog, error: unknown): SandboxLost {
+function buildFailed(log: BuildLog, error: unknown): NoSandboxImage {
   const fault = error instanceof EngineError ? error.fault : engineFault(error);
   const printed = log.lastLines();
   const todo =
@@ -203,7 +203,7 @@ function buildFailed(log: BuildLog, error: unknown): SandboxLost {
       : "It needs a registry for its base images and Debian's packages: check the network, then repeat the call. Without a " +
         `registry, \`${bootstrapScript()}\` makes the image on Debian or Ubuntu. An image of your own can be named in the ` +
         `environment's metadata (\`${IMAGE_KEY}\`), and LONGHAUL_SANDBOX=embedded works without containers`;
-  return new SandboxLost(
+  return new NoSandboxImage(
     `The sandbox image could not be built: it failed at ${log.step} because ${fault.detail}. ${SAFE}. ${todo}.` +
       (printed === "" ? "" : `\nLast output:\n${printed}`),
     { cause: error },

@@ -28,6 +28,8 @@ export interface PreparingRun {
   capabilities: readonly string[];
   /** Milliseconds without output after which it is given up. */
   stallMs: number;
+  /** Milliseconds after which it is given up although it goes on writing. */
+  limitMs: number;
   /** A tar archive to unpack at `/` first. */
   files?: Uint8Array;
   /** Before the program starts, while the container is up already. */
@@ -36,7 +38,10 @@ export interface PreparingRun {
   signal: AbortSignal;
 }
 
-/** The program wrote nothing for too long. */
+/** Bytes of memory of a program that prepares an image; compilers need some. What runs there is not ours to trust. */
+export const PREPARING_MEMORY = 4 * 1024 ** 3;
+
+/** The program wrote nothing for too long, or did not end at all. */
 export class RunStalled extends Error {
   override readonly name = "RunStalled";
 }
@@ -93,6 +98,8 @@ async function runNamed<T>(
         CapAdd: [...run.capabilities],
         SecurityOpt: ["no-new-privileges:true"],
         PidsLimit: 4096,
+        Memory: PREPARING_MEMORY,
+        MemorySwap: PREPARING_MEMORY,
         LogConfig: { Type: "none", Config: {} },
         RestartPolicy: { Name: "no" },
       },
@@ -130,6 +137,10 @@ async function talk(docker: Docker, container: Docker.Container, run: PreparingR
     stop(new RunStalled(`nothing was heard of it for ${Math.round(run.stallMs / 1000)} s`));
   const aborted = (): unknown => stop(run.signal.reason instanceof Error ? run.signal.reason : new Error("aborted"));
   let timer = setTimeout(stalled, run.stallMs);
+  const limit = setTimeout(
+    () => stop(new RunStalled(`it had not ended after ${Math.round(run.limitMs / 60_000)} minutes`)),
+    run.limitMs,
+  );
   const ended = new Promise<void>((resolve, reject) => {
     socket.once("end", resolve);
     socket.once("close", resolve);
@@ -151,6 +162,7 @@ async function talk(docker: Docker, container: Docker.Container, run: PreparingR
     await ended;
   } finally {
     clearTimeout(timer);
+    clearTimeout(limit);
     run.signal.removeEventListener("abort", aborted);
     socket.destroy();
   }

@@ -4,7 +4,7 @@ import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUSYBOX_IMAGE, SANDBOX_IMAGE, SHELLLESS_IMAGE, testDockerHost } from "../testing/real_engine.ts";
 import { buildImage } from "./base_image.ts";
-import { PREPARING } from "./container_run.ts";
+import { PREPARING, PREPARING_MEMORY, runPreparing } from "./container_run.ts";
 import { ensureImage, type ImageRequest } from "./ensure_image.ts";
 import { PACKAGES_REPOSITORY } from "./package_layers.ts";
 import type { SandboxRecipe } from "./sandbox_recipe.ts";
@@ -221,9 +221,32 @@ describe("packages", () => {
     await expect(asked).rejects.toThrow(/the image has no npm, and no apt-get/);
   });
 
+  test("a program that goes on for ever is given up, and cannot take all the memory", async () => {
+    const memory: number[] = [];
+    const run = {
+      image: BUSYBOX_IMAGE,
+      argv: ["/bin/sh", "-c", "while :; do echo again; sleep 0.05; done"],
+      user: "0:0",
+      labels,
+      network: "none",
+      capabilities: [],
+      stallMs: 30_000,
+      limitMs: 1_500,
+      beforeStart: async (id: string) => {
+        memory.push((await docker.getContainer(id).inspect()).HostConfig.Memory ?? 0);
+      },
+      onOutput: () => undefined,
+      signal: new AbortController().signal,
+    };
+    await expect(runPreparing(docker, run, () => Promise.resolve())).rejects.toThrow("had not ended");
+    expect(memory).toEqual([PREPARING_MEMORY]);
+    expect(await ownContainers(docker)).toEqual([]);
+  });
+
   test("nothing runs when the network cannot be closed off first", async () => {
     const seen: string[] = [];
     const asked = request({
+      network: "none",
       packages: { apt: ["hello"] },
       guard: (id) => {
         seen.push(id);

@@ -12,7 +12,7 @@ import { type ArchiveEntry, archive } from "../container/archive.ts";
 import { Tail } from "../container/demux.ts";
 import { EngineError, engineCall, LOOK_MS } from "../container/engine_call.ts";
 import { type BaseImage, findImage } from "./base_image.ts";
-import { isLeftPreparation, PREPARING, RunStalled, runPreparing } from "./container_run.ts";
+import { isLeftPreparation, PREPARING, PREPARING_MEMORY, RunStalled, runPreparing } from "./container_run.ts";
 import { blamedPackage, CA_FILE, installCommand, type PackageStep } from "./package_lists.ts";
 import { type Listener, type SharedWork, step, throttled } from "./shared_work.ts";
 
@@ -22,6 +22,8 @@ export const PACKAGES_REPOSITORY = "longhaul-recipe";
 const LAYER_LABEL = "longhaul.packages";
 /** Compilers can be silent for minutes. */
 const STALL_MS = 600_000;
+/** Large ones build for an hour; one that never ends is not waited for. */
+const LIMIT_MS = 2 * 60 * 60_000;
 /** A large layer takes the engine its time. */
 const COMMIT_MS = 600_000;
 const PROGRESS_MS = 250;
@@ -95,6 +97,7 @@ async function install(
     capabilities: CAPABILITIES,
     files: await authorities(),
     stallMs: STALL_MS,
+    limitMs: LIMIT_MS,
     ...(options.guard === undefined ? {} : { beforeStart: options.guard }),
     onOutput: (bytes: Buffer) => {
       output.add(bytes);
@@ -105,7 +108,7 @@ async function install(
   };
   try {
     await runPreparing(docker, run, async (exitCode, container) => {
-      if (exitCode !== 0) throw installFailed(packages, output.text(), `it ended with exit code ${exitCode}`);
+      if (exitCode !== 0) throw installFailed(packages, output.text(), endOf(exitCode));
       progress.tell(`Keeping the ${manager} packages as an image …`);
       await engineCall(docker, "keep the installed packages as an image", COMMIT_MS, (abortSignal) =>
         container.commit({ repo: PACKAGES_REPOSITORY, tag: hash, changes: restored(base), abortSignal }),
@@ -149,6 +152,11 @@ function restored({ config }: BaseImage): string[] {
     ...(entrypoint.length === 0 ? [] : [`ENTRYPOINT ${JSON.stringify(entrypoint)}`]),
     `CMD ${JSON.stringify(command.length === 0 && entrypoint.length === 0 ? ["/bin/sh"] : command)}`,
   ];
+}
+
+function endOf(exitCode: number): string {
+  if (exitCode !== 137) return `it ended with exit code ${exitCode}`;
+  return `it was killed, most likely because it needed more than ${PREPARING_MEMORY / 1024 ** 3} GiB of memory`;
 }
 
 function installFailed({ manager, names }: PackageStep, output: string, why: string): SandboxLost {

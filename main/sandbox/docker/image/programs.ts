@@ -12,6 +12,9 @@ const USEFUL = ["bash", "git", "ip", "nc", "node", "ps", "python3", "rg", "setsi
 
 const PROBE = 'for program in "$@"; do command -v "$program" > /dev/null 2>&1 && echo "$program"; done; echo probed';
 const STALL_MS = 30_000;
+const LIMIT_MS = 60_000;
+/** Characters of what the image says of itself; the whole list has a hundredth of it. */
+const MAX_OUTPUT = 64 * 1024;
 
 /**
  * Resolves with the programs that are in the image, by a short run without network in it.
@@ -32,8 +35,9 @@ export async function programsOf(
     network: "none",
     capabilities: [],
     stallMs: STALL_MS,
+    limitMs: LIMIT_MS,
     onOutput: (bytes: Buffer) => {
-      output += bytes.toString("latin1");
+      if (output.length < MAX_OUTPUT) output += bytes.toString("latin1");
     },
     signal,
   };
