@@ -2,7 +2,7 @@
 import type { EventDraft } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import { askedKind, knownKind, type SandboxProviders } from "../sandbox/choice.ts";
-import { type CallState, type Hand, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
+import { type CallState, type Hand, NoSandboxImage, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import type { Emit } from "./ports.ts";
@@ -10,6 +10,10 @@ import type { SessionView } from "./session_view.ts";
 
 /** Steps of a provisioning that takes longer than this are shown while it goes on; shorter ones share one commit. */
 const SHOW_STEPS_AFTER_MS = 400;
+
+const EMBEDDED_INSTEAD =
+  "This session has the embedded sandbox instead: a simulated shell with Python and JavaScript, without git, compilers, " +
+  "package managers or network. A new session tries containers again.";
 
 export class HandPool {
   readonly #providers: SandboxProviders;
@@ -94,36 +98,47 @@ export class HandPool {
   }
 
   async #provision(view: SessionView, emit: Emit): Promise<Hand> {
-    const started = performance.now();
-    const before = view.fold.sandbox;
     const asked = askedKind(view.fold.environment.metadata);
-    const known = knownKind(before);
-    // Announced before anything is asked of an engine, which may take its time to answer.
-    const cause = before?.state === "lost" ? "replaced" : "first_tool_call";
-    const guess = known ?? asked ?? "docker";
-    let provider: SandboxProvider | null = null;
-    const steps = new Steps(emit);
+    const known = knownKind(view.fold.sandbox);
+    let provider: SandboxProvider;
     try {
       provider = known === null ? await this.#providers.choose(asked) : this.#providers.of(known);
-      await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
+    } catch (error) {
+      throw await lost(emit, asked ?? "docker", [], error);
+    }
+    try {
+      return await this.#provisionWith(provider, null, view, emit);
+    } catch (error) {
+      const instead = known === null && error instanceof NoSandboxImage ? this.#providers.instead(asked) : null;
+      if (instead === null) throw error;
+      const why = `Containers cannot be used: ${error instanceof Error ? error.message.split("\n", 1)[0] : ""}`;
+      return this.#provisionWith(instead, `${why} ${EMBEDDED_INSTEAD}`, view, emit);
+    }
+  }
+
+  /** @param told what the model must be told with the first result; null: what the provider says */
+  async #provisionWith(provider: SandboxProvider, told: string | null, view: SessionView, emit: Emit): Promise<Hand> {
+    const started = performance.now();
+    const { fold, sessionId } = view;
+    const cause = fold.sandbox?.state === "lost" ? "replaced" : "first_tool_call";
+    await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
+    const steps = new Steps(emit);
+    try {
       const { hand, adopted, how, notice } = await provider.provision({
-        session_id: view.sessionId,
-        environment: view.fold.environment,
-        resources: view.fold.resources,
-        had_sandbox: known !== null,
+        session_id: sessionId,
+        environment: fold.environment,
+        resources: fold.resources,
+        had_sandbox: knownKind(fold.sandbox) !== null,
         onStep: (step) => steps.add({ type: "longhaul.sandbox_step", ...step }),
-        onProgress: (text) => this.#live.publish(view.sessionId, { type: "sandbox_progress", text }),
+        onProgress: (text) => this.#live.publish(sessionId, { type: "sandbox_progress", text }),
         readFile: (fileId) => this.#readFile(fileId),
       });
       const duration_ms = Math.round(performance.now() - started);
-      const ready = { provider: provider.kind, duration_ms, adopted, how, notice };
+      const ready = { provider: provider.kind, duration_ms, adopted, how, notice: told ?? notice };
       await emit([...(await steps.rest()), { type: "longhaul.sandbox_ready", ...ready }]);
       return hand;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      const lost = { type: "longhaul.sandbox_lost" as const, provider: provider?.kind ?? guess, reason };
-      await emit([...(await steps.rest()), lost]);
-      throw error instanceof SandboxLost ? error : new SandboxLost(`The sandbox could not be provisioned: ${reason}`);
+      throw await lost(emit, provider.kind, await steps.rest(), error);
     }
   }
 
@@ -132,6 +147,13 @@ export class HandPool {
     if (file === null) throw new SandboxLost(`The attached file ${fileId} was deleted, so it cannot be mounted.`);
     return { filename: file.filename, bytes: await this.#blobs.get(file.sha256) };
   }
+}
+
+/** Writes down that there is no sandbox. Resolves with the error for the call that needed it. */
+async function lost(emit: Emit, provider: string, steps: EventDraft[], error: unknown): Promise<SandboxLost> {
+  const reason = error instanceof Error ? error.message : String(error);
+  await emit([...steps, { type: "longhaul.sandbox_lost", provider, reason }]);
+  return error instanceof SandboxLost ? error : new SandboxLost(`The sandbox could not be provisioned: ${reason}`);
 }
 
 /** Steps of one provisioning on their way into the ledger. */

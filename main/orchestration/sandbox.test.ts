@@ -1,7 +1,7 @@
 /** What the harness does around a sandbox: steps while it is built, what the model hears of a replaced one, checkpoints. */
 import { afterEach, describe, expect, test } from "vitest";
 import { call, say } from "../../e2e/model_server/script.ts";
-import { SandboxLost, SandboxRebuildable } from "../sandbox/port.ts";
+import { NoSandboxImage, SandboxLost, SandboxRebuildable } from "../sandbox/port.ts";
 import { of, type Rig, startRig } from "./testing/rig.ts";
 
 let rig: Rig;
@@ -56,6 +56,35 @@ describe("provisioning", () => {
     expect(second).toContain("bash");
     expect(of(await rig.events(id), "longhaul.sandbox_step")).toMatchObject([{ error: "no such image" }]);
     expect((await rig.ledger.getSession(id))?.fold.sandbox).toMatchObject({ state: "ready", made: true });
+  });
+
+  test("where our own image cannot be had, the embedded sandbox takes over and the model is told", async () => {
+    rig = await startRig([bash("ls"), bash("ls"), say("Done.")]);
+    rig.sandbox.broken = new NoSandboxImage("The sandbox image could not be built: no registry.\nLast output: …");
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    const [first, second] = await texts(id);
+    expect(first).toMatch(
+      /^\[Containers cannot be used: The sandbox image could not be built: no registry\. .*embedded/,
+    );
+    expect(second).toMatch(/^bash/);
+    expect([rig.sandbox.provisions, rig.instead.provisions]).toEqual([1, 1]);
+    const types = (await rig.types(id)).filter((type) => /sandbox_(provisioning|lost|ready)/.test(type));
+    const made = ["longhaul.sandbox_provisioning", "longhaul.sandbox_lost"];
+    expect(types).toEqual([...made, "longhaul.sandbox_provisioning", "longhaul.sandbox_ready"]);
+  });
+
+  test("a session that has had a container does not change to the embedded sandbox", async () => {
+    rig = await startRig([bash("1"), say("One."), bash("2"), say("Two.")]);
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    rig.sandbox.broken = new NoSandboxImage("The sandbox image could not be built: no registry.");
+    const next = rig.restart();
+    await rig.ledger.emitEvent(id, { type: "user.message", content: [{ type: "text", text: "More." }] });
+    await next.wake(id, "client_event");
+    await next.settled(id);
+    expect((await texts(id)).at(-1)).toBe("The sandbox image could not be built: no registry.");
+    expect(rig.instead.provisions).toBe(0);
   });
 
   test("a provider is told whether the session had a sandbox before", async () => {

@@ -10,6 +10,11 @@ export interface SandboxProviders {
    */
   choose(asked: SandboxKind | null): Promise<SandboxProvider>;
   of(kind: SandboxKind): SandboxProvider;
+  /**
+   * What makes a session's first sandbox when the image of the chosen provider cannot be had: a machine with an engine
+   * and without its registry must still do its work. Null when containers were demanded.
+   */
+  instead(asked: SandboxKind | null): SandboxProvider | null;
 }
 
 /** Environment metadata key that names a provider. */
@@ -21,13 +26,17 @@ export function knownKind(sandbox: SandboxState | null): SandboxKind | null {
   return sandbox.provider === "docker" ? "docker" : "embedded";
 }
 
+/** Keys that mean something in a container only. */
+const CONTAINER_KEYS = ["longhaul.image", "longhaul.runtime"];
+
 /** What an environment's metadata asks for. */
 export function askedKind(metadata: Record<string, string> | undefined): SandboxKind | null {
   const asked = metadata?.[PROVIDER_KEY];
-  return asked === "docker" || asked === "embedded" ? asked : null;
+  if (asked === "docker" || asked === "embedded") return asked;
+  return CONTAINER_KEYS.some((key) => metadata?.[key] !== undefined) ? "docker" : null;
 }
 
 /** Always the same provider. */
 export function onlyProvider(provider: SandboxProvider): SandboxProviders {
-  return { choose: () => Promise.resolve(provider), of: () => provider };
+  return { choose: () => Promise.resolve(provider), of: () => provider, instead: () => null };
 }

@@ -122,6 +122,9 @@ export class SandboxLost extends Error {
 /** The sandbox was found gone before the call reached it, and there is a copy: provision again, then make the call. */
 export class SandboxRebuildable extends SandboxLost {}
 
+/** The image that this version makes sandboxes of is not there and could not be made. Nothing was made of the sandbox. */
+export class NoSandboxImage extends SandboxLost {}
+
 /** The call had started and its sandbox died before it reported: it may or may not have taken effect. */
 export class OutcomeUnknown extends Error {
   override readonly name = "OutcomeUnknown";

@@ -74,3 +74,10 @@ test("close closes what was made", async () => {
   await used.providers.close();
   expect([used.embedded.closed, used.docker.closed]).toEqual([1, 1]);
 });
+
+test("the embedded sandbox takes over from containers only where nobody asked for them", () => {
+  const free = sources(null, null);
+  expect(free.providers.instead(null)).toBe(free.embedded);
+  expect(free.providers.instead("docker")).toBeNull();
+  expect(sources("docker", null).providers.instead(null)).toBeNull();
+});

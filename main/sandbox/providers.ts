@@ -31,6 +31,7 @@ export function sandboxProviders(sources: ProviderSources): SandboxProviders & {
       if (wanted === "docker") throw problem;
       return sources.embedded;
     },
+    instead: (asked) => ((sources.forced ?? asked) === null ? sources.embedded : null),
     of: (kind) => (kind === "docker" ? docker() : sources.embedded),
     close: async () => {
       const closed = await Promise.allSettled([sources.embedded.close(), made?.close()]);

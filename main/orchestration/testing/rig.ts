@@ -58,6 +58,8 @@ export interface Rig {
   orchestrator: LeaseOrchestrator;
   ports: HarnessPorts;
   sandbox: FakeSandbox;
+  /** What sessions get when the image of the other one cannot be had. */
+  instead: FakeSandbox;
   server: ModelServer;
   model: DirectModel;
   errors: unknown[];
@@ -80,6 +82,8 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
   const blobs = memoryBlobStore();
   const sandbox = new FakeSandbox();
   const live = new LiveDeltas();
+  const instead = new FakeSandbox();
+  const providers = { ...onlyProvider(sandbox), instead: () => instead };
   const model = new DirectModel(() => server);
   const errors: unknown[] = [];
   const ports: HarnessPorts = {
@@ -88,7 +92,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     blobs,
     live,
     model,
-    hands: new HandPool(onlyProvider(sandbox), catalog, blobs, live),
+    hands: new HandPool(providers, catalog, blobs, live),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
     now: Date.now,
     random: () => 0,
@@ -98,7 +102,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     alive = newId("lease_holder");
     const holder = { id: alive, boot_id: "boot", pid: 1, pid_started_at: 1 };
     const orchestrator = new LeaseOrchestrator({
-      ports: { ...ports, hands: new HandPool(onlyProvider(sandbox), catalog, blobs, live) },
+      ports: { ...ports, hands: new HandPool(providers, catalog, blobs, live) },
       holder,
       max_running: 2,
       lease_ms: 30_000,
@@ -118,6 +122,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     orchestrator,
     ports,
     sandbox,
+    instead,
     server,
     model,
     errors,
