@@ -11,9 +11,10 @@ import type { SessionView } from "./session_view.ts";
 /** Steps of a provisioning that takes longer than this are shown while it goes on; shorter ones share one commit. */
 const SHOW_STEPS_AFTER_MS = 400;
 
+/** Why is in the timeline, for the person; the model needs to know what it has. */
 const EMBEDDED_INSTEAD =
-  "This session has the embedded sandbox instead: a simulated shell with Python and JavaScript, without git, compilers, " +
-  "package managers or network. A new session tries containers again.";
+  "Containers cannot be used here now. This session has the embedded sandbox instead: a simulated shell with Python and " +
+  "JavaScript, without git, compilers, package managers or network.";
 
 export class HandPool {
   readonly #providers: SandboxProviders;
@@ -111,8 +112,7 @@ export class HandPool {
     } catch (error) {
       const instead = known === null && error instanceof NoSandboxImage ? this.#providers.instead(asked) : null;
       if (instead === null) throw error;
-      const why = `Containers cannot be used: ${error instanceof Error ? error.message.split("\n", 1)[0] : ""}`;
-      return this.#provisionWith(instead, `${why} ${EMBEDDED_INSTEAD}`, view, emit);
+      return this.#provisionWith(instead, EMBEDDED_INSTEAD, view, emit);
     }
   }
 
