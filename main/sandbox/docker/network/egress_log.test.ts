@@ -64,3 +64,20 @@ test("a host that was quiet for a while is told quickly again, and long texts ar
   log.flush();
   expect(JSON.stringify(told.at(-1)).length).toBeLessThan(1_000);
 });
+
+test("a decision that falls after the end is told at once, and keeps nothing waiting", () => {
+  const { log, told } = rig();
+  log.note(seen("a.test"));
+  log.close();
+  log.note(seen("late.test", "denied"));
+  expect(told.map(({ host, count }) => [host, count])).toEqual([
+    ["a.test", 1],
+    ["late.test", 1],
+  ]);
+  expect(vi.getTimerCount()).toBe(0);
+  log.open();
+  log.note(seen("a.test"));
+  expect(told).toHaveLength(2);
+  log.flush();
+  expect(told).toHaveLength(3);
+});

@@ -22,6 +22,7 @@ export class EgressLog {
   readonly #sessionId: string;
   readonly #tell: TellSession;
   readonly #gathered = new Map<string, Gathered>();
+  #closed = false;
 
   constructor(sessionId: string, tell: TellSession) {
     this.#sessionId = sessionId;
@@ -30,6 +31,8 @@ export class EgressLog {
 
   note(decision: EgressDecision): void {
     const seen = { ...decision, host: decision.host.slice(0, 253), reason: decision.reason.slice(0, 500) };
+    // Decided while the sandbox was let go of: nobody would be there to tell it later.
+    if (this.#closed) return this.#say({ seen, count: 1, wait: 0, timer: null });
     let key = `${seen.decision} ${seen.port} ${seen.host}`;
     if (!this.#gathered.has(key) && this.#gathered.size >= MAX_HOSTS) {
       key = `${seen.decision} ${OTHERS}`;
@@ -40,6 +43,17 @@ export class EgressLog {
     known.count += 1;
     known.timer ??= this.#later(key, known);
     this.#gathered.set(key, known);
+  }
+
+  /** Gathers again. */
+  open(): void {
+    this.#closed = false;
+  }
+
+  /** Tells what was gathered, and from now on each decision at once. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.flush();
   }
 
   /** Tells what was gathered. */
