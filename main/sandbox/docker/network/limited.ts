@@ -10,8 +10,8 @@ import type { RelayLink } from "./relay/link.ts";
 import { NoInterpreter, RELAY_PORT, startRelay } from "./relay/start.ts";
 
 const ALIVE_MS = 3_000;
-/** Milliseconds before a relay that ended is started again; after the last, only `ready` starts it. */
-const RESTART_MS = [100, 500, 2_000, 10_000, 30_000];
+/** Milliseconds before a relay that ended is started again; the last ones as long as the container runs. */
+const RESTART_MS = { first: 100, longest: 30_000 };
 /** A relay that lived this long is no failed start. */
 const HEALTHY_MS = 60_000;
 
@@ -29,7 +29,7 @@ export class LimitedNetwork implements SandboxNetwork {
   /** The start of a relay that is under way. */
   #launch: Promise<void> | null = null;
   #readying: Promise<{ step: string }> | null = null;
-  #restarts = 0;
+  #restartMs = RESTART_MS.first;
   #registered = false;
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions) {
@@ -62,13 +62,14 @@ export class LimitedNetwork implements SandboxNetwork {
       this.#readying = running;
     }
     this.#container = container;
+    this.#log.open();
     return this.#readying;
   }
 
   close(): void {
     this.#container = null;
     this.#drop();
-    this.#log.flush();
+    this.#log.close();
   }
 
   async #ready(container: Container): Promise<{ step: string }> {
@@ -124,10 +125,11 @@ export class LimitedNetwork implements SandboxNetwork {
   async #restart(container: Container, ended: RelayLink, wasHealthy: boolean): Promise<void> {
     if (this.#link !== ended) return;
     this.#link = null;
-    if (wasHealthy) this.#restarts = 0;
-    while (this.#restarts < RESTART_MS.length) {
-      await sleep(RESTART_MS[this.#restarts], undefined, { ref: false });
-      this.#restarts += 1;
+    if (wasHealthy) this.#restartMs = RESTART_MS.first;
+    // Never given up: `pkill python3` is an ordinary command, and nobody calls `ready` as long as the channel stands.
+    for (;;) {
+      await sleep(this.#restartMs, undefined, { ref: false });
+      this.#restartMs = Math.min(3 * this.#restartMs, RESTART_MS.longest);
       if (this.#container?.id !== container.id || this.#link !== null) return;
       try {
         return await this.#start(container);
