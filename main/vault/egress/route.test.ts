@@ -273,6 +273,12 @@ describe("limits", () => {
     for (const { socket } of answers) socket.destroy();
   });
 
+  test("a sandbox that asks and asks does not fill the log", async () => {
+    const { broker } = await withEcho();
+    for (let asked = 0; asked < 300; asked++) await rawConnect(broker.url, broker.token, "closed.test:443");
+    expect(broker.logs.filter((line) => line.includes("closed.test"))).toHaveLength(120);
+  });
+
   test("garbage and huge heads are refused, and the broker goes on", async () => {
     const { broker } = await withEcho();
     expect((await rawSend(broker.url, "\x16\x03\x01\x02garbage\r\n\r\n")).status).toBe(400);

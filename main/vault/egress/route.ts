@@ -39,6 +39,8 @@ const LIMITS: EgressLimits = {
 };
 
 const MAX_EARLY_BYTES = 64 * 1024;
+/** A sandbox can ask thousands of times a second, and the log's file has no bound of its own. */
+const LINES_PER_MINUTE = 120;
 
 export class EgressRoute {
   readonly policies = new EgressPolicies();
@@ -49,6 +51,8 @@ export class EgressRoute {
   readonly #limits: EgressLimits;
   /** Ends each open connection, by session. */
   readonly #open = new Map<string, Set<() => void>>();
+  /** Lines of the log in the current minute, by session. */
+  readonly #lines = new Map<string | null, { since: number; count: number }>();
   #total = 0;
   #closed = false;
 
@@ -63,6 +67,7 @@ export class EgressRoute {
   /** The session may reach nothing any more; what it has open ends. */
   forget(sessionId: string): void {
     this.policies.forget(sessionId);
+    this.#lines.delete(sessionId);
     for (const end of [...(this.#open.get(sessionId) ?? [])]) end();
   }
 
@@ -84,12 +89,23 @@ export class EgressRoute {
     } catch (error) {
       const refusal = error instanceof EgressRefusal ? error : new EgressRefusal("unreachable", "The broker failed.");
       if (refusal !== error) this.#log.error({ err: error }, "the egress route failed");
-      this.#log.info({ session_id: sessionId, decision: "refused", code: refusal.code }, refusal.message);
+      this.#say(sessionId, { decision: "refused", code: refusal.code }, refusal.message);
       client.end(refusal.response());
       client.resume();
       // A caller that never reads nor closes must not keep the socket.
       setTimeout(() => client.destroy(), 1_000).unref();
     }
+  }
+
+  #say(sessionId: string | null, fields: Record<string, unknown>, text: string): void {
+    const now = Date.now();
+    const last = this.#lines.get(sessionId);
+    const lines = last !== undefined && now - last.since < 60_000 ? last : { since: now, count: 0 };
+    const unsaid = lines === last ? 0 : (last?.count ?? 0) - LINES_PER_MINUTE;
+    if (unsaid > 0) this.#log.info({ session_id: sessionId, count: unsaid }, "further decisions were not logged");
+    lines.count += 1;
+    this.#lines.set(sessionId, lines);
+    if (lines.count <= LINES_PER_MINUTE) this.#log.info({ session_id: sessionId, ...fields }, text);
   }
 
   #sessionOf(request: IncomingMessage): string {
@@ -121,7 +137,7 @@ export class EgressRoute {
         client.destroy();
         return release();
       }
-      this.#log.info({ session_id: sessionId, decision: "allowed", host, port, rule }, "a sandbox connects");
+      this.#say(sessionId, { decision: "allowed", host, port, rule }, "a sandbox connects");
       client.write(`HTTP/1.1 200 Connection established\r\nlonghaul-rule: ${rule}\r\n\r\n`);
       for (const chunk of early.take()) upstream.write(chunk);
       joinTunnel(client, upstream, this.#limits, release);
