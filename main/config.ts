@@ -172,7 +172,8 @@ export function engineEnvironment(env: Environment, crashAt: string | null): Rec
 
 /** Environment for the broker: no `ANTHROPIC_*` (its endpoint comes in the boot message), no crash point. */
 export function brokerEnvironment(env: Environment): Record<string, string> {
-  return childEnvironment(env, () => false);
+  // Name look-ups take threads of this pool: names that sandboxes ask for must not hold up the model endpoint's.
+  return { UV_THREADPOOL_SIZE: "16", ...childEnvironment(env, () => false) };
 }
 
 function childEnvironment(env: Environment, drop: (name: string) => boolean): Record<string, string> {
