@@ -44,8 +44,9 @@ describe("a container that is killed", () => {
     const [, second] = await plans.atRest(id);
     expect(second?.is_error).toBe(false);
     expect(second?.text).toMatch(/\/workspace\/deep\nkept\nvalue$/);
-    const ready = await plans.of(id, "longhaul.sandbox_ready");
-    expect(ready.length).toBeGreaterThan(0);
+    expect(second?.text).toMatch(/^\[The sandbox had stopped and was started again\. Its files are kept/);
+    expect((await plans.of(id, "longhaul.sandbox_ready")).map(({ how }) => how)).toEqual(["created", "restarted"]);
+    expect(await plans.of(id, "longhaul.sandbox_lost")).toMatchObject([{ reason: expect.stringContaining("killed") }]);
     expect(await containersOf(id)).toHaveLength(1);
   });
 

@@ -114,13 +114,26 @@ export function answeredCall(event: ResultEvent): string {
   return event.tool_use_id;
 }
 
+/** A result's text that tells first what was lost with an earlier sandbox. */
+export function withNotice(notice: string | null, text: string): string {
+  return notice === null ? text : `[${notice}]\n\n${text}`;
+}
+
+function carries(event: ResultEvent, notice: string): boolean {
+  const block = event.content?.[0];
+  if (block?.type !== "text") return false;
+  // A reader of large bodies' markers has their beginning.
+  const text: unknown = block.text;
+  const start = typeof text === "string" ? text : ((text as { preview?: unknown } | null)?.preview ?? "");
+  return typeof start === "string" && start.startsWith(`[${notice}]`.slice(0, 200));
+}
+
 export function foldResult(next: SessionFold, event: ResultEvent): void {
   const id = answeredCall(event);
   // A second result for the same call changes nothing: the model sees the first one only.
   const answered = next.calls.find((call) => call.id === id);
   if (answered === undefined) return;
-  // The result carried it, see `harness/steps/calls.ts`; one that tells of a lost sandbox did not.
-  if (answered.kind === "builtin" && answered.attempts > 0 && next.sandbox?.state === "ready") {
+  if (next.sandbox !== null && next.sandbox.notice !== null && carries(event, next.sandbox.notice)) {
     next.sandbox = { ...next.sandbox, notice: null };
   }
   next.calls = next.calls.filter((call) => call.id !== id);

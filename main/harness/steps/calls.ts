@@ -3,7 +3,7 @@
  * every intent gets exactly one result, and where nobody can know what happened the model and the person are told so.
  */
 import type { EventDraft, Settlement } from "../../contract/events.ts";
-import type { OpenCall } from "../../contract/fold_calls.ts";
+import { type OpenCall, withNotice } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
 import {
   CallInterrupted,
@@ -111,13 +111,13 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
   try {
     if (again) note = [settled(call, HOW[await ports.hands.callState(view.fold, call.id)])];
     const text = await execute(context, call);
-    return [result(call, withNotice(view, text), false), ...note];
+    return [result(call, told(view, text), false), ...note];
   } catch (error) {
     if (signals.interrupt.aborted || signals.shutdown.aborted) return null;
     // Stopped by somebody else: without a result here the same call would be dispatched again and again.
     if (error instanceof CallInterrupted) return [result(call, STOPPED_TEXT, true), ...note];
-    if (error instanceof ToolFailure) return [result(call, withNotice(view, error.message), true), ...note];
-    if (error instanceof OutcomeUnknown) return unknownEvents(call);
+    if (error instanceof ToolFailure) return [result(call, told(view, error.message), true), ...note];
+    if (error instanceof OutcomeUnknown) return unknownEvents(call, told(view, UNKNOWN_OUTCOME_TEXT));
     ports.hands.drop(view.sessionId);
     const message = error instanceof Error ? error.message : String(error);
     const reason = error instanceof SandboxLost ? message : `The sandbox failed unexpectedly: ${message}`;
@@ -130,9 +130,8 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
 }
 
 /** A sandbox that was replaced says with its first result what was lost. */
-function withNotice(view: SessionView, text: string): string {
-  const notice = view.fold.sandbox?.notice ?? null;
-  return notice === null ? text : `[${notice}]\n\n${text}`;
+function told(view: SessionView, text: string): string {
+  return withNotice(view.fold.sandbox?.notice ?? null, text);
 }
 
 const HOW: Record<CallState, Settlement> = {
@@ -180,9 +179,9 @@ export function leaveOn<T>(promise: Promise<T>, signal: AbortSignal): Promise<T 
   });
 }
 
-function unknownEvents(call: OpenCall): EventDraft[] {
+function unknownEvents(call: OpenCall, text: string): EventDraft[] {
   return [
-    result(call, UNKNOWN_OUTCOME_TEXT, true),
+    result(call, text, true),
     settled(call, "outcome_unknown"),
     { type: "longhaul.outcome_unknown", tool_use_id: call.id, tool_name: call.name, message: UNKNOWN_OUTCOME_TEXT },
   ];

@@ -1,5 +1,6 @@
 /** The life of one session's container: found, made, started again, rebuilt, and the channel to what runs in it. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { EventDraft } from "../../../contract/events.ts";
 import { type ProvisionRequest, type ProvisionResult, SandboxLost, SandboxRebuildable } from "../../port.ts";
 import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
@@ -12,7 +13,7 @@ import { listCheckpoints, type StoredCheckpoint } from "./checkpoints/checkpoint
 import { Connection } from "./connection.ts";
 import { type Found, markReady, type Owner, settledContainer, whileMaking } from "./find.ts";
 import type { Installation } from "./installation.ts";
-import { lostText, removedText, restartedNotice, restoredNotice, startedAfreshNotice } from "./words.ts";
+import { deathText, lostText, removedText, restartedNotice, restoredNotice, startedAfreshNotice } from "./words.ts";
 
 /** Times that the container may be made or taken away by somebody else meanwhile, before it is given up. */
 const RACES = 5;
@@ -132,14 +133,31 @@ export class ContainerLife {
     for (let race = 0; race < RACES; race += 1) {
       const { engine, found } = await this.#find();
       if (found === null) throw await this.#removed(engine);
+      const started = found.status === "stopped" ? this.#tellDeath(found) : null;
       const link = await this.connection.attach(engine.docker, found, tellStep);
       if (link === null) continue;
-      if (found.status === "stopped" && this.#request !== null) {
+      if (started !== null && this.#request !== null) {
         await this.#place(found.container, { ...this.#request, onStep: tellStep });
       }
+      started?.();
       return link;
     }
     throw new SandboxLost(TAKEN_AWAY);
+  }
+
+  /** The death of the container between two calls, or under one. @returns what tells that it was started again */
+  #tellDeath({ oomKilled, exitCode, memoryBytes }: Found): () => void {
+    const began = performance.now();
+    const tell = (event: EventDraft): void => this.#install.options.tell(this.#owner.session, event);
+    const provider = "docker";
+    const reason = `The sandbox's container had stopped: ${deathText(oomKilled, exitCode)}.`;
+    tell({ type: "longhaul.sandbox_lost", provider, reason });
+    tell({ type: "longhaul.sandbox_provisioning", provider, cause: "replaced" });
+    return () => {
+      const duration_ms = Math.round(performance.now() - began);
+      const notice = restartedNotice(oomKilled, memoryBytes);
+      tell({ type: "longhaul.sandbox_ready", provider, duration_ms, adopted: false, how: "restarted", notice });
+    };
   }
 
   async #removed({ docker }: UsedEngine): Promise<SandboxLost> {
