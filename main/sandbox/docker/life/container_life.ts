@@ -150,7 +150,7 @@ export class ContainerLife {
     const began = performance.now();
     const tell = (event: EventDraft): void => this.#install.options.tell(this.#owner.session, event);
     const provider = "docker";
-    const reason = `The sandbox's container had stopped: ${deathText(oomKilled, exitCode)}.`;
+    const reason = `${deathText(oomKilled, exitCode)}; it is started again`;
     tell({ type: "longhaul.sandbox_lost", provider, reason });
     tell({ type: "longhaul.sandbox_provisioning", provider, cause: "replaced" });
     return () => {
