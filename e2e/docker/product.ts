@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { SANDBOX_IMAGE, testDockerHost } from "../../main/sandbox/docker/testing/real_engine.ts";
-import { type Product, type ServeOptions, serve } from "../product/serve.ts";
+import { type Product, type ServeOptions, serve, until } from "../product/serve.ts";
 
 const run = promisify(execFile);
 
@@ -38,9 +38,18 @@ export async function containerOf(sessionId: string): Promise<string> {
   return id;
 }
 
-/** Text of a file in the session's container. */
+/** Text of a file in the session's container, which is paused for a moment while a checkpoint is taken. */
 export async function fileIn(sessionId: string, path: string): Promise<string> {
-  return docker("exec", await containerOf(sessionId), "cat", path);
+  const id = await containerOf(sessionId);
+  const read = async (): Promise<{ text: string } | null> => {
+    try {
+      return { text: await docker("exec", id, "cat", path) };
+    } catch (error) {
+      if (String(error).includes("is paused")) return null;
+      throw error;
+    }
+  };
+  return (await until(`${id} to run`, read)).text;
 }
 
 /** Removes every container, image and network that an install made. */
