@@ -123,10 +123,14 @@ export class RunnerClient {
     this.#tellClosed();
   }
 
-  /** Rejects with {@link ChannelClosed} when the relay does not answer: the container may be paused or starved. */
+  /**
+   * Rejects with {@link ChannelClosed} when the relay does not answer: the container may be paused or starved; also when it
+   * answers that it can hear of no end of a call any more, because what it needs for that was removed.
+   */
   async ping(): Promise<void> {
     try {
-      await this.request("ping", [], { timeoutMs: PING_TIMEOUT_MS });
+      const answer = await this.request("ping", [], { timeoutMs: PING_TIMEOUT_MS });
+      if (!answer.ok) throw new ChannelClosed("The runner's files in the container were spoiled.");
     } catch (error) {
       if (error instanceof ChannelClosed) throw error;
       throw new ChannelClosed("The runner in the container does not answer.");

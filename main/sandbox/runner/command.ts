@@ -1,4 +1,5 @@
 /** One command in the container's shell, from sending it to its result; also one that was sent before. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { OUTPUT_LIMIT, ShellFailure, type ShellOutput, type ShellRun } from "../machine.ts";
 import { OutcomeUnknown, ToolFailure } from "../port.ts";
 import { decodeText, fromCharacterStart } from "../text.ts";
@@ -16,9 +17,28 @@ const FOLLOW_AGAIN_MS = { full: 20, some: 80, none: 160, longest: 640 };
 /** The runner itself gives up on killing after about 5 seconds of trying and takes a stronger way. */
 const STOP_TIMEOUT_MS = 30_000;
 
+/** A command whose end was not told is asked about: the shell may be stopped, and what tells of ends may be spoiled. */
+const CHECK_AFTER_MS = 1500;
+const CHECK_AGAIN_MS = 5000;
+/** Times that a shell with nothing to do may be found not to have taken a command, and that there may be no shell. */
+const MAX_NOT_TAKEN = 6;
+const MAX_NO_SHELL = 24;
+
 const UNKNOWN = "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
 const NOT_RECORDED =
   "The sandbox could not record the call, so the command was not run: its disk is full. Remove what is not needed and try again.";
+
+const EMPTY = Buffer.alloc(0);
+
+/** @param left MiB */
+function diskText(left: number, output: string): string {
+  const said = output === "" ? "" : `\nIts output until then:\n${output}`;
+  return (
+    `bash: the command was stopped because only ${left} MB are left on the disk that holds all sandboxes, and they were ` +
+    "being used up. What it had written is kept. Remove files in the sandbox that are not needed, or write less; space can " +
+    `also be freed on the machine, where the container engine keeps its data.${said}`
+  );
+}
 
 interface Collected {
   bytes: Uint8Array;
@@ -44,6 +64,7 @@ export async function runCommand(
   live.finish(bytes, truncated?.bytes ?? bytes.length);
   const text = decodeText(truncated === null ? bytes : fromCharacterStart(bytes));
   if (/^\d{1,3}$/.test(end.code)) return { exitCode: Number(end.code), text, truncated };
+  if (/^D\d{0,9}$/.test(end.code)) throw new ToolFailure(diskText(Number(end.code.slice(1)), text));
   switch (end.code) {
     case "I":
       throw new ShellFailure("interrupted", "stopped", text);
@@ -80,6 +101,7 @@ function ended(
     const timer = setTimeout(() => stop("X"), options.timeoutMs);
     const following = setTimeout(() => void follow(client, id, live, () => over), FOLLOW_AFTER_MS);
     const settle = (act: () => void): void => {
+      if (over) return;
       over = true;
       clearTimeout(timer);
       clearTimeout(following);
@@ -95,8 +117,48 @@ function ended(
     if (over) return;
     options.signal.addEventListener("abort", interrupt);
     sendCommand(client, id, command);
+    const lost = (): void => settle(() => resolve({ code: "L", output: EMPTY }));
+    void checkOn(client, id, { isOver: () => over, resend: () => sendCommand(client, id, command), lost });
     if (options.signal.aborted) interrupt();
   });
+}
+
+interface Checked {
+  isOver: () => boolean;
+  resend: () => void;
+  /** The command had begun, and nothing is left that says how it ended. */
+  lost: () => void;
+}
+
+/** Looks after a command until it is over, so that it waits for nothing that will not come. Never rejects. */
+async function checkOn(client: RunnerClient, id: string, command: Checked): Promise<void> {
+  const seen = { began: false, notTaken: 0, noShell: 0 };
+  for (let asked = 0; ; asked += 1) {
+    await sleep(seen.began ? CHECK_AGAIN_MS : CHECK_AFTER_MS, undefined, { ref: false });
+    if (command.isOver()) {
+      // One that took its time may have ended what watches over its output.
+      if (asked > 0) await client.request("tend", []).catch(() => null);
+      return;
+    }
+    const answer = await client.request("check", [id], { timeoutMs: CHECK_AGAIN_MS }).catch(() => null);
+    if (answer?.ok === false) client.close("The runner's files in the container were spoiled.");
+    // Whether the runner answers at all is looked after elsewhere.
+    if (answer === null || command.isOver()) continue;
+    if (!heed(answer.text, seen, command)) {
+      client.close("The shell in the container takes no commands; the container must be restarted.", true);
+    }
+  }
+}
+
+/** False when the shell will not come to the command any more. */
+function heed(text: string, seen: { began: boolean; notTaken: number; noShell: number }, command: Checked): boolean {
+  const notTaken = text === "waits" || text === "gone";
+  seen.began ||= text === "began";
+  seen.notTaken = notTaken ? seen.notTaken + 1 : 0;
+  seen.noShell = text === "none" ? seen.noShell + 1 : 0;
+  if (seen.began && seen.notTaken > 1) command.lost();
+  else if (text === "gone" && !seen.began) command.resend();
+  return seen.notTaken < MAX_NOT_TAKEN && seen.noShell < MAX_NO_SHELL;
 }
 
 function sendCommand(client: RunnerClient, id: string, command: string): void {

@@ -15,6 +15,36 @@ export const RUNNER_COMMAND: readonly string[] = ["/bin/sh", `${SCRIPTS_DIR}/mai
 /** What to execute in the container, as the agent and with pipes, for a channel that `RunnerClient.open` takes. */
 export const CHANNEL_COMMAND: readonly string[] = ["/bin/sh", `${SCRIPTS_DIR}/relay.sh`];
 
+/** An entry of {@link runnerState}. */
+export interface StateEntry {
+  path: string;
+  type: "directory" | "file" | "fifo";
+  mode: number;
+}
+
+/**
+ * The runner's state, to be put into the container as root's before it starts: folders in which the agent can write, and
+ * pipes and files that it can neither remove nor rename. What is missing of it (an engine may unpack no pipes) the runner
+ * makes itself, if it can write in {@link RUNNER_STATE_DIR}.
+ */
+export function runnerState(): StateEntry[] {
+  const directory = (path: string): StateEntry => ({ path, type: "directory", mode: 0o1777 });
+  const name = (type: "file" | "fifo", base: string): StateEntry => ({
+    path: `${RUNNER_STATE_DIR}/${base}`,
+    type,
+    mode: 0o666,
+  });
+  return [
+    directory(RUNNER_STATE_DIR),
+    directory(`${RUNNER_STATE_DIR}/calls`),
+    directory(`${RUNNER_STATE_DIR}/tmp`),
+    name("fifo", "req"),
+    name("fifo", "watch"),
+    name("file", "ready"),
+    name("file", "shell.pid"),
+  ];
+}
+
 /** The scripts, to be put into the container as root's and read-only before it starts. */
 export function runnerFiles(): { path: string; content: string; mode: number }[] {
   const files: Record<string, string> = {

@@ -10,15 +10,18 @@ export interface ArchiveEntry {
   gid: number;
   /** Of a file. */
   content?: string | Uint8Array;
+  /** A pipe. */
+  fifo?: boolean;
 }
 
 /** An archive to be unpacked at `/`. */
 export async function archive(entries: readonly ArchiveEntry[]): Promise<Buffer> {
   const tar = pack();
   const mtime = new Date();
-  for (const { path, mode, uid, gid, content } of entries) {
+  for (const { path, mode, uid, gid, content, fifo } of entries) {
     const header = { name: path.replace(/^\/+/, ""), mode, uid, gid, mtime };
     if (path.endsWith("/")) tar.entry({ ...header, type: "directory" });
+    else if (fifo === true) tar.entry({ ...header, type: "fifo" });
     else tar.entry(header, Buffer.from(content ?? ""));
   }
   tar.finalize();

@@ -1,6 +1,7 @@
 /** What a sandbox's container is made with: its limits, its labels, and how little it may do. */
 import type { ContainerCreateOptions } from "dockerode";
 import { OUTPUTS, UPLOADS, WORKDIR } from "../../machine.ts";
+import { RUNNER_STATE_DIR, runnerState } from "../../runner/files.ts";
 import type { SandboxSettings } from "../settings.ts";
 import type { ArchiveEntry } from "./archive.ts";
 import { AGENT } from "./exec.ts";
@@ -19,8 +20,7 @@ export const LABELS = {
 } as const;
 
 export const HOME = "/home/agent";
-/** The runner's state, readable and writable for the agent alone. */
-export const STATE_DIR = "/var/lib/longhaul";
+export const STATE_DIR = RUNNER_STATE_DIR;
 
 const MIB = 1024 * 1024;
 
@@ -96,7 +96,9 @@ export function sandboxFolders(): ArchiveEntry[] {
     { path: `${OUTPUTS}/`, mode: 0o755, ...agent },
     { path: `${WORKDIR}/`, mode: 0o755, ...agent },
     { path: `${HOME}/`, mode: 0o755, ...agent },
-    { path: `${STATE_DIR}/`, mode: 0o700, ...agent },
+    ...runnerState().map(({ path, type, mode }) => {
+      return { path: type === "directory" ? `${path}/` : path, mode, ...root, fifo: type === "fifo" };
+    }),
   ];
 }
 

@@ -56,13 +56,12 @@ describe("from inside a container", () => {
     expect(await runTool(hand, "bash", { command: "cat /workspace/kept.txt" })).toMatch(/kept$/);
   });
 
-  test("spoiling the runner's own files harms nobody else, and is survived or said", async () => {
+  test("spoiling the runner's own files harms nobody else, and is survived", async () => {
     const spoiled = await provider.provision(limited("sesn_spoiled"));
     await runTool(spoiled.hand, "bash", { command: "rm -rf /var/lib/longhaul/* 2>/dev/null; echo gone" }).catch(
       () => "",
     );
-    const after = await runTool(spoiled.hand, "bash", { command: "echo back" }).catch((error: Error) => error.message);
-    expect(after).toMatch(/back|sandbox/i);
+    expect(await runTool(spoiled.hand, "bash", { command: "echo back" })).toBe("back");
     expect(await runTool(hand, "bash", { command: "echo alive" })).toBe("alive");
     await provider.destroy("sesn_spoiled");
   });

@@ -63,7 +63,8 @@ export class Connection {
         if (containerGone(error)) return null;
         if (isChannelClosed(error)) unanswered += 1;
         else if (!isFault(error, "not_running", "paused")) throw error;
-        if (unanswered > UNANSWERED || performance.now() > deadline) throw error;
+        // One that does not answer takes its time, and is to be ended and started again before it is given up.
+        if (unanswered > UNANSWERED || (unanswered === 0 && performance.now() > deadline)) throw error;
       }
       await sleep(pause);
       now = await look(docker, this.#owner);

@@ -21,6 +21,7 @@ import { engineGone } from "../container/engine_call.ts";
 import type { Container } from "../ports.ts";
 import { bringBackChanges, removeRepositories, repositoryChanges } from "../resources/changes.ts";
 import { listOutputs, readOutput } from "../resources/outputs.ts";
+import { diskFullText } from "./calls/disk.ts";
 import { DispatchLog } from "./calls/dispatch_log.ts";
 import { type Link, stateIn, stateInFiles } from "./calls/link.ts";
 import { MemoryWatch } from "./calls/memory.ts";
@@ -151,6 +152,8 @@ export class DockerSandbox implements Hand {
     if (error instanceof ToolFailure && (await this.#memory.failedByIt(container, error.message, elapsed))) {
       return new ToolFailure(`${error.message}\n\n${outOfMemoryText(memoryBytes)}`);
     }
+    const diskText = error instanceof ToolFailure ? await diskFullText(container, error.message) : null;
+    if (error instanceof ToolFailure && diskText !== null) return new ToolFailure(`${error.message}\n\n${diskText}`);
     return error;
   }
 

@@ -60,13 +60,60 @@ finish() {
   else rm -f "$C/$1.out"; tell "p $n no ENOSPC"; fi
 }
 
+# is_child <process>: true when the main script started it; sets state to what it does (S, R, T, D).
+is_child() {
+  stat=
+  read -r stat < "/proc/$1/stat" || return 1
+  set -- \${stat##*) }
+  state=$1
+  [ "$2" = "$main" ]
+}
+
+# find_shell: sets shell to its number and state; to nothing while there is none. A command may have spoiled the file.
+find_shell() {
+  shell=
+  read -r shell < shell.pid
+  case $shell in '' | *[!0-9]*) ;; *) is_child "$shell" && return ;; esac
+  set +f
+  for process in /proc/[0-9]*; do
+    shell=\${process#/proc/}
+    is_child "$shell" || continue
+    text=
+    IFS= read -r text < "$process/cmdline"
+    case $text in */opt/longhaul/*) ;; *) set -f; return ;; esac
+  done
+  set -f
+  shell=
+} 2>/dev/null
+
+# runs_in_shell <id>: true when the shell is at this call, also where the call's files were removed.
+runs_in_shell() {
+  case $(readlink "/proc/$shell/fd/7") in "$C/$1.out"*) return 0 ;; *) return 1 ;; esac
+}
+
+# check <id>: what became of a command that was sent: ended | began | busy (the shell is at another one) | none (there is no
+# shell just now) | waits | gone (its text). Whatever had been stopped from within goes on.
+check() {
+  healthy || { tell "p $n no"; return; }
+  if [ -s "$C/$1.end" ]; then known "$1"; tell "p $n ok ended"; return; fi
+  find_shell
+  kill -CONT "$main" $shell
+  if [ -e "$C/$1.out" ]; then tell "p $n ok began"
+  elif [ -z "$shell" ]; then tell "p $n ok none"
+  elif [ "$state" = D ] || [ -L "/proc/$shell/fd/7" ]; then
+    if runs_in_shell "$1"; then tell "p $n ok began"; else tell "p $n ok busy"; fi
+  elif [ -e "commands/$1" ]; then start "$1"; tell "p $n ok waits"
+  else tell "p $n ok gone"
+  fi
+}
+
 # restart <id>: ends the shell, once for each id.
 restart() {
   if { printf '%s\n' "$$" > "$C/$1.restart"; } 2>/dev/null; then
     printf '1\n' >| fresh
-    shell=
-    read -r shell < shell.pid
-    case $shell in '' | *[!0-9]* | 1) ;; *) kill -9 "$shell" ;; esac
+    find_shell
+    [ -n "$shell" ] && kill -9 "$shell"
+    kill -CONT "$main" 2>/dev/null
   fi
   tell "p $n ok"
 }

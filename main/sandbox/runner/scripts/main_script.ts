@@ -14,8 +14,10 @@ C=$S/calls
 umask 022
 mkdir -p "$C" "$S/tmp" || exit 1
 cd "$S" || exit 1
-rm -f ready req watch fresh shell.pid slot.0 slot.1 slot.2 slot.3 bell.0 bell.1 bell.2 bell.3
-mkfifo req watch || exit 1
+# What was put here as root's stays, and cannot be removed by a command; where it could not be put, it is made here.
+rm -rf fresh slot.0 slot.1 slot.2 slot.3 bell.0 bell.1 bell.2 bell.3 watcher.calls watcher.journal commands.new
+for pipe in req watch; do [ -p "$pipe" ] || { rm -rf "$pipe"; mkfifo "$pipe"; } || exit 1; done
+for kept in ready shell.pid; do [ -f "$kept" ] || rm -rf "$kept"; : > "$kept" || exit 1; done
 # The text of commands need not outlive this process, and memory is quicker than a disk that is busy.
 rm -rf commands
 if mkdir -p /dev/shm/longhaul 2>/dev/null && : 2>/dev/null > /dev/shm/longhaul/try; then
@@ -89,14 +91,16 @@ settle() {
     [ -s "$call.end" ] && continue
     id=\${call##*/}
     why=
-    if [ -e "$call.why" ]; then read -r why < "$call.why"; fi
+    left=
+    if [ -e "$call.why" ]; then read -r why left < "$call.why"; fi
+    case $left in *[!0-9]*) left= ;; esac
     case $why in
-      I | X) if [ "$1" != L ]; then end_all by_descriptor "$out"; end_all by_environment "$id"; fi ;;
+      I | X | D) if [ "$1" != L ]; then end_all by_descriptor "$out"; end_all by_environment "$id"; fi ;;
       *) why=$1 ;;
     esac
     # After a timeout and after its own end, a shell's state is not taken over.
     kind=-
-    case $why in X | T) kind=r ;; esac
+    case $why in X | T) kind=r ;; D) why=D$left ;; esac
     number=$((number + 1))
     printf ': %s %s %s\n' "$why" "$number" "$kind" >| "$call.end"
     ring "$id" "$why"
@@ -150,7 +154,7 @@ start_watch
 read -r boot < /proc/1/stat
 boot=\${boot##*) }
 set -- $boot
-printf '%s\n' "\${20}" > ready
+printf '%s %s\n' "\${20}" "$$" > ready
 
 while :; do
   newest_state

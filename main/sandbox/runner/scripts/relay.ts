@@ -36,7 +36,7 @@ done
 boot_of() { read -r boot < /proc/1/stat; boot=\${boot##*) }; set -- $boot; boot=\${20}; }
 boot_of
 tries=0
-while ready=; [ -e "$S/ready" ] && read -r ready < "$S/ready"; [ "$ready" != "$boot" ]; do
+while ready=; [ -e "$S/ready" ] && read -r ready main < "$S/ready"; [ "$ready" != "$boot" ]; do
   tries=$((tries + 1))
   [ "$tries" -gt 200 ] && fatal "The runner is not ready in this container."
   sleep 0.05
@@ -48,7 +48,7 @@ take_slot() {
     if [ -e "slot.$slot" ]; then
       owner=
       read -r owner < "slot.$slot"
-      kill -0 "$owner" 2>/dev/null || rm -f "slot.$slot"
+      kill -0 "$owner" 2>/dev/null || rm -rf "slot.$slot"
     fi
     { printf '%s\n' "$$" > "slot.$slot"; } 2>/dev/null && return
   done
@@ -60,7 +60,7 @@ take_slot() {
   printf '%s\n' "$$" >| "slot.$slot"
 }
 take_slot
-rm -f "bell.$slot"
+rm -rf "bell.$slot"
 mkfifo "bell.$slot" || fatal "A pipe could not be made in $S: its disk may be full."
 exec 4<>"bell.$slot"
 . "$O/file_operations.sh"
@@ -169,9 +169,23 @@ take() {
 # reserve_gone: gives the reserve back to a full disk; false when that was done before.
 reserve_gone() { [ -e reserve ] && rm -rf reserve; }
 
+# on_disk: keeps commands on the disk from now on: their folder in memory is full, or was removed or closed.
+on_disk() {
+  if ! [ -L commands ] && [ -d commands ] && [ -w commands ] && [ -x commands ]; then return 1; fi
+  chmod 700 commands commands.new 2>/dev/null
+  mkdir -p commands.new 2>/dev/null || return 1
+  set +f
+  cp commands/* commands.new/ 2>/dev/null
+  set -f
+  rm -rf commands
+  mv commands.new commands
+}
+
+write_command() { { printf '%b#longhaul-end#' "$2" >| "commands/$1"; } 2>/dev/null; }
+
 run() {
   known "$1" && return
-  if { printf '%b#longhaul-end#' "$2" >| "commands/$1"; } 2>/dev/null; then start "$1"; return; fi
+  if write_command "$@" || { on_disk && write_command "$@"; }; then start "$1"; return; fi
   rm -f "commands/$1"
   reserve_gone
   tell "x $1"
@@ -181,6 +195,8 @@ run_long() {
   if known "$1"; then take "$2" tmp/known; return; fi
   if take "$2" "commands/$1"; then start "$1"; return; fi
   rm -f "commands/$1"
+  # It is gone, but will be sent again when it is asked for.
+  on_disk && return
   reserve_gone
   tell "x $1"
 }
@@ -188,19 +204,43 @@ run_long() {
 stop() {
   [ -s "$C/$1.end" ] && return
   { printf '%s\n' "$2" >| "$C/$1.why"; } 2>/dev/null || { reserve_gone; printf '%s\n' "$2" >| "$C/$1.why"; }
-  if [ -e "$C/$1.out" ]; then
-    shell=
-    read -r shell < shell.pid
-    case $shell in '' | *[!0-9]* | 1) ;; *) [ -s "$C/$1.end" ] || kill -9 "$shell" ;; esac
+  find_shell
+  # Its output file may have been removed by the command itself: the main script needs one to account for the call.
+  if [ -e "$C/$1.out" ] || { runs_in_shell "$1" && : >> "$C/$1.out"; }; then
+    if [ -n "$shell" ] && ! [ -s "$C/$1.end" ]; then kill -9 "$shell"; fi
+    kill -CONT "$main" 2>/dev/null
   else
     # From now on it will not run, whenever the shell comes to it.
     tell "d $1 $2"
   fi
 }
 
+# tend: starts watchers again that were killed, or ended because they could start no process. Not while a call may be
+# filling the process table: bash tries to start one for seconds, and hears of nothing meanwhile.
+tend() {
+  for name in calls journal; do
+    holder=
+    read -r holder < "watcher.$name"
+    # Not as a child, which the end of this channel would wait for.
+    kill -0 "$holder" || command eval '(sh "$O/watch.sh" "$name" </dev/null >/dev/null 2>&1 4>&- &)'
+  done
+} 2>/dev/null
+
+# healthy: repairs what can be repaired; false when this channel can hear of no end of a call any more.
+healthy() {
+  ready=
+  holder=
+  read -r ready holder 2>/dev/null < ready
+  [ "$ready $holder" = "$boot $main" ] || printf '%s %s\n' "$boot" "$main" >| ready
+  holder=
+  read -r holder 2>/dev/null < "slot.$slot"
+  [ "$holder" = "$$" ] && [ -p "bell.$slot" ] && [ "bell.$slot" -ef "/proc/$$/fd/4" ]
+}
+
 # begin: the operation, in a process of its own.
 begin() { command eval '"op_$operation" "$@" &' || refuse EAGAIN; }
 
+tend
 while IFS= read -r line; do
   set -- $line
   # Takes notice of children that have ended; bash does so by itself.
@@ -217,7 +257,9 @@ while IFS= read -r line; do
       operation=$3
       shift 3
       case $operation in
-        ping) tell "p $n ok" ;;
+        ping) if healthy 2>/dev/null; then tell "p $n ok"; else tell "p $n no"; fi ;;
+        tend) tend; tell "p $n ok" ;;
+        check) check "$1" 2>/dev/null ;;
         follow)
           tell "w $n $1 $2"
           [ "$3" = first ] && printf '%s\n' "$1" 1<>watch
@@ -247,5 +289,7 @@ while IFS= read -r line; do
 done
 kill -9 "$events" 2>/dev/null
 wait
-rm -f "slot.$slot" "bell.$slot"
+holder=
+read -r holder 2>/dev/null < "slot.$slot"
+[ "$holder" = "$$" ] && rm -f "slot.$slot" "bell.$slot"
 `;

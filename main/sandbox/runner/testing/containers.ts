@@ -4,7 +4,7 @@ import Docker from "dockerode";
 import { pack } from "tar-stream";
 import { testDockerHost } from "../../docker/testing/real_engine.ts";
 import { RunnerClient } from "../client.ts";
-import { CHANNEL_COMMAND, RUNNER_COMMAND, runnerFiles } from "../files.ts";
+import { CHANNEL_COMMAND, RUNNER_COMMAND, runnerFiles, runnerState } from "../files.ts";
 import type { ExecStream } from "../stream.ts";
 
 const AGENT = 1000;
@@ -22,10 +22,14 @@ function engine(): Docker {
 function layout(): ReturnType<typeof pack> {
   const archive = pack();
   const agent = { uid: AGENT, gid: AGENT };
-  for (const name of ["workspace", "home/agent", "mnt/session/outputs", "var/lib/longhaul"]) {
+  for (const name of ["workspace", "home/agent", "mnt/session/outputs"]) {
     archive.entry({ name, type: "directory", mode: 0o755, ...agent });
   }
   archive.entry({ name: "mnt/session/uploads", type: "directory", mode: 0o755 });
+  for (const { path, type, mode } of runnerState()) {
+    if (type === "file") archive.entry({ name: path.slice(1), mode }, "");
+    else archive.entry({ name: path.slice(1), type, mode });
+  }
   for (const { path, content, mode } of runnerFiles()) archive.entry({ name: path.slice(1), mode }, content);
   archive.finalize();
   return archive;
@@ -38,14 +42,21 @@ export class RunnerContainer {
     this.#container = container;
   }
 
-  /** @param tmpfs file systems in memory beside `/tmp`, by folder */
-  static async create(image: string, tmpfs: Record<string, string> = {}): Promise<RunnerContainer> {
+  /**
+   * @param tmpfs file systems in memory beside `/tmp`, by folder
+   * @param env `NAME=value`
+   */
+  static async create(
+    image: string,
+    tmpfs: Record<string, string> = {},
+    env: readonly string[] = [],
+  ): Promise<RunnerContainer> {
     const container = await engine().createContainer({
       Image: image,
       Cmd: [...RUNNER_COMMAND],
       User: `${AGENT}:${AGENT}`,
       WorkingDir: "/workspace",
-      Env: ["HOME=/home/agent"],
+      Env: ["HOME=/home/agent", ...env],
       Labels: { [LABEL]: INSTALL },
       HostConfig: {
         Init: true,
