@@ -136,8 +136,11 @@ newest_state() {
 }
 
 start_watch() {
-  sh /opt/longhaul/watch.sh calls </dev/null >/dev/null 2>&1 3<&- 4<&- &
-  sh /opt/longhaul/watch.sh journal </dev/null >/dev/null 2>&1 3<&- 4<&- &
+  for name in calls journal; do
+    sh /opt/longhaul/watch.sh "$name" </dev/null >/dev/null 2>&1 3<&- 4<&- &
+    # Before anybody looks for it: a channel starts those that it does not find.
+    printf '%s\n' "$!" > "watcher.$name"
+  done
 }
 
 newest
