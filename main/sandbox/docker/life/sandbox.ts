@@ -234,8 +234,9 @@ export class DockerSandbox implements Hand {
       if (found === null || this.#running > 0) return null;
       const before = this.#log.size;
       const taken = await takeCheckpoint(docker, this.#owner, found.container, this.#install.checkpoints);
-      // A call that came meanwhile may be in the copy with half of its effects: it stays in the log.
-      if (this.#log.size === before) this.#log.checkpointed();
+      // A call that came meanwhile may be in the copy with half of its effects: it stays in the log. One that was attached
+      // to again does not make the log longer, but runs.
+      if (this.#log.size === before && this.#running === 0) this.#log.checkpointed();
       return taken;
     });
   }
