@@ -16,6 +16,8 @@ const PORTS = [
   "main/session/ledger.ts",
   "main/session/catalog.ts",
   "main/session/live.ts",
+  "main/session/records/records.ts",
+  "main/session/records/record_table.ts",
   "main/sandbox/port.ts",
   "main/sandbox/choice.ts",
   "main/sandbox/toolset/definitions.ts",

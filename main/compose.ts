@@ -70,7 +70,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const blobs = fileBlobStore(join(options.data_dir, "blobs"));
   // The data directory is locked: every other holder in the ledger is a process that is gone.
   const store = openSqliteLedger({ dataDir: options.data_dir, blobs, isHolderAlive: (row) => row.id === holder.id });
-  const { ledger, catalog } = store;
+  const { ledger, catalog, records } = store;
   const live = new LiveDeltas();
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
@@ -138,6 +138,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const app = createApi({
     ledger,
     catalog,
+    records,
     blobs,
     live,
     orchestrator,

@@ -7,6 +7,7 @@ import type { Orchestrator } from "../orchestration/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
+import type { Records } from "../session/records/records.ts";
 
 /** An unexpected failure, for the log. Never holds a body, a header or a query: those may carry secrets. */
 export interface FailureReport {
@@ -19,6 +20,7 @@ export interface FailureReport {
 export interface ApiPorts {
   ledger: Ledger;
   catalog: Catalog;
+  records: Records;
   blobs: BlobStore;
   live: LiveDeltas;
   orchestrator: Orchestrator;

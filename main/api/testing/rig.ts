@@ -5,6 +5,7 @@ import { memoryBlobStore } from "../../session/blobs.ts";
 import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
+import { MemoryRecords } from "../../session/records/memory_records.ts";
 import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
@@ -49,6 +50,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
   const ports: ApiPorts = {
     ledger,
     catalog,
+    records: new MemoryRecords(),
     blobs,
     live,
     orchestrator,

@@ -2,6 +2,8 @@
 import type Database from "better-sqlite3";
 import type { BlobStore, Catalog } from "../catalog.ts";
 import { type IsHolderAlive, processLives } from "../record/lease_rules.ts";
+import type { Records } from "../records/records.ts";
+import { SqliteRecords } from "../records/sqlite_records.ts";
 import { damaged } from "./file/file_check.ts";
 import { openDatabase } from "./file/open_database.ts";
 import { SqliteCatalog } from "./sqlite_catalog.ts";
@@ -27,6 +29,7 @@ export interface SqliteStoreOptions {
 export interface SqliteStore {
   ledger: SqliteLedger;
   catalog: Catalog;
+  records: Records;
   sqliteVersion: string;
   countSessions(): number;
   /** Commits what waits and closes the file. */
@@ -43,6 +46,7 @@ export function openSqliteLedger(options: SqliteStoreOptions): SqliteStore {
   return {
     ledger,
     catalog: new SqliteCatalog(db),
+    records: new SqliteRecords(db),
     sqliteVersion: String(db.prepare("SELECT sqlite_version()").pluck().get()),
     countSessions: () => ledger.countSessions(),
     close: () => ledger.close(),

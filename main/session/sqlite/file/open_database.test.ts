@@ -121,7 +121,7 @@ describe("L11 opening", () => {
     const copy = temporaryDir();
     for (const name of ["ledger.db", "ledger.db-wal"]) fs.copyFileSync(path.join(dir, name), path.join(copy, name));
     future.close();
-    expect(refusal(dir)).toMatch(/schema version 99 and this program knows versions up to 1.*Start the newer Longhaul/);
+    expect(refusal(dir)).toMatch(/schema version 99 and this program knows versions up to 2.*Start the newer Longhaul/);
     expect(() => openDatabase(copy)).toThrow(/schema version 99/);
   });
 

@@ -135,4 +135,26 @@ CREATE INDEX files_by_creation ON files (created_at, id);
 CREATE INDEX files_by_scope ON files (scope_id, created_at, id);
 `;
 
-export const MIGRATIONS: readonly Migration[] = [{ version: 1, sql: V1 }];
+/** The API's other resources: see `records/records.ts`. */
+const V2 = `
+CREATE TABLE records (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  key TEXT,
+  state TEXT,
+  created_at TEXT NOT NULL,
+  archived_at TEXT,
+  revision INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX records_by_key ON records (kind, scope, key) WHERE key IS NOT NULL;
+CREATE INDEX records_by_creation ON records (kind, created_at, id);
+CREATE INDEX records_by_scope ON records (kind, scope, created_at, id);
+`;
+
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, sql: V1 },
+  { version: 2, sql: V2 },
+];
