@@ -11,6 +11,8 @@ import type {
 } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
 
+import type { ThreadAgent } from "./threads/state.ts";
+
 export type ContractEvent = BetaManagedAgentsSessionEvent;
 export type ContractEventType = ContractEvent["type"];
 export type SessionStatus = BetaManagedAgentsSession["status"];
@@ -73,6 +75,8 @@ export type SandboxOrigin = "created" | "adopted" | "restarted" | "restored";
 interface LonghaulPayloads {
   "longhaul.session_created": { session: SessionSnapshot };
   "longhaul.session_archived": Record<never, never>;
+  /** A thread was spawned, with the definition that it runs; the contract's `session.thread_created` names it only. */
+  "longhaul.thread_created": { thread_id: string; parent_thread_id: string; agent: ThreadAgent };
   /** Client events that enter the transcript now, in this order; sets what the API reports as `processed_at`. */
   "longhaul.inputs_consumed": { event_ids: string[] };
   /** The person, a program or the returning network asks for the session to go on now: no stopped turn or planned retry holds it. */
@@ -200,9 +204,15 @@ export interface StoredEvent {
   event: LedgerEvent;
 }
 
-type DistributiveDraft<E> = E extends LedgerEvent ? Omit<E, "id" | "processed_at"> & { id?: string } : never;
+type DistributiveDraft<E> = E extends LedgerEvent
+  ? Omit<E, "id" | "processed_at"> & { id?: string; thread_id?: string }
+  : never;
 
-/** An event before its append: the ledger adds `id` (unless given) and, except for client events, `processed_at`. */
+/**
+ * An event before its append: the ledger adds `id` (unless given) and, except for client events, `processed_at`.
+ * `thread_id` says which thread it belongs to and is not part of the event; default: the event's `session_thread_id`,
+ * then the primary thread.
+ */
 export type EventDraft = DistributiveDraft<LedgerEvent>;
 
 const QUEUED_TYPES = new Set<string>(["user.message", "user.interrupt", "user.tool_confirmation", "system.message"]);

@@ -4,8 +4,13 @@ import type { SessionFold } from "./fold.ts";
 
 export interface PendingInput {
   id: string;
-  type: "user.message" | "user.interrupt" | "user.tool_confirmation";
+  type: "user.message" | "user.interrupt" | "user.tool_confirmation" | "agent.thread_message_received";
   seq: number;
+}
+
+/** True for inputs that the model is shown: they begin a turn. */
+export function isMessage(input: PendingInput): boolean {
+  return input.type === "user.message" || input.type === "agent.thread_message_received";
 }
 
 export interface OpenCall {
@@ -18,27 +23,40 @@ export interface OpenCall {
   at: string;
   permission: "allow" | "ask" | "deny";
   confirmation: { result: "allow" | "deny"; deny_message: string | null; event_id: string } | null;
+  /** A client or worker computes the result: custom tools, and the sandbox tools of a `self_hosted` environment. */
+  by_client: boolean;
   /** Number of dispatches; > 0 without a result means in flight or cut off. */
   attempts: number;
   started_at: string | null;
 }
 
-/** True when the call waits for a person or a client: an unconfirmed `ask`, or a custom tool's result. */
+/** True when the call waits for a person or a client: an unconfirmed `ask`, or a result that a client computes. */
 export function waitsForClient(call: OpenCall): boolean {
-  return call.kind === "custom" || (call.permission === "ask" && call.confirmation === null);
+  if (call.permission === "ask" && call.confirmation === null) return true;
+  return call.by_client && !isDenied(call);
 }
+
+/** True when the call must not run: by policy, or because a person said so. */
+export function isDenied(call: OpenCall): boolean {
+  return call.permission === "deny" || call.confirmation?.result === "deny";
+}
+
+/** Tools that a worker of a `self_hosted` environment runs (contract.md §5); the others are always the server's. */
+const WORKER_TOOLS: ReadonlySet<string> = new Set(["bash", "read", "write", "edit", "glob", "grep"]);
 
 type InputEvent =
   | EventOf<"user.message">
   | EventOf<"user.interrupt">
   | EventOf<"user.tool_confirmation">
+  | EventOf<"agent.thread_message_received">
   | LonghaulEventOf<"longhaul.inputs_consumed">;
 
 export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEvent): void {
   if (event.type === "longhaul.inputs_consumed") {
     const consumed = new Set(event.event_ids);
-    if (next.inputs.some((input) => input.type === "user.message" && consumed.has(input.id))) {
+    if (next.inputs.some((input) => isMessage(input) && consumed.has(input.id))) {
       next.awaiting_model = true;
+      next.last_message_id = null;
       next.stopped = false;
       next.retry = null;
       next.failures = 0;
@@ -94,11 +112,17 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
       seq: stored.seq,
       at: stored.created_at,
       permission: event.type === "agent.custom_tool_use" ? "allow" : (event.evaluated_permission ?? "allow"),
+      by_client: event.type === "agent.custom_tool_use" || runsOnWorker(next, event),
       confirmation: null,
       attempts: 0,
       started_at: null,
     },
   ];
+}
+
+function runsOnWorker(next: SessionFold, event: CallEvent): boolean {
+  const selfHosted = next.environment.config.type === "self_hosted";
+  return selfHosted && event.type === "agent.tool_use" && WORKER_TOOLS.has(event.name);
 }
 
 type ResultEvent =

@@ -1,7 +1,8 @@
 /** What is left to do in a session, derived from its fold: shared by triggers, the harness and the Resume button. */
 
 import type { SessionFold } from "./fold.ts";
-import { type OpenCall, waitsForClient } from "./fold_calls.ts";
+import { isDenied, type OpenCall, waitsForClient } from "./fold_calls.ts";
+import type { RetryPlan, ThreadState } from "./threads/state.ts";
 
 export type Work =
   /** Something can be done at once. */
@@ -15,41 +16,61 @@ export type Work =
   | "none";
 
 /** Calls that may run now: allowed ones, and confirmed ones once no confirmation is missing (contract.md §3.4). */
-export function runnableCalls(fold: SessionFold): OpenCall[] {
-  const waiting = fold.calls.some(waitsForClient);
-  return fold.calls.filter((call) => {
-    if (call.kind === "custom") return false;
+export function runnableCalls(thread: Pick<ThreadState, "calls">): OpenCall[] {
+  const waiting = thread.calls.some(waitsForClient);
+  return thread.calls.filter((call) => {
+    if (call.by_client && !isDenied(call)) return false;
     if (call.permission === "allow" || call.permission === "deny") return true;
     return call.confirmation !== null && !waiting;
   });
 }
 
-/** Ids of the calls that a client must answer before the session can go on. */
-export function blockedCalls(fold: SessionFold): string[] {
-  return fold.calls.filter(waitsForClient).map((call) => call.id);
+/** Ids of the calls that a client must answer before the thread can go on. */
+export function blockedCalls(thread: Pick<ThreadState, "calls">): string[] {
+  return thread.calls.filter(waitsForClient).map((call) => call.id);
 }
 
-/** Classifies what is left. `now` says whether a planned retry is due. */
+const BY_URGENCY: readonly Work[] = ["now", "later", "client", "stopped", "none"];
+
+/** Classifies what is left in a session: what its most urgent thread can do. `now` says whether a planned retry is due. */
 export function unfinishedWork(fold: SessionFold, now: number = Date.now()): Work {
   if (fold.archived_at !== null || fold.phase === "terminated") return "none";
-  if (fold.inputs.some((input) => input.type === "user.interrupt")) return "now";
-  if (fold.model_request !== null) return "now";
-  if (runnableCalls(fold).length > 0) return "now";
-  const blocked = blockedCalls(fold);
-  if (blocked.length > 0) return blockedIsAnnounced(fold, blocked) ? "client" : "now";
-  if (fold.inputs.length > 0) return "now";
-  if (fold.awaiting_model) {
-    if (fold.stopped) return "stopped";
-    if (fold.retry !== null && Date.parse(fold.retry.at) > now) return "later";
+  const own = threadWork(fold.primary === null ? fold : { ...fold, ...fold.primary }, now);
+  if (fold.threads.length === 0) return own;
+  const works = [
+    own,
+    ...fold.threads.map((thread) => (thread.archived_at === null ? threadWork(thread, now) : "none")),
+  ];
+  return BY_URGENCY.find((work) => works.includes(work)) ?? "none";
+}
+
+/** Classifies what is left in one thread of a session that is not over. */
+export function threadWork(thread: ThreadState, now: number): Work {
+  if (thread.phase === "terminated") return "none";
+  if (thread.inputs.some((input) => input.type === "user.interrupt")) return "now";
+  if (thread.model_request !== null) return "now";
+  if (runnableCalls(thread).length > 0) return "now";
+  const blocked = blockedCalls(thread);
+  if (blocked.length > 0) return blockedIsAnnounced(thread, blocked) ? "client" : "now";
+  if (thread.inputs.length > 0) return "now";
+  if (thread.awaiting_model) {
+    if (thread.stopped) return "stopped";
+    if (thread.retry !== null && Date.parse(thread.retry.at) > now) return "later";
     return "now";
   }
-  return fold.phase === "idle" ? "none" : "now";
+  return thread.phase === "idle" ? "none" : "now";
+}
+
+/** When the first planned retry of a session is due; null when none is planned. */
+export function nextRetry(fold: SessionFold): RetryPlan | null {
+  const plans = [fold, ...fold.threads].flatMap(({ retry }) => (retry === null ? [] : [retry]));
+  return plans.sort((a, b) => Date.parse(a.at) - Date.parse(b.at))[0] ?? null;
 }
 
 /** True when the last idle status named exactly the calls that are blocked, and no confirmation waits to be consumed. */
-function blockedIsAnnounced(fold: SessionFold, blocked: string[]): boolean {
-  if (fold.phase !== "idle" || fold.stop_reason?.type !== "requires_action") return false;
-  if (fold.inputs.some((input) => input.type === "user.tool_confirmation")) return false;
-  const named = new Set(fold.stop_reason.event_ids);
+function blockedIsAnnounced(thread: ThreadState, blocked: string[]): boolean {
+  if (thread.phase !== "idle" || thread.stop_reason?.type !== "requires_action") return false;
+  if (thread.inputs.some((input) => input.type === "user.tool_confirmation")) return false;
+  const named = new Set(thread.stop_reason.event_ids);
   return named.size === blocked.length && blocked.every((id) => named.has(id));
 }

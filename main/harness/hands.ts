@@ -6,7 +6,7 @@ import { type CallState, type Hand, NoSandboxImage, SandboxLost, type SandboxPro
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import type { Emit } from "./ports.ts";
-import type { SessionView } from "./session_view.ts";
+import type { ThreadView } from "./thread_view.ts";
 
 /** Steps of a provisioning that takes longer than this are shown while it goes on; shorter ones share one commit. */
 const SHOW_STEPS_AFTER_MS = 400;
@@ -32,7 +32,7 @@ export class HandPool {
   }
 
   /** Starts provisioning without waiting: called while the arguments of the first call still stream. */
-  warm(view: SessionView, emit: Emit): void {
+  warm(view: ThreadView, emit: Emit): void {
     const known = this.#hands.get(view.sessionId);
     if (known !== undefined && !this.#failed.has(known)) return;
     this.#start(view, emit);
@@ -42,7 +42,7 @@ export class HandPool {
    * The session's hand. Rejects with SandboxLost when it cannot be provisioned: with the failure of the early start if
    * that failed, so that a slow failure is not waited for twice. The next call tries again.
    */
-  get(view: SessionView, emit: Emit): Promise<Hand> {
+  get(view: ThreadView, emit: Emit): Promise<Hand> {
     const hand = this.#hands.get(view.sessionId) ?? this.#start(view, emit);
     hand.catch(() => {
       // After a drop a newer one may stand here.
@@ -51,7 +51,7 @@ export class HandPool {
     return hand;
   }
 
-  #start(view: SessionView, emit: Emit): Promise<Hand> {
+  #start(view: ThreadView, emit: Emit): Promise<Hand> {
     const provisioning = this.#provision(view, emit);
     this.#hands.set(view.sessionId, provisioning);
     // The call that needs the hand reports the failure.
@@ -98,7 +98,7 @@ export class HandPool {
     }
   }
 
-  async #provision(view: SessionView, emit: Emit): Promise<Hand> {
+  async #provision(view: ThreadView, emit: Emit): Promise<Hand> {
     const asked = askedKind(view.fold.environment.metadata);
     const known = knownKind(view.fold.sandbox);
     let provider: SandboxProvider;
@@ -117,7 +117,7 @@ export class HandPool {
   }
 
   /** @param told what the model must be told with the first result; null: what the provider says */
-  async #provisionWith(provider: SandboxProvider, told: string | null, view: SessionView, emit: Emit): Promise<Hand> {
+  async #provisionWith(provider: SandboxProvider, told: string | null, view: ThreadView, emit: Emit): Promise<Hand> {
     const started = performance.now();
     const { fold, sessionId } = view;
     const cause = fold.sandbox?.state === "lost" ? "replaced" : "first_tool_call";

@@ -1,51 +1,116 @@
 /** The contract's status events, in the order in which it wants them. */
-import type { EventDraft, IdleStopReason } from "../contract/events.ts";
-import type { SessionFold } from "../contract/fold.ts";
+import type { EventDraft, IdleStopReason, StoredEvent } from "../contract/events.ts";
+import { foldEvent, type SessionFold } from "../contract/fold.ts";
+import { liveThreads, type ThreadFold, threadFold } from "../contract/threads/view.ts";
 
-/** Status events that must precede work; none when the session is already running. */
-export function runningEvents(fold: SessionFold): EventDraft[] {
-  if (fold.phase === "running") return [];
-  return [{ type: "session.status_running" }, { type: "session.thread_status_running", ...thread(fold) }];
+/** The thread's status event that must precede work; none when it is already running. */
+export function runningEvents(fold: ThreadFold): EventDraft[] {
+  return fold.phase === "running" ? [] : [{ type: "session.thread_status_running", ...thread(fold) }];
 }
 
-/** Thread idle, then usage, then session idle: `session.usage` always immediately precedes `session.status_idle`. */
-export function idleEvents(fold: SessionFold, stop_reason: IdleStopReason, now: number): EventDraft[] {
-  const stop_details =
-    stop_reason.type === "refusal" && fold.refusal !== null
-      ? {
-          type: "refusal" as const,
-          category: refusalCategory(fold.refusal.category),
-          explanation: fold.refusal.explanation,
-        }
-      : null;
-  const running = fold.running_since === null ? 0 : Math.max(0, now - Date.parse(fold.running_since));
+export function idleEvents(fold: ThreadFold, stop_reason: IdleStopReason): EventDraft[] {
+  const stop_details = detailsOf(fold, stop_reason);
+  return [{ type: "session.thread_status_idle", ...thread(fold), stop_reason, stop_details }];
+}
+
+/** A transient failure: the thread goes on by itself later. */
+export function rescheduledEvents(fold: ThreadFold): EventDraft[] {
+  return [{ type: "session.thread_status_rescheduled", ...thread(fold) }];
+}
+
+/**
+ * Adds what the threads' status events mean for the session: it runs while any thread does, waits while one of them
+ * does, and else rests for the reason that matters most. `session.usage` always immediately precedes `session.status_idle`.
+ * @param fold the session before the drafts
+ */
+export function withSessionStatus(fold: SessionFold, drafts: readonly EventDraft[], now: number): EventDraft[] {
+  if (!drafts.some(({ type }) => type.startsWith("session.thread_status_"))) return [...drafts];
+  const events: EventDraft[] = [];
+  let next = fold;
+  let phase = fold.phase;
+  const rests = drafts.findLastIndex(isRest);
+  for (const [index, draft] of drafts.entries()) {
+    if (draft.type === "session.thread_status_running" && phase !== "running") {
+      phase = "running";
+      events.push({ type: "session.status_running" });
+      next = after(next, { type: "session.status_running" }, now);
+    }
+    events.push(draft);
+    next = after(next, draft, now);
+    if (index === rests) events.push(...restOf(next, draft, now));
+  }
+  return events;
+}
+
+function isRest({ type }: EventDraft): boolean {
+  return type === "session.thread_status_idle" || type === "session.thread_status_rescheduled";
+}
+
+/** The session's status once a thread has come to rest; nothing while another one runs. */
+function restOf(fold: SessionFold, draft: EventDraft, now: number): EventDraft[] {
+  const threads = liveThreads(fold).map((id) => threadFold(fold, id));
+  // In a session of one thread that thread's status is folded from the session's, which is made only now.
+  const phases = fold.primary === null ? [] : threads.map(({ phase }) => phase);
+  if (phases.includes("running")) return [];
+  const waits =
+    fold.primary === null ? draft.type === "session.thread_status_rescheduled" : phases.includes("rescheduling");
+  if (waits) return fold.phase === "rescheduling" ? [] : [{ type: "session.status_rescheduled" }];
+  const own = draft.type === "session.thread_status_idle" ? draft.stop_reason : { type: "end_turn" as const };
+  const stop_reason = fold.primary === null ? own : sessionReason(threads);
   return [
-    { type: "session.thread_status_idle", ...thread(fold), stop_reason, stop_details },
-    {
-      type: "session.usage",
-      usage: {
-        active_seconds: Math.round((fold.active_ms + running) / 100) / 10,
-        input_tokens: fold.usage.input_tokens,
-        output_tokens: fold.usage.output_tokens,
-        cache_read_input_tokens: fold.usage.cache_read_input_tokens,
-        cache_creation: {
-          ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens,
-          ephemeral_1h_input_tokens: 0,
-        },
-      },
-      budget: fold.budget,
-    },
-    { type: "session.status_idle", stop_reason, stop_details },
+    usageEvent(fold, now),
+    { type: "session.status_idle", stop_reason, stop_details: detailsOf(threads[0] ?? fold, stop_reason) },
   ];
 }
 
-/** A transient failure: the session goes on by itself later. */
-export function rescheduledEvents(fold: SessionFold): EventDraft[] {
-  return [{ type: "session.thread_status_rescheduled", ...thread(fold) }, { type: "session.status_rescheduled" }];
+/** What needs a person comes first; else the primary thread's own reason, which ended the turn. */
+function sessionReason(threads: readonly ThreadFold[]): IdleStopReason {
+  const reasons = threads.flatMap(({ stop_reason }) => (stop_reason === null ? [] : [stop_reason]));
+  const event_ids = reasons.flatMap((reason) => (reason.type === "requires_action" ? reason.event_ids : []));
+  if (event_ids.length > 0) return { type: "requires_action", event_ids };
+  return reasons.find(({ type }) => type === "budget_reached") ?? threads[0]?.stop_reason ?? { type: "end_turn" };
 }
 
-function thread(fold: SessionFold): { agent_name: string; session_thread_id: string } {
-  return { agent_name: fold.agent.name, session_thread_id: fold.primary_thread_id };
+function usageEvent(fold: SessionFold, now: number): EventDraft {
+  const running = fold.running_since === null ? 0 : Math.max(0, now - Date.parse(fold.running_since));
+  return {
+    type: "session.usage",
+    usage: {
+      active_seconds: Math.round((fold.active_ms + running) / 100) / 10,
+      input_tokens: fold.usage.input_tokens,
+      output_tokens: fold.usage.output_tokens,
+      cache_read_input_tokens: fold.usage.cache_read_input_tokens,
+      cache_creation: {
+        ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens,
+        ephemeral_1h_input_tokens: 0,
+      },
+    },
+    budget: fold.budget,
+  };
+}
+
+function after(fold: SessionFold, draft: EventDraft, now: number): SessionFold {
+  const created_at = new Date(now).toISOString();
+  const { thread_id, ...content } = draft;
+  const named = "session_thread_id" in content ? content.session_thread_id : null;
+  const stored = {
+    seq: fold.last_seq + 1,
+    session_id: fold.session_id,
+    thread_id: thread_id ?? named ?? fold.primary_thread_id,
+    created_at,
+    event: { id: "sevt_preview", processed_at: created_at, ...content },
+  } as StoredEvent;
+  return foldEvent(fold, stored) ?? fold;
+}
+
+function detailsOf(fold: Pick<SessionFold, "refusal">, stop_reason: IdleStopReason) {
+  if (stop_reason.type !== "refusal" || fold.refusal === null) return null;
+  const { category, explanation } = fold.refusal;
+  return { type: "refusal" as const, category: refusalCategory(category), explanation };
+}
+
+function thread(fold: ThreadFold): { agent_name: string; session_thread_id: string } {
+  return { agent_name: fold.agent.name, session_thread_id: fold.thread_id };
 }
 
 const CATEGORIES = ["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"] as const;

@@ -3,22 +3,22 @@
  * a refused append (stale lease, unknown session, ledger not writable): then there is nobody to write for.
  */
 import type { EventDraft } from "../contract/events.ts";
-import type { PendingInput } from "../contract/fold_calls.ts";
+import { isMessage, type PendingInput } from "../contract/fold_calls.ts";
 import { crashPoint } from "../crash_points.ts";
 import { type Action, decide } from "./decide.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
-import type { SessionView } from "./session_view.ts";
 import { idleEvents, runningEvents } from "./statuses.ts";
 import { callsStep, result } from "./steps/calls.ts";
 import { compactStep } from "./steps/compact.ts";
 import { closeRequest } from "./steps/failure.ts";
 import { type Carried, requestStep } from "./steps/request.ts";
+import type { ThreadView } from "./thread_view.ts";
 
 const INTERRUPTED_TEXT = "Tool execution was interrupted before completion. Please retry.";
 
 /** Does the next thing there is to do. `rest` means: nothing now; look again when something new arrives. */
 export async function step(
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
@@ -31,14 +31,14 @@ export async function step(
 
 async function perform(
   action: Exclude<Action, { kind: "rest" }>,
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
 ): Promise<void> {
   switch (action.kind) {
     case "interrupt":
-      return void (await emit(interruptEvents(view, action.event_ids, ports.now())));
+      return void (await emit(interruptEvents(view, action.event_ids)));
     case "abandon_request":
       return void (await emit(closeRequest(action.model_request_start_id, "cut_off")));
     case "calls": {
@@ -60,7 +60,7 @@ async function perform(
       crashPoint("turn.before_idle");
       const consumed: EventDraft[] =
         action.consumes.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: action.consumes }] : [];
-      await emit([...consumed, ...idleEvents(view.fold, action.stop_reason, ports.now())]);
+      await emit([...consumed, ...idleEvents(view.fold, action.stop_reason)]);
       return crashPoint("turn.after_idle");
     }
   }
@@ -69,7 +69,7 @@ async function perform(
 /** Commits events: with the start of the model request when that is what they lead to, else alone. */
 async function commit(
   carried: Carried,
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
@@ -83,7 +83,7 @@ async function commit(
 }
 
 /** Ends the turn: open calls get an error result, an open request is closed, and nothing is sampled (contract.md §3.4). */
-function interruptEvents(view: SessionView, interruptIds: string[], now: number): EventDraft[] {
+function interruptEvents(view: ThreadView, interruptIds: string[]): EventDraft[] {
   const { fold } = view;
   const events: EventDraft[] = [];
   if (fold.model_request !== null) events.push(...closeRequest(fold.model_request.id, "interrupted"));
@@ -94,18 +94,17 @@ function interruptEvents(view: SessionView, interruptIds: string[], now: number)
   const last = Math.max(...fold.inputs.filter((input) => interruptIds.includes(input.id)).map((input) => input.seq));
   // On a session that has not started, what was sent before the interrupt is what the person wants stopped.
   const stopped = (input: PendingInput): boolean =>
-    input.type === "user.tool_confirmation" ||
-    (fold.phase === "idle" && input.type === "user.message" && input.seq < last);
+    input.type === "user.tool_confirmation" || (fold.phase === "idle" && isMessage(input) && input.seq < last);
   const consumed = fold.inputs.filter(stopped);
-  const unstarted = consumed.some((input) => input.type === "user.message");
+  const unstarted = consumed.some(isMessage);
   if (unstarted) events.push(...runningEvents(fold));
   events.push({ type: "longhaul.inputs_consumed", event_ids: [...consumed.map((input) => input.id), ...interruptIds] });
   const blocked = fold.stop_reason?.type === "requires_action";
-  if (fold.phase !== "idle" || blocked || unstarted) events.push(...idleEvents(fold, { type: "end_turn" }, now));
+  if (fold.phase !== "idle" || blocked || unstarted) events.push(...idleEvents(fold, { type: "end_turn" }));
   return events;
 }
 
-function toolLimitEvents(view: SessionView, ports: HarnessPorts): EventDraft[] {
+function toolLimitEvents(view: ThreadView, ports: HarnessPorts): EventDraft[] {
   const message =
     `The turn was stopped after ${ports.limits.max_rounds} tool rounds. Everything done so far is kept. ` +
     "Send a message to go on.";
@@ -114,6 +113,6 @@ function toolLimitEvents(view: SessionView, ports: HarnessPorts): EventDraft[] {
       type: "session.error",
       error: { type: "tool_use_limit_reached_error", message, retry_status: { type: "exhausted" } },
     },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }, ports.now()),
+    ...idleEvents(view.fold, { type: "retries_exhausted" }),
   ];
 }

@@ -26,7 +26,7 @@ async function runAndDie(id: string, steps: number, ports: Partial<HarnessPorts>
   const never = new AbortController().signal;
   const signals = { interrupt: never, shutdown: never };
   for (let i = 0; i < steps; i++) {
-    await step(view, { ...rig.ports, ...ports }, (events) => view.emit(events, lease), signals);
+    await step(view.primary, { ...rig.ports, ...ports }, (events) => view.emit(events, lease), signals);
   }
   view.close();
   return lease;
@@ -107,7 +107,7 @@ describe("after a process died", () => {
     const never = new AbortController().signal;
     const emit = (events: Parameters<SessionView["emit"]>[0]) => view.emit(events, lease as Lease);
     const dying = new AbortController();
-    const request = step(view, rig.ports, emit, { interrupt: never, shutdown: dying.signal });
+    const request = step(view.primary, rig.ports, emit, { interrupt: never, shutdown: dying.signal });
     await expect.poll(() => rig.server.requests.length).toBe(1);
     dying.abort();
     await request;

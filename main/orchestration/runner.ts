@@ -2,12 +2,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDraft, WakeReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
-import { unfinishedWork } from "../contract/work.ts";
+import { openCalls } from "../contract/threads/view.ts";
+import { nextRetry, unfinishedWork } from "../contract/work.ts";
 import { crashPoint } from "../crash_points.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
-import { step } from "../harness/step.ts";
 import { type Holder, type Lease, StaleLeaseError, UnknownSessionError } from "../session/ledger.ts";
+import { runThreads } from "./threads.ts";
 
 /** How a run ended. */
 export type RunEnd =
@@ -44,7 +45,7 @@ export async function runSession(options: RunOptions): Promise<RunEnd> {
   try {
     // Before anything is loaded: a session whose loading kills the process must be counted too.
     await writeCutOff(ports, lease, holder);
-    view = await SessionView.open(ports.ledger, session_id);
+    view = await SessionView.open(ports.ledger, session_id, ports.now);
     return await runUntilRest(view, lease, options);
   } catch (error) {
     if (error instanceof StaleLeaseError) return { kind: "not_ours" };
@@ -58,19 +59,9 @@ export async function runSession(options: RunOptions): Promise<RunEnd> {
 
 async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions): Promise<RunEnd> {
   const { ports, shutdown } = options;
-  const emit = (events: readonly EventDraft[]) => view.emit(events, lease);
   for (;;) {
-    const interrupt = new AbortController();
-    view.onInterrupt(() => interrupt.abort());
-    const signals = { interrupt: interrupt.signal, shutdown };
-    let outcome: "continue" | "rest" = "continue";
-    while (outcome === "continue" && !interrupt.signal.aborted && !shutdown.aborted) {
-      outcome = await step(view, ports, emit, signals);
-    }
-    view.onInterrupt(null);
+    await runThreads(view, lease, options);
     if (shutdown.aborted) return leave(view, lease, options);
-    // A client event that came in between the last decision and now has changed the fold already.
-    if (outcome !== "rest" || hasWork(view, ports)) continue;
     await provisioned(view, options);
     if (shutdown.aborted) return leave(view, lease, options);
     if (!hasWork(view, ports)) return rest(view, lease, ports);
@@ -95,7 +86,7 @@ async function provisioned(view: SessionView, { ports, shutdown }: RunOptions): 
 }
 
 async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promise<RunEnd> {
-  const { retry } = view.fold;
+  const retry = nextRetry(view.fold);
   const later = unfinishedWork(view.fold, ports.now()) === "later" && retry !== null;
   await ports.ledger.releaseLease(lease, later ? "rescheduled" : "rested");
   if (!later) return { kind: "rested" };
@@ -132,8 +123,11 @@ function cutOff(fold: SessionFold, cause: "engine_died" | "shutdown", last: stri
     cause,
     last_event_at: last,
     noticed_at: new Date(now).toISOString(),
-    calls_in_flight: fold.calls.filter((call) => call.attempts > 0).map((call) => call.id),
-    model_request_in_flight: fold.model_request?.id ?? null,
+    calls_in_flight: openCalls(fold)
+      .filter((call) => call.attempts > 0)
+      .map((call) => call.id),
+    model_request_in_flight:
+      [fold, ...fold.threads].find(({ model_request }) => model_request !== null)?.model_request?.id ?? null,
   };
 }
 

@@ -18,8 +18,8 @@ import { clean } from "../context/transcript.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import { readSessionEvents } from "../session_events.ts";
-import type { SessionView } from "../session_view.ts";
 import { runningEvents } from "../statuses.ts";
+import type { ThreadView } from "../thread_view.ts";
 
 export const UNKNOWN_OUTCOME_TEXT =
   "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
@@ -27,7 +27,7 @@ const STOPPED_TEXT = "The run was stopped before it finished. Inspect the state 
 const MAX_RESULT_CHARS = 110_000;
 
 interface CallContext {
-  view: SessionView;
+  view: ThreadView;
   ports: HarnessPorts;
   emit: Emit;
   signals: StepSignals;
@@ -130,7 +130,7 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
 }
 
 /** A sandbox that was replaced says with its first result what was lost. */
-function told(view: SessionView, text: string): string {
+function told(view: ThreadView, text: string): string {
   return withNotice(view.fold.sandbox?.notice ?? null, text);
 }
 

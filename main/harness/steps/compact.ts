@@ -2,13 +2,13 @@
 import type { EventDraft } from "../../contract/events.ts";
 import { crashPoint } from "../../crash_points.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
-import type { SessionView } from "../session_view.ts";
 import { idleEvents } from "../statuses.ts";
+import type { ThreadView } from "../thread_view.ts";
 import { ask, startRequest } from "./request.ts";
 
 /** Asks for a summary and commits it. Failures become events like those of any request. */
 export async function compactStep(
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
@@ -29,7 +29,7 @@ export async function compactStep(
     is_error: summary === "",
     model_usage: { ...answer.usage, speed: null },
   };
-  if (summary === "") return void (await emit([end, ...noSummary(view, ports.now())]));
+  if (summary === "") return void (await emit([end, ...noSummary(view)]));
   crashPoint("compaction.before_commit");
   await emit([
     { type: "longhaul.compaction", model_request_start_id: sent.id, summary, through_seq, tokens_before },
@@ -38,7 +38,7 @@ export async function compactStep(
   ]);
 }
 
-function noSummary(view: SessionView, now: number): EventDraft[] {
+function noSummary(view: ThreadView): EventDraft[] {
   const message =
     "The context is full and the model gave no summary of it. Everything is kept in the session. " +
     "Resume to try again, or continue in a new session.";
@@ -47,6 +47,6 @@ function noSummary(view: SessionView, now: number): EventDraft[] {
       type: "session.error",
       error: { type: "compaction_limit_reached_error", message, retry_status: { type: "exhausted" } },
     },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }, now),
+    ...idleEvents(view.fold, { type: "retries_exhausted" }),
   ];
 }

@@ -1,6 +1,6 @@
 /** What a failed model request means for the session: a planned retry, or the end of the turn. */
 import type { EventDraft, SessionErrorBody } from "../../contract/events.ts";
-import type { SessionFold } from "../../contract/fold.ts";
+import type { ThreadFold } from "../../contract/threads/view.ts";
 import type { ModelError, ModelErrorKind } from "../model.ts";
 import type { HarnessPorts } from "../ports.ts";
 import { idleEvents, rescheduledEvents } from "../statuses.ts";
@@ -37,7 +37,7 @@ const TRANSIENT = new Set<ModelErrorKind>(["offline", "overloaded", "rate_limite
 type Ports = Pick<HarnessPorts, "limits" | "now" | "random">;
 
 /** Closes the span and either plans the retry (session `rescheduling`) or ends the turn (`retries_exhausted`). */
-export function failureEvents(fold: SessionFold, requestId: string, failure: ModelError, ports: Ports): EventDraft[] {
+export function failureEvents(fold: ThreadFold, requestId: string, failure: ModelError, ports: Ports): EventDraft[] {
   const closed = closeRequest(requestId, "failed");
   if (failure.kind === "context_too_long") {
     // Once only: a request that is refused after everything long was shortened cannot be made to fit.
@@ -49,7 +49,7 @@ export function failureEvents(fold: SessionFold, requestId: string, failure: Mod
         `The session no longer fits the model's context. ${failure.message}`,
         "exhausted",
       ),
-      ...idleEvents(fold, { type: "retries_exhausted" }, ports.now()),
+      ...idleEvents(fold, { type: "retries_exhausted" }),
     ];
   }
   const type = ERROR_TYPES[failure.kind];
@@ -70,11 +70,7 @@ export function failureEvents(fold: SessionFold, requestId: string, failure: Mod
       ...rescheduledEvents(fold),
     ];
   }
-  return [
-    ...closed,
-    error(type, failure.message, "exhausted"),
-    ...idleEvents(fold, { type: "retries_exhausted" }, ports.now()),
-  ];
+  return [...closed, error(type, failure.message, "exhausted"), ...idleEvents(fold, { type: "retries_exhausted" })];
 }
 
 /** Exponential with jitter; at least what the endpoint asked for. */

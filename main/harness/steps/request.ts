@@ -10,8 +10,8 @@ import { bodyHash, buildRequest, type RequestOptions } from "../context/request.
 import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
-import type { SessionView } from "../session_view.ts";
 import { idleEvents, runningEvents } from "../statuses.ts";
+import type { ThreadView } from "../thread_view.ts";
 import { failureEvents } from "./failure.ts";
 import { type Answer, readAnswer } from "./respond.ts";
 
@@ -27,7 +27,7 @@ export interface Carried {
 
 /** Makes one turn request. Failures become events; only a stale lease rejects. */
 export async function requestStep(
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
@@ -37,7 +37,7 @@ export async function requestStep(
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
-  const events = answerEvents(view, sent.id, answer, ports.now());
+  const events = answerEvents(view, sent.id, answer);
   await emit(events);
   view.markStarted(events.flatMap((event) => (event.type === "longhaul.tool_started" ? [event.tool_use_id] : [])));
   crashPoint("model.after_commit");
@@ -52,7 +52,7 @@ export interface SentRequest {
 
 /** Commits the span's start with the request's hash; then the request may be sent. */
 export async function startRequest(
-  view: SessionView,
+  view: ThreadView,
   ports: Pick<HarnessPorts, "catalog" | "blobs">,
   emit: Emit,
   options: RequestOptions,
@@ -85,7 +85,7 @@ export async function startRequest(
 
 /** Sends a started request. Returns null when it failed (the failure is in the ledger) or this process goes away. */
 export async function ask(
-  view: SessionView,
+  view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
@@ -127,7 +127,7 @@ function refuseDemo(fold: SessionFold): void {
   );
 }
 
-function answerEvents(view: SessionView, requestId: string, answer: Answer, now: number): EventDraft[] {
+function answerEvents(view: ThreadView, requestId: string, answer: Answer): EventDraft[] {
   const events: EventDraft[] = [];
   const started: string[] = [];
   const toolEvents: Record<string, string> = {};
@@ -169,16 +169,16 @@ function answerEvents(view: SessionView, requestId: string, answer: Answer, now:
     model_usage: { ...answer.usage, speed: null },
   });
   for (const id of started) events.push({ type: "longhaul.tool_started", tool_use_id: id, attempt: 1 });
-  if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view, now));
+  if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
   return events;
 }
 
-function toolUseEvent(view: SessionView, id: string, name: string, input: Record<string, unknown>): EventDraft {
+function toolUseEvent(view: ThreadView, id: string, name: string, input: Record<string, unknown>): EventDraft {
   if (toolKind(view.fold, name) === "custom") return { type: "agent.custom_tool_use", id, name, input };
   return { type: "agent.tool_use", id, name, input, ...evaluate(view.fold, name) };
 }
 
-function continuation(view: SessionView, now: number): EventDraft[] {
+function continuation(view: ThreadView): EventDraft[] {
   if (view.fold.continuations < MAX_CONTINUATIONS) {
     return [{ type: "longhaul.continuation", text: CUT_OFF_TEXT, cause: "max_tokens" }];
   }
@@ -187,6 +187,6 @@ function continuation(view: SessionView, now: number): EventDraft[] {
     "Send a message to go on, for example asking for smaller steps.";
   return [
     { type: "session.error", error: { type: "unknown_error", message, retry_status: { type: "exhausted" } } },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }, now),
+    ...idleEvents(view.fold, { type: "retries_exhausted" }),
   ];
 }

@@ -40,7 +40,7 @@ export function appendTime(now: number, last: string): string {
 
 /**
  * Adds id, `processed_at` and thread, and takes large bodies out into `blobs`.
- * @param threadId the session's primary thread, for events that name none
+ * @param threadId the session's primary thread, for drafts that name none
  * @throws {InvalidAppendError} when the draft is not an event or not JSON
  */
 export function sealEvent(draft: EventDraft, createdAt: string, threadId: string, blobs: BlobStore): SealedEvent {
@@ -51,13 +51,14 @@ export function sealEvent(draft: EventDraft, createdAt: string, threadId: string
   if (draft.id !== undefined && (typeof draft.id !== "string" || draft.id === "")) {
     throw new InvalidAppendError("`id` of an event must be a non-empty string. Leave it out to be given one.");
   }
+  const { thread_id: named, ...content } = draft;
   const event = {
-    ...draft,
+    ...content,
     id: draft.id ?? newId("event"),
     processed_at: isQueuedType(type) ? null : createdAt,
   } as LedgerEvent;
   const { text, bodies } = takeOutBodies(toJson(event), blobs);
-  return { event, thread_id: threadOf(event) ?? threadId, created_at: createdAt, text, bodies };
+  return { event, thread_id: named ?? threadOf(event) ?? threadId, created_at: createdAt, text, bodies };
 }
 
 function threadOf(event: LedgerEvent): string | null {

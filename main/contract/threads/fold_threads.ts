@@ -1,0 +1,147 @@
+/** The fold of a session with spawned threads: each event changes the thread that it belongs to, or the session as a whole. */
+import type { LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
+import type { SessionFold } from "../fold.ts";
+import { startClock } from "../fold_calls.ts";
+import { applyEvent, rest, run, stopClock } from "./apply_event.ts";
+import {
+  addUsage,
+  type ChildThread,
+  newThreadState,
+  primaryOwn,
+  THREAD_FIELDS,
+  type ThreadState,
+  threadName,
+} from "./state.ts";
+
+export function foldThreads(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
+  if (event.type === "longhaul.thread_created") return addThread(next, event, stored);
+  if (belongsToSession(event)) return applyEvent(next, event, stored);
+  if (concernsAll(event)) {
+    applyEvent(next, event, stored);
+    eachThread(next, (thread) => applyEvent(thread, event, stored));
+    return;
+  }
+  if (event.type === "user.interrupt" && event.session_thread_id == null) {
+    // It stops every thread that has something to stop; the primary one takes it in any case.
+    toPrimary(next, event, stored);
+    next.threads = next.threads.map((thread) => (isBusy(thread) ? inThread(next, thread, event, stored) : thread));
+    return;
+  }
+  const child = next.threads.find(({ id }) => id === stored.thread_id);
+  if (child === undefined) return toPrimary(next, event, stored);
+  const changed = inThread(next, child, event, stored);
+  next.threads = next.threads.map((thread) => (thread === child ? changed : thread));
+}
+
+function addThread(next: SessionFold, event: LonghaulEventOf<"longhaul.thread_created">, stored: StoredEvent): void {
+  next.primary ??= primaryOwn(next);
+  next.threads = [
+    ...next.threads,
+    {
+      ...newThreadState(),
+      id: event.thread_id,
+      parent_thread_id: event.parent_thread_id,
+      agent: event.agent,
+      name: threadName(event.agent),
+      created_at: stored.created_at,
+      updated_at: stored.created_at,
+      archived_at: null,
+      turns: 0,
+      report_due: false,
+    },
+  ];
+}
+
+/** Events about the session itself, whatever its threads do. */
+function belongsToSession(event: LedgerEvent): boolean {
+  return (
+    (event.type.startsWith("session.status_") || event.type === "session.updated") &&
+    event.type !== "session.status_terminated"
+  );
+}
+
+/** Events that hold for every thread. */
+function concernsAll(event: LedgerEvent): boolean {
+  return (
+    event.type === "longhaul.resume_requested" ||
+    event.type === "longhaul.cut_off" ||
+    event.type === "longhaul.sleep_gap" ||
+    event.type === "session.status_terminated"
+  );
+}
+
+function isBusy(thread: ChildThread): boolean {
+  if (thread.archived_at !== null) return false;
+  return thread.phase !== "idle" || thread.calls.length > 0 || thread.inputs.length > 0 || thread.awaiting_model;
+}
+
+/** Changes the primary thread's state; where the session has a value of its own, that stays. */
+function toPrimary(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
+  const { phase, stop_reason, running_since, active_ms, usage } = next;
+  const thread: SessionFold = { ...next, ...next.primary };
+  applyInThread(thread, event, stored);
+  Object.assign(next, thread, { phase, stop_reason, running_since, active_ms, usage, primary: primaryOwn(thread) });
+  applyToSession(next, event, stored);
+}
+
+/** The child after the event. What the event changes in the session, for example its sandbox, is put into `next`. */
+function inThread(next: SessionFold, child: ChildThread, event: LedgerEvent, stored: StoredEvent): ChildThread {
+  const thread: SessionFold = { ...next, ...stateOf(child) };
+  applyInThread(thread, event, stored);
+  const consumed = event.type === "longhaul.inputs_consumed" && thread.turns > next.turns;
+  const own = stateOf(thread);
+  // A thread's message is not the session's task, and its turns are not the session's.
+  Object.assign(next, thread, stateOf(next), { task: next.task, turns: next.turns });
+  applyToSession(next, event, stored);
+  return {
+    ...child,
+    ...own,
+    updated_at: stored.created_at,
+    archived_at: event.type === "session.thread_status_terminated" ? stored.created_at : child.archived_at,
+    turns: consumed ? child.turns + 1 : child.turns,
+    report_due: event.type === "agent.thread_message_sent" ? false : child.report_due || consumed,
+  };
+}
+
+function applyInThread(thread: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
+  switch (event.type) {
+    case "session.thread_status_running":
+      return run(thread, stored.created_at);
+    case "session.thread_status_idle":
+      return rest(thread, event.stop_reason, stored.created_at);
+    case "session.thread_status_rescheduled":
+      thread.phase = "rescheduling";
+      return stopClock(thread, stored.created_at);
+    case "session.thread_status_terminated":
+      thread.phase = "terminated";
+      return stopClock(thread, stored.created_at);
+    default:
+      return applyEvent(thread, event, stored);
+  }
+}
+
+/** What an event of any thread means for the session's own clock and totals. */
+function applyToSession(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
+  if (event.type === "span.model_request_end") next.usage = addUsage(next.usage, event.model_usage);
+  else if (event.type === "span.model_request_start" || event.type === "longhaul.tool_started") {
+    startClock(next, stored.created_at);
+  }
+}
+
+/** Changes the state of every thread, the primary one's own included. */
+function eachThread(next: SessionFold, change: (thread: SessionFold) => void): void {
+  const primary: SessionFold = { ...next, ...next.primary };
+  change(primary);
+  next.primary = primaryOwn(primary);
+  next.threads = next.threads.map((child) => {
+    const thread: SessionFold = { ...next, ...stateOf(child) };
+    change(thread);
+    return { ...child, ...stateOf(thread) };
+  });
+}
+
+function stateOf(thread: ThreadState): ThreadState {
+  const state = newThreadState();
+  for (const field of THREAD_FIELDS) Object.assign(state, { [field]: thread[field] });
+  return state;
+}
