@@ -61,7 +61,10 @@ export interface SessionQuery {
   from?: { created_at: string; id: string; backward: boolean };
 }
 
-/** Query of events in the order that the contract lists them: by `processed_at`, queued ones last. */
+/**
+ * Query of events in the order that the contract lists them: by `processed_at`, queued ones last. `thread_id` narrows to
+ * what that thread's stream shows; the primary thread's, which is the default, is the session's.
+ */
 export interface PublicEventQuery {
   order?: "asc" | "desc";
   types?: readonly string[];

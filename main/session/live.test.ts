@@ -3,10 +3,12 @@ import { LiveDeltas, type LiveFrame } from "./live.ts";
 
 const start = (id: string): LiveFrame => ({
   type: "preview",
+  thread_id: "sthr_1",
   frame: { type: "event_start", event: { type: "agent.message", id } },
 });
 const delta = (id: string, text: string): LiveFrame => ({
   type: "preview",
+  thread_id: "sthr_1",
   frame: {
     type: "event_delta",
     event_id: id,
@@ -34,7 +36,7 @@ test("a watcher gets frames from now on, a joiner also what has streamed of the 
 test("an answer that has ended is not caught up with, and sessions do not see each other", () => {
   const live = new LiveDeltas();
   live.publish("s", start("m"));
-  live.ended("s");
+  live.ended("s", "sthr_1");
   const joined: LiveFrame[] = [];
   live.join("s", (frame) => joined.push(frame));
   live.publish("other", start("x"));

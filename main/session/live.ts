@@ -2,7 +2,8 @@
 import type { PreviewFrame } from "../contract/local_api.ts";
 
 export type LiveFrame =
-  | { type: "preview"; frame: PreviewFrame }
+  /** `thread_id`: the thread whose answer streams. */
+  | { type: "preview"; thread_id: string; frame: PreviewFrame }
   | { type: "tool_output"; tool_use_id: string; chunk: string }
   | { type: "sandbox_progress"; text: string };
 
@@ -13,6 +14,7 @@ const MAX_CATCH_UP_CHARS = 1_000_000;
 
 /** The message that streams now: what a watcher that comes in its middle is shown first. */
 interface Open {
+  thread_id: string;
   start: PreviewFrame;
   id: string;
   text: string;
@@ -38,11 +40,11 @@ export class LiveDeltas {
    * middle of it. The contract's streams never replay, so they must not use this.
    */
   join(sessionId: string, watcher: Watcher): () => void {
-    for (const { start, id, text } of this.#open.get(sessionId) ?? []) {
-      watcher({ type: "preview", frame: start });
+    for (const { thread_id, start, id, text } of this.#open.get(sessionId) ?? []) {
+      watcher({ type: "preview", thread_id, frame: start });
       if (text === "") continue;
       const delta = { type: "content_delta" as const, index: 0, content: { type: "text" as const, text } };
-      watcher({ type: "preview", frame: { type: "event_delta", event_id: id, delta } });
+      watcher({ type: "preview", thread_id, frame: { type: "event_delta", event_id: id, delta } });
     }
     return this.watch(sessionId, watcher);
   }
@@ -54,19 +56,21 @@ export class LiveDeltas {
 
   /** Hands a frame to every watcher. A watcher must not throw. */
   publish(sessionId: string, frame: LiveFrame): void {
-    if (frame.type === "preview") this.#remember(sessionId, frame.frame);
+    if (frame.type === "preview") this.#remember(sessionId, frame.thread_id, frame.frame);
     for (const watcher of this.#watchers.get(sessionId) ?? []) watcher(frame);
   }
 
-  /** The answer in flight has ended: its stored events take over. */
-  ended(sessionId: string): void {
-    this.#open.delete(sessionId);
+  /** The thread's answer in flight has ended: its stored events take over. */
+  ended(sessionId: string, threadId: string): void {
+    const others = (this.#open.get(sessionId) ?? []).filter(({ thread_id }) => thread_id !== threadId);
+    if (others.length === 0) this.#open.delete(sessionId);
+    else this.#open.set(sessionId, others);
   }
 
-  #remember(sessionId: string, frame: PreviewFrame): void {
+  #remember(sessionId: string, thread_id: string, frame: PreviewFrame): void {
     const open = this.#open.get(sessionId) ?? [];
     if (frame.type === "event_start") {
-      this.#open.set(sessionId, [...open, { start: frame, id: frame.event.id, text: "" }]);
+      this.#open.set(sessionId, [...open, { thread_id, start: frame, id: frame.event.id, text: "" }]);
       return;
     }
     const message = open.find((each) => each.id === frame.event_id);

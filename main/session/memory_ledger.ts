@@ -7,6 +7,7 @@ import {
   type WakeReason,
 } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
+import { isShown } from "../contract/threads/visible.ts";
 import { unfinishedWork } from "../contract/work.ts";
 import { memoryBlobStore } from "./blobs.ts";
 import type { BlobStore } from "./catalog.ts";
@@ -131,10 +132,11 @@ export class MemoryLedger implements Ledger {
     const sign = order === "asc" ? 1 : -1;
     const after = query.after === undefined ? null : decodeCursor(query.after, order);
     const { from, to, bounded } = timeRange(query);
+    const primary = this.#sessions.get(sessionId)?.fold.primary_thread_id ?? "";
     const listed = this.#places(sessionId)
       .filter(({ processedAt }) => !bounded || (processedAt !== null && processedAt >= from && processedAt <= to))
       .filter(({ row }) => query.types === undefined || query.types.includes(row.type))
-      .filter(({ row }) => query.thread_id === undefined || row.thread_id === query.thread_id)
+      .filter(({ row }) => isShown(readRow(sessionId, row, this.#blobs, false), query.thread_id ?? primary, primary))
       .filter(({ place }) => after === null || sign * comparePlaces(place, after) > 0)
       .sort((a, b) => sign * comparePlaces(a.place, b.place));
     const page = listed.slice(0, query.limit);

@@ -82,6 +82,7 @@ describe("timeline", () => {
     await frames.until((seen) => types(seen).filter((type) => type === "activity").length === 2);
     rig.live.publish(id, {
       type: "preview",
+      thread_id: "sthr_1",
       frame: { type: "event_start", event: { type: "agent.message", id: answer } },
     });
     rig.live.publish(id, { type: "tool_output", tool_use_id: "sevt_t", chunk: "out" });

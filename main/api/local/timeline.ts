@@ -49,7 +49,7 @@ function timelineFollower(deps: Deps, sessionId: string, writer: SseWriter, inbo
   };
   return {
     event(stored) {
-      gate.stored(stored.event);
+      gate.stored(stored);
       send({ type: "stored", stored });
     },
     async caughtUp(seq) {
@@ -65,7 +65,7 @@ function timelineFollower(deps: Deps, sessionId: string, writer: SseWriter, inbo
         inbox.shed(liveKey(item.frame));
         return;
       }
-      if (item.frame.type !== "preview" || gate.admits(item.frame.frame)) send(item.frame);
+      if (item.frame.type !== "preview" || gate.admits(item.frame.frame, item.frame.thread_id)) send(item.frame);
     },
     deleted: () => send({ type: "deleted" }),
   };

@@ -1,5 +1,5 @@
 /** The rules of previews on one connection (contract.md §2.4). */
-import type { LedgerEvent } from "../../contract/events.ts";
+import type { StoredEvent } from "../../contract/events.ts";
 import type { PreviewFrame } from "../../contract/local_api.ts";
 
 export type PreviewType = "agent.message" | "agent.thinking";
@@ -12,7 +12,8 @@ const REMEMBERED = 256;
  */
 export class PreviewGate {
   readonly #types: ReadonlySet<PreviewType>;
-  readonly #open = new Set<string>();
+  /** Message that streams → its thread. */
+  readonly #open = new Map<string, string>();
   /** Ids that were started or ended, oldest first: none of them may start again. */
   readonly #known = new Set<string>();
 
@@ -21,18 +22,20 @@ export class PreviewGate {
   }
 
   /** True when the frame may be sent. */
-  admits(frame: PreviewFrame): boolean {
+  admits(frame: PreviewFrame, threadId: string): boolean {
     if (frame.type === "event_delta") return this.#open.has(frame.event_id);
     const { id, type } = frame.event;
     if (!this.#types.has(type) || this.#known.has(id)) return false;
     this.#remember(id);
-    this.#open.add(id);
+    this.#open.set(id, threadId);
     return true;
   }
 
   /** To be told of every stored event that is sent. */
-  stored(event: LedgerEvent): void {
-    if (event.type === "span.model_request_end") this.#open.clear();
+  stored({ event, thread_id }: Pick<StoredEvent, "event" | "thread_id">): void {
+    if (event.type === "span.model_request_end") {
+      for (const [id, thread] of this.#open) if (thread === thread_id) this.#open.delete(id);
+    }
     if (event.type !== "agent.message" && event.type !== "agent.thinking") return;
     this.#open.delete(event.id);
     this.#remember(event.id);

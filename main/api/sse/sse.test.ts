@@ -12,7 +12,7 @@ const delta = (event_id: string, text = "x"): PreviewFrame => ({
   event_id,
   delta: { type: "content_delta", index: 0, content: { type: "text", text } },
 });
-const live = (frame: PreviewFrame) => ({ type: "preview", frame }) as const;
+const live = (frame: PreviewFrame) => ({ type: "preview", thread_id: "sthr_1", frame }) as const;
 
 async function taken(inbox: Inbox): Promise<unknown[]> {
   const items: unknown[] = [];
@@ -80,13 +80,17 @@ describe("PreviewGate", () => {
         const stored = new Set<string>();
         for (const { kind, id } of steps) {
           if (kind === "stored") {
-            gate.stored({ type: "agent.message", id, content: [], processed_at: "" });
+            gate.stored({ thread_id: "a", event: { type: "agent.message", id, content: [], processed_at: "" } });
             stored.add(id);
             open.delete(id);
           } else if (kind === "request_end") {
-            gate.stored({ type: "span.model_request_end" } as LedgerEvent);
+            const event = { type: "span.model_request_end" } as LedgerEvent;
+            // Another thread's request ends nothing here.
+            gate.stored({ thread_id: "b", event });
+            for (const still of open) expect(gate.admits(delta(still), "a")).toBe(true);
+            gate.stored({ thread_id: "a", event });
             open.clear();
-          } else if (gate.admits(kind === "start" ? start(id) : delta(id))) {
+          } else if (gate.admits(kind === "start" ? start(id) : delta(id), "a")) {
             expect(stored.has(id)).toBe(false);
             if (kind === "start") expect(starts.has(id)).toBe(false);
             else expect(open.has(id)).toBe(true);

@@ -13,6 +13,9 @@ interface Message {
   blocks: string[];
 }
 
+/** A message that has arrived and is not yet part of the conversation. */
+type Arrived = EventOf<"user.message"> | EventOf<"agent.thread_message_received">;
+
 interface OpenRound {
   /** The model's tool-use ids in the order of its message, with the ids of their events. */
   uses: { model_id: string; event_id: string }[];
@@ -27,13 +30,14 @@ const SUMMARY_TAIL = "\n</summary>\n\nGo on with the task from where it stands."
 export class Transcript {
   #messages: Message[] = [];
   #round: OpenRound | null = null;
-  readonly #waiting = new Map<string, EventOf<"user.message">>();
+  readonly #waiting = new Map<string, Arrived>();
 
   /** Takes the next event of the ledger; events that are not part of the conversation are passed over. */
   apply(stored: StoredEvent): void {
     const { event } = stored;
     switch (event.type) {
       case "user.message":
+      case "agent.thread_message_received":
         this.#waiting.set(event.id, event);
         return;
       case "longhaul.inputs_consumed":
@@ -88,6 +92,7 @@ export class Transcript {
     if (message === undefined) return;
     this.#waiting.delete(id);
     const blocks: string[] = [];
+    if (message.type === "agent.thread_message_received") blocks.push(textBlock(sender(message)));
     for (const content of message.content) {
       if (content.type === "redacted") continue;
       if (content.type !== "text") blocks.push(JSON.stringify(withFileSource(content)));
@@ -172,6 +177,12 @@ export class Transcript {
     if (last?.role === "user") last.blocks = [...last.blocks, ...blocks];
     else this.#messages.push({ role: "user", blocks });
   }
+}
+
+/** Tells the model who speaks: everything else in a user turn is the person's. */
+function sender(message: EventOf<"agent.thread_message_received">): string {
+  const name = message.from_agent_name ?? "another agent";
+  return `[Message from the agent ${JSON.stringify(name)} in thread ${message.from_session_thread_id}]`;
 }
 
 type ResultEvent =

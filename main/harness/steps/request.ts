@@ -96,6 +96,7 @@ export async function ask(
     const stream = ports.model.stream(view.sessionId, sent.body, signal);
     const answer = await readAnswer(stream, {
       session_id: view.sessionId,
+      thread_id: view.threadId,
       live: ports.live,
       onToolStart: (name) => {
         if (toolKind(view.fold, name) === "sandbox") ports.hands.warm(view, emit);
@@ -110,7 +111,7 @@ export async function ask(
     await emit(failureEvents(view.fold, sent.id, failure, ports));
     return null;
   } finally {
-    ports.live.ended(view.sessionId);
+    ports.live.ended(view.sessionId, view.threadId);
   }
 }
 

@@ -31,6 +31,7 @@ interface Block {
 
 export interface ReadOptions {
   session_id: string;
+  thread_id: string;
   live: LiveDeltas;
   /** Called when a tool call begins to stream, with its name: provisioning starts here. */
   onToolStart: (name: string) => void;
@@ -181,7 +182,8 @@ class AnswerReader {
   }
 
   #publish(frame: PreviewFrame): void {
-    this.#options.live.publish(this.#options.session_id, { type: "preview", frame });
+    const { live, session_id, thread_id } = this.#options;
+    live.publish(session_id, { type: "preview", thread_id, frame });
   }
 }
 

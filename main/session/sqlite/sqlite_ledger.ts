@@ -111,7 +111,7 @@ export class SqliteLedger implements Ledger {
   async listPublicEvents(sessionId: string, query: PublicEventQuery): Promise<PublicEventPage> {
     const state = this.#states.get(sessionId);
     if (state === null) return { events: [], next: null };
-    return this.#places.page(state.no, sessionId, state.seq, query);
+    return this.#places.page(state, query);
   }
 
   async emitEvent(sessionId: string, event: EventDraft, lease?: Pick<Lease, "token">): Promise<StoredEvent> {

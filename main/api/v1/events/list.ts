@@ -12,8 +12,8 @@ export function mountEventList(api: Api, deps: Deps): void {
   api.get("/v1/sessions/:id/events", (c) => listEvents(c, deps));
 }
 
-/** The page that the request's query asks for. Threads list the same way: there is one thread. */
-export async function listEvents(c: ApiContext, deps: Deps): Promise<Response> {
+/** The page that the request's query asks for, of a thread or of the session. */
+export async function listEvents(c: ApiContext, deps: Deps, threadId?: string): Promise<Response> {
   const query = new Query(c);
   const { id } = await existingSession(deps, param(c, "id"));
   const types = query.list("types", MAX_TYPES);
@@ -30,6 +30,10 @@ export async function listEvents(c: ApiContext, deps: Deps): Promise<Response> {
     ...query.createdRange(),
     ...(types.length === 0 ? {} : { types }),
     ...(after === undefined ? {} : { after }),
+    ...(threadId === undefined ? {} : { thread_id: threadId }),
   });
-  return c.json({ data: page.events.map((stored) => publicEvent(stored.event)), next_page: page.next });
+  return c.json({
+    data: page.events.map((stored) => publicEvent(stored.event, stored.thread_id === threadId)),
+    next_page: page.next,
+  });
 }

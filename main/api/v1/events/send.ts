@@ -1,9 +1,10 @@
 /** `POST /v1/sessions/{id}/events`: checked against the session's state, appended all together, then the session is woken. */
 import { invalid } from "../../../contract/errors.ts";
-import type { LedgerEvent, StoredEvent } from "../../../contract/events.ts";
+import type { EventDraft, LedgerEvent, StoredEvent } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
 import { type ClientEvent, sendEvents } from "../../../contract/schemas/events.ts";
 import { parseWith } from "../../../contract/schemas/issues.ts";
+import { liveThreads, openCalls } from "../../../contract/threads/view.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { existingSession, isOver } from "../sessions/session.ts";
@@ -28,13 +29,29 @@ export function mountEventSend(api: Api, deps: Deps): void {
       if (isOver(fold)) invalid(`Session ${id} has ended and takes no more events. Create a new session.`);
       const answered = await checkEvents(deps, id, fold, events);
       const fresh = events.filter((event) => !answered.has(event));
-      const stored = fresh.length === 0 ? [] : await deps.ledger.emitEvents(id, fresh.map(draftOf));
+      const stored =
+        fresh.length === 0
+          ? []
+          : await deps.ledger.emitEvents(
+              id,
+              fresh.map((event) => routed(fold, event)),
+            );
       const byDraft = new Map(fresh.map((event, index) => [event, stored[index]?.event]));
       return events.map((event) => answered.get(event) ?? byDraft.get(event));
     });
     await deps.orchestrator.wake(id, "client_event");
     return c.json({ data });
   });
+}
+
+/** The draft of an event, put into the thread that it concerns. Clients need not name it: the call's id says it. */
+function routed(fold: SessionFold, event: ClientEvent): EventDraft {
+  const draft = draftOf(event);
+  if (event.type !== "user.tool_confirmation" && event.type !== "user.custom_tool_result") return draft;
+  const id = event.type === "user.tool_confirmation" ? event.tool_use_id : event.custom_tool_use_id;
+  const thread = openCalls(fold).find((call) => call.id === id)?.thread_id;
+  if (thread === undefined || thread === fold.primary_thread_id) return draft;
+  return { ...draft, session_thread_id: thread } as EventDraft;
 }
 
 /**
@@ -56,7 +73,7 @@ async function checkEvents(
       case "user.message":
         break;
       case "user.interrupt":
-        if (event.session_thread_id != null && event.session_thread_id !== fold.primary_thread_id) {
+        if (event.session_thread_id != null && !liveThreads(fold).includes(event.session_thread_id)) {
           invalid(
             `\`${field}.session_thread_id\`: the session has no thread ${JSON.stringify(event.session_thread_id)}. Leave it out to interrupt the session.`,
           );
@@ -82,7 +99,7 @@ function checkConfirmation(
   named: Set<string>,
 ): void {
   const id = event.tool_use_id;
-  const call = fold.calls.find((open) => open.id === id);
+  const call = openCalls(fold).find((open) => open.id === id);
   if (call === undefined) {
     invalid(
       `\`${field}\`: no tool call ${JSON.stringify(id)} waits in this session. Use the id of the agent.tool_use event, as listed in the last session.status_idle's stop_reason.event_ids.`,
@@ -107,7 +124,7 @@ async function checkResult(
   const id = event.custom_tool_use_id;
   if (named.has(id)) invalid(`\`${field}\`: there are two results for ${id} in this request. Send one.`);
   named.add(id);
-  const call = fold.calls.find((open) => open.id === id);
+  const call = openCalls(fold).find((open) => open.id === id);
   if (call !== undefined) {
     if (call.kind !== "custom") invalid(`\`${field}\`: ${id} is a call of ${call.name}, which is not a custom tool.`);
     return null;

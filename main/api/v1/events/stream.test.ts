@@ -29,8 +29,17 @@ async function until(stream: AsyncIterable<Streamed>, type?: string): Promise<St
 const IDLE = { type: "session.status_idle", stop_reason: { type: "end_turn" }, stop_details: null } as const;
 const USAGE = { input_tokens: 1, output_tokens: 1, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 };
 
+/** The primary thread of each session that a test made. */
+const threads = new Map<string, string>();
+
+async function newSession(): Promise<string> {
+  const id = await rig.session();
+  threads.set(id, (await rig.ledger.getSession(id))?.fold.primary_thread_id ?? "");
+  return id;
+}
+
 function preview(rigOf: Rig, id: string, ...frames: PreviewFrame[]): void {
-  for (const frame of frames) rigOf.live.publish(id, { type: "preview", frame });
+  for (const frame of frames) rigOf.live.publish(id, { type: "preview", thread_id: threads.get(id) ?? "", frame });
 }
 const started = (id: string, type: "agent.message" | "agent.thinking" = "agent.message"): PreviewFrame => ({
   type: "event_start",
@@ -44,7 +53,7 @@ const delta = (event_id: string, text: string): PreviewFrame => ({
 
 describe("events", () => {
   test("headers come at once, also when nothing happens, and every frame names its event", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const answer = await rig.request(`/v1/sessions/${id}/events/stream`);
     expect(answer.headers.get("content-type")).toContain("text/event-stream");
     expect(answer.headers.get("request-id")).toMatch(/^req_/);
@@ -57,7 +66,7 @@ describe("events", () => {
   });
 
   test("only what happens after opening, without local events", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     await rig.emit(id, { type: "session.status_running" });
     const stream = await rig.client.beta.sessions.events.stream(id);
     await rig.emit(id, { type: "longhaul.tool_started", tool_use_id: "x", attempt: 1 }, IDLE);
@@ -65,7 +74,7 @@ describe("events", () => {
   });
 
   test("large bodies are whole", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const stream = await rig.client.beta.sessions.events.stream(id);
     const text = "x".repeat(200_000);
     await rig.emit(id, { type: "agent.message", content: [{ type: "text", text }] });
@@ -74,7 +83,7 @@ describe("events", () => {
   });
 
   test("a deleted session ends its streams with session.deleted", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const streams = await Promise.all([1, 2, 3].map(() => rig.client.beta.sessions.events.stream(id)));
     const reading = streams.map((stream) => until(stream));
     await rig.client.beta.sessions.delete(id);
@@ -83,13 +92,13 @@ describe("events", () => {
 
   test("a session or thread that does not exist is a 404 before any frame", async () => {
     expect((await refusalOf(rig.client.beta.sessions.events.stream("sesn_none"))).status).toBe(404);
-    const id = await rig.session();
+    const id = await newSession();
     const stream = rig.client.beta.sessions.threads.events.stream("sthr_none", { session_id: id });
     expect((await refusalOf(stream)).status).toBe(404);
   });
 
   test("the primary thread's stream shows the same", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const thread = (await rig.client.beta.sessions.threads.list(id)).data[0]?.id ?? "";
     const stream = await rig.client.beta.sessions.threads.events.stream(thread, { session_id: id });
     await rig.emit(id, IDLE);
@@ -102,7 +111,7 @@ describe("events", () => {
 
 describe("previews", () => {
   test("come for who asks, only of the types asked for, and end with the buffered event", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const open = (event_deltas: ("agent.message" | "agent.thinking")[]) =>
       rig.client.beta.sessions.events.stream(id, { event_deltas });
     const [both, messages, none] = [
@@ -140,7 +149,7 @@ describe("previews", () => {
   });
 
   test("a connection in the middle of a message waits for the next start", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const answer = newId("event");
     preview(rig, id, started(answer));
     const stream = await rig.client.beta.sessions.events.stream(id, { event_deltas: ["agent.message"] });
@@ -159,7 +168,7 @@ describe("previews", () => {
   });
 
   test("unknown types and more than 100 values are refused", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const path = `/v1/sessions/${id}/events/stream`;
     expect((await rig.request(`${path}?event_deltas[]=agent.tool_use`)).status).toBe(400);
     const many = Array.from({ length: 101 }, () => "event_deltas[]=agent.message").join("&");
@@ -169,7 +178,7 @@ describe("previews", () => {
 
 describe("slow and vanished readers", () => {
   test("a reader that stops reading costs bounded memory, loses previews but no event", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const socket = connect(Number(rig.host.split(":")[1]), "127.0.0.1");
     socket.setEncoding("utf8");
     await new Promise((resolve) => socket.once("connect", resolve));
@@ -205,7 +214,7 @@ describe("slow and vanished readers", () => {
   });
 
   test("a vanished reader is let go of", async () => {
-    const id = await rig.session();
+    const id = await newSession();
     const stream = await rig.client.beta.sessions.events.stream(id, { event_deltas: ["agent.message"] });
     expect(rig.live.isWatched(id)).toBe(true);
     stream.controller.abort();

@@ -1,12 +1,14 @@
 /** `GET /v1/sessions/{id}/events/stream`: the contract's events as they happen, with previews for who asks for them. */
 import { invalid } from "../../../contract/errors.ts";
-import { isContractEvent } from "../../../contract/events.ts";
+import { isContractEvent, isQueuedType } from "../../../contract/events.ts";
+import { isShown } from "../../../contract/threads/visible.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
 import { Query } from "../../http/query.ts";
 import { type Follower, followSession } from "../../sse/follow.ts";
 import { type Inbox, liveKey } from "../../sse/inbox.ts";
 import { PreviewGate, type PreviewType } from "../../sse/preview_gate.ts";
 import type { SseWriter } from "../../sse/writer.ts";
+import { existingSession } from "../sessions/session.ts";
 import { publicEvent } from "./public.ts";
 
 const PREVIEW_TYPES = ["agent.message", "agent.thinking"] as const;
@@ -16,10 +18,12 @@ export function mountEventStream(api: Api, deps: Deps): void {
   api.get("/v1/sessions/:id/events/stream", (c) => streamEvents(c, deps));
 }
 
-/** The stream that the request asks for: only what happens after it opened. */
-export function streamEvents(c: ApiContext, deps: Deps): Promise<Response> {
+/** The stream that the request asks for, of a thread or of the session: only what happens after it opened. */
+export async function streamEvents(c: ApiContext, deps: Deps, threadId?: string): Promise<Response> {
   const deltas = new Set<PreviewType>(previewTypes(c));
   const sessionId = param(c, "id");
+  const primary = (await existingSession(deps, sessionId)).fold.primary_thread_id;
+  const shown = { threadId: threadId ?? primary, primary };
   return followSession(deps, {
     sessionId,
     requestId: c.get("requestId"),
@@ -28,7 +32,7 @@ export function streamEvents(c: ApiContext, deps: Deps): Promise<Response> {
     hydrate: true,
     live: deltas.size > 0 ? "watch" : "none",
     activity: false,
-    follower: (writer, inbox) => publicFollower(deps, sessionId, deltas, writer, inbox),
+    follower: (writer, inbox) => publicFollower(deps, sessionId, shown, deltas, writer, inbox),
   });
 }
 
@@ -44,6 +48,7 @@ function previewTypes(c: ApiContext): PreviewType[] {
 function publicFollower(
   deps: Deps,
   sessionId: string,
+  { threadId, primary }: { threadId: string; primary: string },
   deltas: ReadonlySet<PreviewType>,
   writer: SseWriter,
   inbox: Inbox,
@@ -56,22 +61,25 @@ function publicFollower(
         // The client saw them on arrival with `processed_at: null`; now they are part of the conversation.
         for (const id of event.event_ids) {
           const input = await deps.ledger.getEvent(sessionId, id);
-          if (input !== null) writer.frame(input.event.type, { ...input.event, processed_at: stored.created_at });
+          // An interrupt of the session is consumed by each thread that it stops: it is shown with its own.
+          const isOwn = input?.thread_id === stored.thread_id && isQueuedType(input.event.type);
+          if (input !== null && isOwn && isShown(input, threadId, primary))
+            writer.frame(input.event.type, { ...input.event, processed_at: stored.created_at });
         }
         return;
       }
-      if (!isContractEvent(event)) return;
-      gate.stored(event);
-      writer.frame(event.type, publicEvent(event));
+      if (!isContractEvent(event) || !isShown(stored, threadId, primary)) return;
+      gate.stored(stored);
+      writer.frame(event.type, publicEvent(event, threadId !== primary));
     },
     item(item) {
-      if (item.type !== "live" || item.frame.type !== "preview") return;
+      if (item.type !== "live" || item.frame.type !== "preview" || item.frame.thread_id !== threadId) return;
       if (writer.congested) {
         inbox.shed(liveKey(item.frame));
         return;
       }
       const { frame } = item.frame;
-      if (gate.admits(frame)) writer.frame(frame.type, frame);
+      if (gate.admits(frame, item.frame.thread_id)) writer.frame(frame.type, frame);
     },
     deleted(stored) {
       writer.frame(stored.event.type, stored.event);

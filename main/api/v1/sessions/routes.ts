@@ -4,6 +4,7 @@ import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
 import { type SessionUpdate, sessionUpdate } from "../../../contract/schemas/sessions.ts";
+import { liveThreads, threadFold } from "../../../contract/threads/view.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
@@ -38,11 +39,11 @@ export function mountSessions(api: Api, deps: Deps): void {
       const record = await existingSession(deps, id);
       if (record.fold.archived_at !== null) return;
       refuseWhileRunning(deps, record, "archive");
-      const thread = { agent_name: record.fold.agent.name, session_thread_id: record.fold.primary_thread_id };
-      const over: EventDraft[] = [
-        { type: "session.thread_status_terminated", ...thread },
-        { type: "session.status_terminated" },
-      ];
+      const over: EventDraft[] = liveThreads(record.fold).map((threadId) => {
+        const agent_name = threadFold(record.fold, threadId).agent.name;
+        return { type: "session.thread_status_terminated", agent_name, session_thread_id: threadId };
+      });
+      over.push({ type: "session.status_terminated" });
       const terminated = record.fold.phase === "terminated";
       await ledger.emitEvents(id, [{ type: "longhaul.session_archived" }, ...(terminated ? [] : over)]);
       await deps.revokeCapability(id);

@@ -1,10 +1,7 @@
 /** Sessions as the contract's responses show them, made from the ledger's fold. */
-import type {
-  BetaManagedAgentsSession,
-  BetaManagedAgentsSessionUsage,
-} from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import type { BetaManagedAgentsSession } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import { notFound } from "../../../contract/errors.ts";
-import type { SessionResource, SessionStatus } from "../../../contract/events.ts";
+import type { SessionResource, SessionStatus, Usage } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
 import type { Deps } from "../../http/context.ts";
@@ -33,7 +30,11 @@ export function isOver(fold: SessionFold): boolean {
 const seconds = (ms: number) => Math.round(Math.max(0, ms) / 100) / 10;
 
 /** Cumulative running time, up to now while it runs. */
-export function activeSeconds(fold: SessionFold, status: SessionStatus, now: number): number {
+export function activeSeconds(
+  fold: Pick<SessionFold, "running_since" | "active_ms">,
+  status: SessionStatus,
+  now: number,
+): number {
   const open = status === "running" && fold.running_since !== null ? now - Date.parse(fold.running_since) : 0;
   return seconds(fold.active_ms + Math.max(0, open));
 }
@@ -44,12 +45,12 @@ export function durationSeconds(fold: SessionFold, now: number): number {
   return seconds(end - Date.parse(fold.created_at));
 }
 
-export function usageOf(fold: SessionFold, active_seconds: number): BetaManagedAgentsSessionUsage {
+export function usageOf(usage: Usage, active_seconds: number) {
   return {
-    input_tokens: fold.usage.input_tokens,
-    output_tokens: fold.usage.output_tokens,
-    cache_read_input_tokens: fold.usage.cache_read_input_tokens,
-    cache_creation: { ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens, ephemeral_1h_input_tokens: 0 },
+    input_tokens: usage.input_tokens,
+    output_tokens: usage.output_tokens,
+    cache_read_input_tokens: usage.cache_read_input_tokens,
+    cache_creation: { ephemeral_5m_input_tokens: usage.cache_creation_input_tokens, ephemeral_1h_input_tokens: 0 },
     active_seconds,
   };
 }
@@ -74,7 +75,7 @@ export function apiSession(deps: Deps, record: SessionRecord): ApiSession {
     outcome_evaluations: [],
     deployment_id: fold.deployment_id,
     stats: { active_seconds, duration_seconds: durationSeconds(fold, now) },
-    usage: usageOf(fold, active_seconds),
+    usage: usageOf(fold.usage, active_seconds),
     created_at: fold.created_at,
     updated_at: fold.updated_at,
     archived_at: fold.archived_at,

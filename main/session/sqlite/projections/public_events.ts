@@ -13,6 +13,7 @@ import {
 import { timeRange } from "../../record/time_range.ts";
 import { basePos, type EventColumns, type EventRows, endPos, seqOf } from "../event_rows.ts";
 import { SEQ_BITS } from "../file/schema.ts";
+import type { SessionState } from "../session_states.ts";
 
 type Columns = [place: number, place_index: number, processed_at: string | null, ...EventColumns];
 
@@ -31,6 +32,14 @@ const QUEUED_TYPES = ["user.message", "user.interrupt", "user.tool_confirmation"
   isQueuedType,
 );
 const QUEUED = QUEUED_TYPES.map((type) => `'${type}'`).join(", ");
+
+/** The filters of {@link isShown} in SQL: none, a spawned thread's own events, the session's. */
+const THREADS = {
+  none: "",
+  own: " AND thread_id = @thread",
+  session:
+    " AND (thread_id = @thread OR type = 'session.error' OR json_extract(event, '$.session_thread_id') IS NOT NULL)",
+} as const;
 
 export class PublicEvents {
   /** Types of the events that {@link add} looks at. */
@@ -72,19 +81,23 @@ export class PublicEvents {
     this.#remove.run(basePos(no), endPos(no));
   }
 
-  page(no: number, sessionId: string, lastSeq: number, query: PublicEventQuery): PublicEventPage {
+  page({ no, id, seq: lastSeq, fold }: SessionState, query: PublicEventQuery): PublicEventPage {
     const order = query.order ?? "asc";
     const after = query.after === undefined ? null : decodeCursor(query.after, order);
     const { low, high } = this.#bounds(no, lastSeq, query);
     // The position is also the range's near end: without that, a page far in would walk over all before it.
     const begin = start(order, low, high);
     const [place, index] = after === null ? begin : further(order, begin, [placeOf(no, after), after.index]);
-    const rows = this.#page(order, query).all({
+    const thread = query.thread_id ?? fold.primary_thread_id;
+    const isSession = thread === fold.primary_thread_id;
+    // Where there is one thread, all events are its own.
+    const filter = !isSession ? "own" : fold.threads.length > 0 ? "session" : "none";
+    const rows = this.#page(order, query.types !== undefined, filter).all({
       low,
       high,
       place,
       index,
-      thread: query.thread_id ?? null,
+      thread,
       types: JSON.stringify(query.types ?? []),
       limit: query.limit + 1,
     });
@@ -92,7 +105,7 @@ export class PublicEvents {
     const last = page.at(-1);
     return {
       events: page.map(([, , processedAt, ...event]) =>
-        withProcessedAt(this.#rows.stored(sessionId, event, true), processedAt),
+        withProcessedAt(this.#rows.stored(id, event, true), processedAt),
       ),
       next: last !== undefined && rows.length > page.length ? encodeCursor(order, cursorPlace(no, last)) : null,
     };
@@ -120,16 +133,12 @@ export class PublicEvents {
   }
 
   /** Both halves come out of an index in order and are merged: no page sorts anything. */
-  #page(order: Order, query: PublicEventQuery): Database.Statement<unknown[], Columns> {
-    const byType = query.types !== undefined;
-    const byThread = query.thread_id !== undefined;
-    const key = `${order} ${byType} ${byThread}`;
+  #page(order: Order, byType: boolean, threads: keyof typeof THREADS): Database.Statement<unknown[], Columns> {
+    const key = `${order} ${byType} ${threads}`;
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
     const [past, end, direction] = order === "asc" ? [">", "<= @high", "ASC"] : ["<", ">= @low", "DESC"];
-    const filters =
-      (byType ? " AND type IN (SELECT value FROM json_each(@types))" : "") +
-      (byThread ? " AND thread_id = @thread" : "");
+    const filters = (byType ? " AND type IN (SELECT value FROM json_each(@types))" : "") + THREADS[threads];
     const event = "e.pos, thread_id, created_at, event, bodies";
     const sql = `
       SELECT e.pos AS place, 0 AS place_index, created_at AS processed_at, ${event} FROM events e
