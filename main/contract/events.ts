@@ -76,7 +76,13 @@ interface LonghaulPayloads {
   "longhaul.session_created": { session: SessionSnapshot };
   "longhaul.session_archived": Record<never, never>;
   /** A thread was spawned, with the definition that it runs; the contract's `session.thread_created` names it only. */
-  "longhaul.thread_created": { thread_id: string; parent_thread_id: string; agent: ThreadAgent };
+  "longhaul.thread_created": {
+    spawned_thread_id: string;
+    parent_thread_id: string;
+    agent: ThreadAgent;
+    /** The call that spawned it and whose result is its answer; null when it answers by messages. */
+    tool_use_id: string | null;
+  };
   /** Client events that enter the transcript now, in this order; sets what the API reports as `processed_at`. */
   "longhaul.inputs_consumed": { event_ids: string[] };
   /** The person, a program or the returning network asks for the session to go on now: no stopped turn or planned retry holds it. */

@@ -25,6 +25,8 @@ export interface OpenCall {
   confirmation: { result: "allow" | "deny"; deny_message: string | null; event_id: string } | null;
   /** A client or worker computes the result: custom tools, and the sandbox tools of a `self_hosted` environment. */
   by_client: boolean;
+  /** A spawned thread computes the result. */
+  by_thread: boolean;
   /** Number of dispatches; > 0 without a result means in flight or cut off. */
   attempts: number;
   started_at: string | null;
@@ -112,7 +114,9 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
       seq: stored.seq,
       at: stored.created_at,
       permission: event.type === "agent.custom_tool_use" ? "allow" : (event.evaluated_permission ?? "allow"),
-      by_client: event.type === "agent.custom_tool_use" || runsOnWorker(next, event),
+      by_client:
+        event.type === "agent.custom_tool_use" || (event.type === "agent.tool_use" && runsOnWorker(next, event.name)),
+      by_thread: false,
       confirmation: null,
       attempts: 0,
       started_at: null,
@@ -120,9 +124,9 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
   ];
 }
 
-function runsOnWorker(next: SessionFold, event: CallEvent): boolean {
-  const selfHosted = next.environment.config.type === "self_hosted";
-  return selfHosted && event.type === "agent.tool_use" && WORKER_TOOLS.has(event.name);
+/** True for a call whose result a worker computes. */
+export function runsOnWorker({ environment }: Pick<SessionFold, "environment">, name: string): boolean {
+  return environment.config.type === "self_hosted" && WORKER_TOOLS.has(name);
 }
 
 type ResultEvent =

@@ -19,7 +19,7 @@ export type Work =
 export function runnableCalls(thread: Pick<ThreadState, "calls">): OpenCall[] {
   const waiting = thread.calls.some(waitsForClient);
   return thread.calls.filter((call) => {
-    if (call.by_client && !isDenied(call)) return false;
+    if (call.by_thread || (call.by_client && !isDenied(call))) return false;
     if (call.permission === "allow" || call.permission === "deny") return true;
     return call.confirmation !== null && !waiting;
   });
@@ -28,6 +28,11 @@ export function runnableCalls(thread: Pick<ThreadState, "calls">): OpenCall[] {
 /** Ids of the calls that a client must answer before the thread can go on. */
 export function blockedCalls(thread: Pick<ThreadState, "calls">): string[] {
   return thread.calls.filter(waitsForClient).map((call) => call.id);
+}
+
+/** True while nothing but spawned threads can move the thread on. */
+export function waitsForThread(thread: Pick<ThreadState, "calls">): boolean {
+  return thread.calls.length > 0 && thread.calls.every((call) => call.by_thread);
 }
 
 const BY_URGENCY: readonly Work[] = ["now", "later", "client", "stopped", "none"];
@@ -52,6 +57,8 @@ export function threadWork(thread: ThreadState, now: number): Work {
   if (runnableCalls(thread).length > 0) return "now";
   const blocked = blockedCalls(thread);
   if (blocked.length > 0) return blockedIsAnnounced(thread, blocked) ? "client" : "now";
+  // The spawned thread has the work; messages wait until its answer is in.
+  if (waitsForThread(thread)) return "none";
   if (thread.inputs.length > 0) return "now";
   if (thread.awaiting_model) {
     if (thread.stopped) return "stopped";

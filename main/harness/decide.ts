@@ -2,7 +2,7 @@
 import type { IdleStopReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { OpenCall } from "../contract/fold_calls.ts";
-import { blockedCalls, runnableCalls, unfinishedWork } from "../contract/work.ts";
+import { blockedCalls, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
 
 export type Action =
   | { kind: "interrupt"; event_ids: string[] }
@@ -42,7 +42,7 @@ export function decide(fold: SessionFold, limits: Limits, now: number): Action {
 
 /** Only clients can move it on: say so once for each change of what is missing, then rest. */
 function decideBlocked(fold: SessionFold, now: number): Action {
-  if (unfinishedWork(fold, now) === "client") return { kind: "rest" };
+  if (waitsForThread(fold) || threadWork(fold, now) === "client") return { kind: "rest" };
   const confirmations = fold.inputs.filter((input) => input.type === "user.tool_confirmation");
   return {
     kind: "idle",

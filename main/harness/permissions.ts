@@ -2,7 +2,9 @@
 import type { Tool } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { EventOf } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
+import type { ThreadFold } from "../contract/threads/view.ts";
 import { toolDefinitions } from "../sandbox/toolset/definitions.ts";
+import { agentTools, isAgentTool } from "./agents/tools.ts";
 import { sessionEventsTool } from "./session_events.ts";
 
 type Evaluation = Pick<EventOf<"agent.tool_use">, "evaluated_permission" | "evaluation">;
@@ -18,10 +20,10 @@ function configOf(set: Toolset, name: string): Toolset["default_config"] {
 }
 
 /**
- * Tools of the next request in a fixed order: the sandbox's, then custom ones, then `session_events` once a compaction
- * has happened (before that, everything is still in the context and the tool would only cost tokens).
+ * Tools of the next request in a fixed order: the sandbox's, custom ones, those for other agents, then `session_events`
+ * once a compaction has happened (before that, everything is still in the context and the tool would only cost tokens).
  */
-export function offeredTools(fold: SessionFold): Tool[] {
+export function offeredTools(fold: ThreadFold): Tool[] {
   const tools: Tool[] = [];
   const set = toolset(fold);
   for (const definition of set === undefined ? [] : toolDefinitions) {
@@ -40,15 +42,17 @@ export function offeredTools(fold: SessionFold): Tool[] {
       input_schema: tool.input_schema as Tool["input_schema"],
     });
   }
+  tools.push(...agentTools(fold));
   if (fold.compacted_through > 0) tools.push(sessionEventsTool);
   return tools;
 }
 
-export type ToolKind = "sandbox" | "custom" | "session_events" | "unknown";
+export type ToolKind = "agents" | "sandbox" | "custom" | "session_events" | "unknown";
 
 /** What kind of tool the session offers under this name. */
-export function toolKind(fold: SessionFold, name: string): ToolKind {
+export function toolKind(fold: ThreadFold, name: string): ToolKind {
   if (fold.compacted_through > 0 && name === sessionEventsTool.name) return "session_events";
+  if (isAgentTool(fold, name)) return "agents";
   if (fold.agent.tools.some((tool) => tool.type === "custom" && tool.name === name)) return "custom";
   const set = toolset(fold);
   const known = toolDefinitions.some((definition) => definition.name === name);
@@ -59,7 +63,7 @@ export function toolKind(fold: SessionFold, name: string): ToolKind {
  * The policy's word on a call. `auto` needs a judge that this version does not have, so a person judges: the
  * contract's "no judgement was reached" arm.
  */
-export function evaluate(fold: SessionFold, name: string): Evaluation {
+export function evaluate(fold: ThreadFold, name: string): Evaluation {
   const kind = toolKind(fold, name);
   // The contract leaves `evaluation` out when the call was refused before any policy applied.
   if (kind === "unknown") return { evaluated_permission: "deny" };

@@ -26,7 +26,12 @@ export const sessionEventsTool: Tool = {
 };
 
 /** Runs the tool. Bad input is read leniently: a model that passes a string for a number still gets its answer. */
-export async function readSessionEvents(ledger: Ledger, sessionId: string, input: unknown): Promise<string> {
+export async function readSessionEvents(
+  ledger: Ledger,
+  sessionId: string,
+  threadId: string,
+  input: unknown,
+): Promise<string> {
   const wish = typeof input === "object" && input !== null ? (input as Record<string, unknown>) : {};
   const after = wholeNumber(wish["after_seq"]);
   const before = wholeNumber(wish["before_seq"]);
@@ -38,6 +43,7 @@ export async function readSessionEvents(ledger: Ledger, sessionId: string, input
     ...(after === undefined ? {} : { after_seq: after }),
     ...(before === undefined ? {} : { before_seq: before }),
     ...(types.length === 0 ? {} : { types }),
+    thread_id: threadId,
     order: wish["order"] === "desc" ? ("desc" as const) : ("asc" as const),
   };
   for await (const stored of ledger.getEvents(sessionId, range)) {

@@ -2,6 +2,7 @@
 import type { EventDraft, IdleStopReason, StoredEvent } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
 import { liveThreads, type ThreadFold, threadFold } from "../contract/threads/view.ts";
+import { threadWork } from "../contract/work.ts";
 
 /** The thread's status event that must precede work; none when it is already running. */
 export function runningEvents(fold: ThreadFold): EventDraft[] {
@@ -42,6 +43,19 @@ export function withSessionStatus(fold: SessionFold, drafts: readonly EventDraft
   return events;
 }
 
+/**
+ * The session's rest where no thread's status brought it: the last one to run only let go of something. Empty when the
+ * session does not run or some thread goes on.
+ */
+export function leftOverRest(fold: SessionFold, now: number): EventDraft[] {
+  if (fold.phase !== "running" || fold.primary === null) return [];
+  const threads = liveThreads(fold).map((id) => threadFold(fold, id));
+  if (threads.some(({ phase }) => phase === "running")) return [];
+  if (threads.some(({ phase }) => phase === "rescheduling")) return [{ type: "session.status_rescheduled" }];
+  const stop_reason = sessionReason(threads);
+  return [usageEvent(fold, now), { type: "session.status_idle", stop_reason, stop_details: null }];
+}
+
 function isRest({ type }: EventDraft): boolean {
   return type === "session.thread_status_idle" || type === "session.thread_status_rescheduled";
 }
@@ -52,6 +66,9 @@ function restOf(fold: SessionFold, draft: EventDraft, now: number): EventDraft[]
   // In a session of one thread that thread's status is folded from the session's, which is made only now.
   const phases = fold.primary === null ? [] : threads.map(({ phase }) => phase);
   if (phases.includes("running")) return [];
+  // A thread that is about to run would make this rest one that lasts a millisecond: readers take it for the end.
+  const resting = draft.type === "session.thread_status_idle" ? draft.session_thread_id : null;
+  if (threads.some((other) => other.thread_id !== resting && threadWork(other, now) === "now")) return [];
   const waits =
     fold.primary === null ? draft.type === "session.thread_status_rescheduled" : phases.includes("rescheduling");
   if (waits) return fold.phase === "rescheduling" ? [] : [{ type: "session.status_rescheduled" }];

@@ -1,7 +1,7 @@
 /** What a harness knows of one thread: its fold, its transcript, the inputs of its open calls. */
 import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
-import { type ThreadFold, threadFold } from "../contract/threads/view.ts";
+import { openCalls, type ThreadFold, threadFold } from "../contract/threads/view.ts";
 import { Transcript } from "./context/transcript.ts";
 
 /** The part of a session's view that a thread needs. */
@@ -36,6 +36,16 @@ export class ThreadView {
     const session = this.#session.fold;
     if (this.#known.session !== session) this.#known = { session, thread: threadFold(session, this.threadId) };
     return this.#known.thread;
+  }
+
+  /** Name of the agent that the session's primary thread runs: the parent of every spawned one. */
+  parentName(): string {
+    return this.#session.fold.agent.name;
+  }
+
+  /** True while a call of any thread of the session has no result. */
+  isOpenCall(eventId: string): boolean {
+    return openCalls(this.#session.fold).some(({ id }) => id === eventId);
   }
 
   /** Input of an open call, as the model gave it. */

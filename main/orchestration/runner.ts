@@ -7,6 +7,7 @@ import { nextRetry, unfinishedWork } from "../contract/work.ts";
 import { crashPoint } from "../crash_points.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
+import { leftOverRest } from "../harness/statuses.ts";
 import { type Holder, type Lease, StaleLeaseError, UnknownSessionError } from "../session/ledger.ts";
 import { runThreads } from "./threads.ts";
 
@@ -64,6 +65,9 @@ async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions
     if (shutdown.aborted) return leave(view, lease, options);
     await provisioned(view, options);
     if (shutdown.aborted) return leave(view, lease, options);
+    if (hasWork(view, ports)) continue;
+    const left = leftOverRest(view.fold, ports.now());
+    if (left.length > 0) await view.emit(left, lease);
     if (!hasWork(view, ports)) return rest(view, lease, ports);
   }
 }

@@ -2,6 +2,7 @@
 import type { EventDraft } from "../contract/events.ts";
 import { liveThreads } from "../contract/threads/view.ts";
 import { nextRetry, threadWork } from "../contract/work.ts";
+import { withReport } from "../harness/agents/report.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import type { SessionView } from "../harness/session_view.ts";
 import { step } from "../harness/step.ts";
@@ -70,7 +71,9 @@ async function runThread(
   const isPrimary = threadId === view.fold.primary_thread_id;
   const stamp = (draft: EventDraft): EventDraft =>
     isPrimary ? draft : { ...draft, thread_id: draft.thread_id ?? threadId };
-  const emit = (events: readonly EventDraft[]) => view.emit(events.map(stamp), lease);
+  const emit = async (events: readonly EventDraft[]) => {
+    return view.emit((await withReport(thread, ports.ledger, events)).map(stamp), lease);
+  };
   for (;;) {
     const interrupt = new AbortController();
     thread.onInterrupt(() => interrupt.abort());

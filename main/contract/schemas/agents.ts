@@ -1,5 +1,6 @@
 /** Bodies of `POST /v1/agents` and `POST /v1/agents/{id}`. */
 import { z } from "zod";
+import { multiagent } from "./multiagent.ts";
 import { description, metadata, metadataPatch } from "./primitives.ts";
 import { mcpServers, tools } from "./tools.ts";
 
@@ -30,9 +31,8 @@ const executionIdentity = z
   })
   .nullish();
 
-/** Skills and multiagent are read so that an empty value, which changes nothing, is not an error. */
+/** Skills are read so that an empty value, which changes nothing, is not an error. */
 export const skills = z.array(z.unknown()).max(0, { error: NOT_YET }).nullish();
-const multiagent = z.null({ error: NOT_YET }).optional();
 
 export const agentCreate = z.strictObject({
   model,

@@ -18,7 +18,12 @@ export function foldThreads(next: SessionFold, event: LedgerEvent, stored: Store
   if (belongsToSession(event)) return applyEvent(next, event, stored);
   if (concernsAll(event)) {
     applyEvent(next, event, stored);
+    // A thread whose turn had died goes on: how it ends now is news to its parent again.
+    const revived = next.threads.filter(({ stopped }) => stopped && event.type === "longhaul.resume_requested");
     eachThread(next, (thread) => applyEvent(thread, event, stored));
+    const due = new Set(revived.map(({ id }) => id));
+    if (due.size > 0)
+      next.threads = next.threads.map((child) => (due.has(child.id) ? { ...child, report_due: true } : child));
     return;
   }
   if (event.type === "user.interrupt" && event.session_thread_id == null) {
@@ -39,7 +44,7 @@ function addThread(next: SessionFold, event: LonghaulEventOf<"longhaul.thread_cr
     ...next.threads,
     {
       ...newThreadState(),
-      id: event.thread_id,
+      id: event.spawned_thread_id,
       parent_thread_id: event.parent_thread_id,
       agent: event.agent,
       name: threadName(event.agent),
@@ -48,8 +53,10 @@ function addThread(next: SessionFold, event: LonghaulEventOf<"longhaul.thread_cr
       archived_at: null,
       turns: 0,
       report_due: false,
+      tool_use_id: event.tool_use_id,
     },
   ];
+  next.calls = next.calls.map((call) => (call.id === event.tool_use_id ? { ...call, by_thread: true } : call));
 }
 
 /** Events about the session itself, whatever its threads do. */

@@ -75,6 +75,8 @@ export interface ChildThread extends ThreadState {
   turns: number;
   /** Its parent waits to be told how the task ended. */
   report_due: boolean;
+  /** The parent's call whose result is this thread's answer; null when it answers by messages. */
+  tool_use_id: string | null;
 }
 
 /** Of the session and of its primary thread, once these can differ: as soon as there is a second thread. */

@@ -2,7 +2,7 @@
 import type { SessionAgent } from "../events.ts";
 import type { SessionFold } from "../fold.ts";
 import type { OpenCall } from "../fold_calls.ts";
-import type { ChildThread, ThreadAgent } from "./state.ts";
+import { type ChildThread, THREAD_FIELDS, type ThreadAgent, type ThreadState } from "./state.ts";
 
 /** The session's fold with the thread's own state and agent in place of the primary thread's. */
 export interface ThreadFold extends SessionFold {
@@ -16,8 +16,8 @@ export function threadFold(fold: SessionFold, threadId: string): ThreadFold {
   if (threadId === fold.primary_thread_id) return { ...fold, ...fold.primary, thread_id: threadId, child: null };
   const child = childThread(fold, threadId);
   if (child === undefined) throw new Error(`Session ${fold.session_id} has no thread ${threadId}.`);
-  const { id, parent_thread_id, name, report_due, agent, created_at, updated_at, archived_at, turns, ...state } = child;
-  return { ...fold, ...state, agent: sessionAgent(agent), thread_id: threadId, child };
+  const own = Object.fromEntries(THREAD_FIELDS.map((field) => [field, child[field]])) as unknown as ThreadState;
+  return { ...fold, ...own, agent: sessionAgent(child.agent), thread_id: threadId, child };
 }
 
 export function childThread(fold: SessionFold, threadId: string): ChildThread | undefined {

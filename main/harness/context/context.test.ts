@@ -5,6 +5,7 @@ import { ThinkingLedger } from "../../../e2e/model_server/checks/thinking.ts";
 import { DEFAULT_MODELS } from "../../../e2e/model_server/server.ts";
 import type { LedgerEvent, StoredEvent } from "../../contract/events.ts";
 import { foldAll, foldEvent, type SessionFold } from "../../contract/fold.ts";
+import { threadFold } from "../../contract/threads/view.ts";
 import { unfinishedWork } from "../../contract/work.ts";
 import { snapshot } from "../../orchestration/testing/rig.ts";
 import { decide } from "../decide.ts";
@@ -129,7 +130,10 @@ function requestOf(log: readonly StoredEvent[]): { body: string; fold: SessionFo
   for (const stored of log) transcript.apply(stored);
   const fold = foldAll(log);
   if (fold === null) throw new Error("the log has no beginning");
-  return { fold, body: buildRequest(fold, transcript, { kind: "turn", shortened: false }).body };
+  return {
+    fold,
+    body: buildRequest(threadFold(fold, fold.primary_thread_id), transcript, { kind: "turn", shortened: false }).body,
+  };
 }
 
 describe("context", () => {

@@ -2,6 +2,7 @@
 import type { LonghaulEventOf } from "../../contract/events.ts";
 import { foldEvent, type SessionFold } from "../../contract/fold.ts";
 import type { RequestContext } from "../../contract/local_api.ts";
+import { threadFold } from "../../contract/threads/view.ts";
 import type { BlobStore, Catalog } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import { withFiles } from "./files.ts";
@@ -14,7 +15,7 @@ export interface RequestSources {
   blobs: BlobStore;
 }
 
-type Sent = LonghaulEventOf<"longhaul.model_request"> & { seq: number };
+type Sent = LonghaulEventOf<"longhaul.model_request"> & { seq: number; thread_id: string };
 
 /** The request of a `span.model_request_start`; null when the session has no such span. */
 export async function rebuildRequest(
@@ -29,10 +30,13 @@ export async function rebuildRequest(
   let fold: SessionFold | null = null;
   for await (const stored of ledger.getEvents(sessionId, { before_seq: sent.seq })) {
     fold = foldEvent(fold, stored);
-    transcript.apply(stored);
+    if (stored.thread_id === sent.thread_id) transcript.apply(stored);
   }
   if (fold === null) return null;
-  const built = buildRequest(fold, transcript, { kind: sent.kind, shortened: sent.shortened });
+  const built = buildRequest(threadFold(fold, sent.thread_id), transcript, {
+    kind: sent.kind,
+    shortened: sent.shortened,
+  });
   const body = await withFiles(built.body, sources.catalog, sources.blobs);
   const sha256 = bodyHash(body);
   return {
@@ -45,8 +49,9 @@ export async function rebuildRequest(
 }
 
 async function findSent(ledger: Ledger, sessionId: string, spanId: string): Promise<Sent | null> {
-  for await (const { event, seq } of ledger.getEvents(sessionId, { types: ["longhaul.model_request"] })) {
-    if (event.type === "longhaul.model_request" && event.model_request_start_id === spanId) return { ...event, seq };
+  for await (const { event, seq, thread_id } of ledger.getEvents(sessionId, { types: ["longhaul.model_request"] })) {
+    if (event.type === "longhaul.model_request" && event.model_request_start_id === spanId)
+      return { ...event, seq, thread_id };
   }
   return null;
 }

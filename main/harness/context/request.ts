@@ -1,6 +1,7 @@
 /** The exact bytes of a Messages request: a pure function of the session's fold and transcript. */
 import { createHash } from "node:crypto";
-import type { SessionFold } from "../../contract/fold.ts";
+import type { ChildThread } from "../../contract/threads/state.ts";
+import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";
 import type { Transcript } from "./transcript.ts";
 
@@ -31,7 +32,7 @@ const COMPACTION_INSTRUCTION =
  * Builds the request in the order in which prompts are cached: tools, system, messages. Keys are in a fixed order and
  * nothing depends on time or on this process, so a rebuilt request has the bytes of the one that was sent.
  */
-export function buildRequest(fold: SessionFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
+export function buildRequest(fold: ThreadFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
   const tools = offeredTools(fold);
   const compaction = options.kind === "compaction";
   const parts = [`{"model":${JSON.stringify(fold.agent.model.id)}`, `"max_tokens":${MAX_TOKENS}`, `"stream":true`];
@@ -59,7 +60,7 @@ export function bodyHash(body: string): string {
 }
 
 /** The agent's own prompt, then what the harness knows about the place; the fixed cache breakpoint is at the end. */
-function systemBlocks(fold: SessionFold): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
+function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
   const place = [
     "You work in a sandbox. Your working directory is /workspace; files you want to hand over go to /mnt/session/outputs.",
   ];
@@ -68,10 +69,24 @@ function systemBlocks(fold: SessionFold): { type: "text"; text: string; cache_co
     if (resource.type === "local_repository")
       place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
   }
+  if (fold.child !== null) place.push(...threadLines(fold.child, fold.primary_thread_id));
   const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
   const { system } = fold.agent;
   return system === null || system.trim() === "" ? [text] : [{ type: "text", text: system }, text];
 }
+
+/** What a spawned thread must know of its place; nothing here ever changes. */
+function threadLines(child: ChildThread, primary: string): string[] {
+  const lines = [
+    `You are the agent "${child.name}" in thread ${child.id} of a session whose primary thread is ${primary}.`,
+    "Another agent gave you your task, not the user. Your final message of the turn goes back to it: make it complete.",
+  ];
+  return child.agent.type === "advisor" ? [ADVISOR] : lines;
+}
+
+const ADVISOR =
+  "You advise another agent in the middle of its work. You see only what it writes and have no tools. Give your best " +
+  "judgement, with reasons, in a form it can act on.";
 
 interface ParsedMessage {
   role: string;

@@ -3,7 +3,7 @@
  * every intent gets exactly one result, and where nobody can know what happened the model and the person are told so.
  */
 import type { EventDraft, Settlement } from "../../contract/events.ts";
-import { type OpenCall, withNotice } from "../../contract/fold_calls.ts";
+import { isDenied, type OpenCall, withNotice } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
 import {
   CallInterrupted,
@@ -14,6 +14,7 @@ import {
   SandboxRebuildable,
   ToolFailure,
 } from "../../sandbox/port.ts";
+import { runAgentCall } from "../agents/call.ts";
 import { clean } from "../context/transcript.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
@@ -26,11 +27,16 @@ export const UNKNOWN_OUTCOME_TEXT =
 const STOPPED_TEXT = "The run was stopped before it finished. Inspect the state before repeating.";
 const MAX_RESULT_CHARS = 110_000;
 
-interface CallContext {
+export interface StepContext {
   view: ThreadView;
   ports: HarnessPorts;
   emit: Emit;
   signals: StepSignals;
+}
+
+interface CallContext extends StepContext {
+  /** Threads that calls of this round have spawned so far. */
+  spawning: number;
 }
 
 /**
@@ -38,8 +44,9 @@ interface CallContext {
  * @returns the events of the last result, for the caller to commit at once: alone, or with the request they lead to.
  *   Only a stale lease rejects.
  */
-export async function callsStep(context: CallContext, calls: readonly OpenCall[]): Promise<EventDraft[]> {
-  const { view, emit } = context;
+export async function callsStep(step: StepContext, calls: readonly OpenCall[]): Promise<EventDraft[]> {
+  const { view, emit } = step;
+  const context: CallContext = { ...step, spawning: 0 };
   const confirmations = calls.flatMap((call) => (call.confirmation === null ? [] : [call.confirmation.event_id]));
   const waiting = new Set(view.fold.inputs.map((input) => input.id));
   const consumed = confirmations.filter((id) => waiting.has(id));
@@ -69,10 +76,6 @@ async function commitResult(emit: Emit, events: EventDraft[]): Promise<void> {
   if (events.length === 0) return;
   await emit(events);
   crashPoint("tool.after_result");
-}
-
-function isDenied(call: OpenCall): boolean {
-  return call.permission === "deny" || call.confirmation?.result === "deny";
 }
 
 /**
@@ -105,8 +108,15 @@ function deniedEvents(context: CallContext, call: OpenCall): EventDraft[] {
 async function perform(context: CallContext, call: OpenCall, again: boolean): Promise<EventDraft[] | null> {
   const { view, ports, signals } = context;
   if (toolKind(view.fold, call.name) === "session_events") {
-    return [result(call, await readSessionEvents(ports.ledger, view.sessionId, view.callInput(call.id)), false)];
+    return [
+      result(
+        call,
+        await readSessionEvents(ports.ledger, view.sessionId, view.threadId, view.callInput(call.id)),
+        false,
+      ),
+    ];
   }
+  if (toolKind(view.fold, call.name) === "agents") return agentEvents(context, call);
   let note: EventDraft[] = [];
   try {
     if (again) note = [settled(call, HOW[await ports.hands.callState(view.fold, call.id)])];
@@ -127,6 +137,14 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
         : [{ type: "longhaul.sandbox_lost", provider: view.fold.sandbox?.provider ?? "unknown", reason }];
     return [...lost, result(call, reason, true), ...note];
   }
+}
+
+/** Threads that are spawned and messages that are sent, together with the result: a call of an agent tool is one append. */
+function agentEvents(context: CallContext, call: OpenCall): EventDraft[] {
+  const { view } = context;
+  const done = runAgentCall(view.fold, call, view.callInput(call.id), context.spawning);
+  if (done.events.some(({ type }) => type === "longhaul.thread_created")) context.spawning += 1;
+  return done.text === null ? done.events : [...done.events, result(call, done.text, done.is_error)];
 }
 
 /** A sandbox that was replaced says with its first result what was lost. */

@@ -3,6 +3,7 @@
 import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
 import type { SessionFold } from "../../contract/fold.ts";
+import { runsOnWorker } from "../../contract/fold_calls.ts";
 import { newId } from "../../contract/ids.ts";
 import { type CrashPoint, crashPoint } from "../../crash_points.ts";
 import { withFiles } from "../context/files.ts";
@@ -175,8 +176,13 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
 }
 
 function toolUseEvent(view: ThreadView, id: string, name: string, input: Record<string, unknown>): EventDraft {
-  if (toolKind(view.fold, name) === "custom") return { type: "agent.custom_tool_use", id, name, input };
-  return { type: "agent.tool_use", id, name, input, ...evaluate(view.fold, name) };
+  const { fold } = view;
+  // What a client must act on is shown on the session's stream too, with the thread that asks.
+  const posted = fold.child === null ? {} : { session_thread_id: view.threadId };
+  if (toolKind(fold, name) === "custom") return { type: "agent.custom_tool_use", id, name, input, ...posted };
+  const evaluation = evaluate(fold, name);
+  const blocks = evaluation.evaluated_permission === "ask" || runsOnWorker(fold, name);
+  return { type: "agent.tool_use", id, name, input, ...evaluation, ...(blocks ? posted : {}) };
 }
 
 function continuation(view: ThreadView): EventDraft[] {

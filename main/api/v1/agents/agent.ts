@@ -4,11 +4,12 @@ import { invalid } from "../../../contract/errors.ts";
 import type { AgentCreate, AgentUpdate, ModelParams } from "../../../contract/schemas/agents.ts";
 import { parseWith } from "../../../contract/schemas/issues.ts";
 import { metadata as metadataSchema } from "../../../contract/schemas/primitives.ts";
-import type { Agent } from "../../../session/catalog.ts";
+import type { Agent, Catalog } from "../../../session/catalog.ts";
+import { materialiseMultiagent } from "./multiagent.ts";
 import { checkMcpReferences, materialiseTools } from "./tools.ts";
 
 /** Version 1 of a new agent. */
-export function newAgent(id: string, at: string, params: AgentCreate): Agent {
+export async function newAgent(catalog: Catalog, id: string, at: string, params: AgentCreate): Promise<Agent> {
   const tools = materialiseTools(params.tools ?? []);
   const mcp_servers = params.mcp_servers ?? [];
   checkMcpReferences(tools, mcp_servers);
@@ -23,7 +24,10 @@ export function newAgent(id: string, at: string, params: AgentCreate): Agent {
     tools,
     mcp_servers,
     skills: [],
-    multiagent: null,
+    multiagent:
+      params.multiagent == null
+        ? null
+        : await materialiseMultiagent(catalog, params.multiagent, { id, version: 1 }, null),
     execution_identity: { type: "service_account" },
     metadata: params.metadata ?? {},
     created_at: at,
@@ -36,7 +40,7 @@ export function newAgent(id: string, at: string, params: AgentCreate): Agent {
  * The next version of an agent, or the same object when the update changes nothing.
  * Omitted fields are kept, lists are replaced whole, null and [] clear, metadata is merged key by key.
  */
-export function updatedAgent(agent: Agent, at: string, params: AgentUpdate): Agent {
+export async function updatedAgent(catalog: Catalog, agent: Agent, at: string, params: AgentUpdate): Promise<Agent> {
   const next: Agent = { ...agent };
   if (params.name !== undefined) next.name = params.name;
   if (params.description !== undefined) next.description = params.description || null;
@@ -46,8 +50,23 @@ export function updatedAgent(agent: Agent, at: string, params: AgentUpdate): Age
   if (params.mcp_servers !== undefined) next.mcp_servers = params.mcp_servers ?? [];
   if (params.metadata != null) next.metadata = patchedMetadata(agent.metadata, params.metadata);
   checkMcpReferences(next.tools, next.mcp_servers);
+  next.multiagent = await updatedMultiagent(catalog, agent, params, agent.version);
   if (isDeepStrictEqual(next, agent)) return agent;
-  return { ...next, version: agent.version + 1, updated_at: at };
+  const version = agent.version + 1;
+  next.multiagent = await updatedMultiagent(catalog, agent, params, version);
+  return { ...next, version, updated_at: at };
+}
+
+/** @param version what `self` stands for: it names the version that holds it */
+async function updatedMultiagent(
+  catalog: Catalog,
+  agent: Agent,
+  params: AgentUpdate,
+  version: number,
+): Promise<Agent["multiagent"]> {
+  if (params.multiagent === undefined) return agent.multiagent;
+  if (params.multiagent === null) return null;
+  return materialiseMultiagent(catalog, params.multiagent, { id: agent.id, version }, agent.multiagent);
 }
 
 /**

@@ -159,7 +159,7 @@ describe("create", () => {
       /`metadata` must have at most 16 pairs/,
     ],
     ["a metadata key that is too long", { metadata: { ["k".repeat(65)]: "" } }, /at most 64 characters/],
-    ["a roster", { multiagent: { type: "coordinator", agents: [] } }, /`multiagent` is not supported by this version/],
+    ["a roster without agents", { multiagent: { type: "coordinator", agents: [] } }, /`multiagent.agents` must/],
     ["skills", { skills: [{ type: "anthropic", skill_id: "xlsx" }] }, /`skills` is not supported by this version/],
     ["another speed", { model: { id: "m", speed: "fast" } }, /`model\.speed` must be "standard"/],
   ])("refuses %s", async (_, fields, text) => {

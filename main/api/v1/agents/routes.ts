@@ -18,7 +18,7 @@ export function mountAgents(api: Api, deps: Deps): void {
   const { catalog } = deps;
 
   api.post("/v1/agents", async (c) => {
-    const agent = newAgent(newId("agent"), timestamp(deps), await readBody(c, agentCreate));
+    const agent = await newAgent(catalog, newId("agent"), timestamp(deps), await readBody(c, agentCreate));
     await catalog.createAgent(agent);
     return c.json(agent);
   });
@@ -49,7 +49,7 @@ export function mountAgents(api: Api, deps: Deps): void {
       refuseArchivedAgent(current);
       if (params.version !== undefined && params.version !== current.version)
         conflict(id, params.version, current.version);
-      const next = updatedAgent(current, timestamp(deps), params);
+      const next = await updatedAgent(catalog, current, timestamp(deps), params);
       if (next === current) return current;
       if (!(await catalog.putAgentVersion(next, current.version))) conflict(id, current.version, next.version);
       return next;

@@ -11,8 +11,8 @@ type UrlSources = NonNullable<Extract<ToolConfig, { name: "web_fetch" }>["url_so
 type ToolFilter = UrlSources["client_tool_results"];
 
 const BUILT_IN = ["bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search"];
-/** The harness offers this one by itself: the model reads back its own session with it. */
-const RESERVED = "session_events";
+/** The harness offers these by itself: to read back the own session, and to give work to other agents. */
+const RESERVED = ["session_events", "send_to_agent", "list_agents", "consult_advisor"];
 const MAX_TOOLS = 256;
 
 /**
@@ -72,7 +72,7 @@ export function checkMcpReferences(tools: readonly Tool[], servers: Agent["mcp_s
 }
 
 function checkNames(params: ToolsParams): void {
-  const seen = new Set<string>([RESERVED]);
+  const seen = new Set<string>(RESERVED);
   const add = (name: string, message: string) => {
     if (seen.has(name)) invalid(message);
     seen.add(name);

@@ -5,6 +5,7 @@ import type { AgentOverrides, SessionCreate } from "../../../contract/schemas/se
 import type { Agent } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { materialiseModel, refuseArchivedAgent } from "../agents/agent.ts";
+import { sessionMultiagent } from "../agents/multiagent.ts";
 import { existingAgent } from "../agents/routes.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 
@@ -15,11 +16,11 @@ export async function resolveAgent(deps: Deps, params: SessionCreate["agent"]): 
   refuseArchivedAgent(newest);
   const wanted = reference.version;
   const agent = wanted === undefined ? newest : await existingAgent(deps, reference.id, wanted);
-  const snapshot = snapshotOf(agent);
+  const snapshot = snapshotOf(agent, await sessionMultiagent(deps.catalog, agent));
   return typeof params === "object" && params.type === "agent_with_overrides" ? overridden(snapshot, params) : snapshot;
 }
 
-function snapshotOf(agent: Agent): SessionAgent {
+function snapshotOf(agent: Agent, multiagent: SessionAgent["multiagent"]): SessionAgent {
   return {
     id: agent.id,
     type: "agent",
@@ -31,8 +32,7 @@ function snapshotOf(agent: Agent): SessionAgent {
     tools: agent.tools,
     mcp_servers: agent.mcp_servers,
     skills: agent.skills,
-    // Agents with a roster cannot be created in this version.
-    multiagent: null,
+    multiagent,
     execution_identity: agent.execution_identity,
   };
 }
