@@ -95,12 +95,17 @@ export class Step {
     const span = log.request(2 + log.events.length / 6);
     await this.pause(500);
     const id = `sevt_live${log.events.length}x${Math.random().toString(36).slice(2, 10)}`;
+    const thread_id = session.fold?.primary_thread_id ?? "";
     if (text !== "") {
-      session.send({ type: "preview", frame: { type: "event_start", event: { type: "agent.message", id } } });
+      session.send({
+        type: "preview",
+        thread_id,
+        frame: { type: "event_start", event: { type: "agent.message", id } },
+      });
       for (const word of text.match(/\S+\s*/g) ?? []) {
         await this.pause(speedMs);
         const delta = { type: "content_delta" as const, index: 0, content: { type: "text" as const, text: word } };
-        session.send({ type: "preview", frame: { type: "event_delta", event_id: id, delta } });
+        session.send({ type: "preview", thread_id, frame: { type: "event_delta", event_id: id, delta } });
       }
     }
     return log.answer(span, {

@@ -34,8 +34,12 @@ export interface OpenCall {
 
 /** True when the call waits for a person or a client: an unconfirmed `ask`, or a result that a client computes. */
 export function waitsForClient(call: OpenCall): boolean {
-  if (call.permission === "ask" && call.confirmation === null) return true;
-  return call.by_client && !isDenied(call);
+  return asksPerson(call) || (call.by_client && !isDenied(call));
+}
+
+/** True when a person must say yes or no. */
+export function asksPerson(call: OpenCall): boolean {
+  return call.permission === "ask" && call.confirmation === null;
 }
 
 /** True when the call must not run: by policy, or because a person said so. */

@@ -126,7 +126,8 @@ export type PreviewFrame =
 export type TimelineFrame =
   | { type: "stored"; stored: StoredEvent }
   | { type: "caught_up"; seq: number }
-  | { type: "preview"; frame: PreviewFrame }
+  /** `thread_id`: the thread whose answer streams. */
+  | { type: "preview"; thread_id: string; frame: PreviewFrame }
   | { type: "tool_output"; tool_use_id: string; chunk: string }
   /** A line about what provisioning does now, for example a layer that is pulled; never stored. */
   | { type: "sandbox_progress"; text: string }

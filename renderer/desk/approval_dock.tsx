@@ -1,7 +1,8 @@
 import { Check, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { SessionFold } from "../../main/contract/fold.ts";
-import { type OpenCall, waitsForClient } from "../../main/contract/fold_calls.ts";
+import { asksPerson, type OpenCall } from "../../main/contract/fold_calls.ts";
+import { openCalls } from "../../main/contract/threads/view.ts";
 import { CallInput } from "../parts/call_input.tsx";
 import { confirm, useActions } from "../store/actions.ts";
 import { announce } from "../store/announce.ts";
@@ -22,7 +23,7 @@ interface ApprovalDockProps {
 
 /** Calls that wait for a yes or no. They come from the events, so a reload or another window shows the same. */
 export function ApprovalDock({ feed, fold, live }: ApprovalDockProps) {
-  const waiting = fold.calls.filter((call) => call.kind !== "custom" && waitsForClient(call));
+  const waiting = openCalls(fold).filter(asksPerson);
   const first = waiting[0];
   if (first === undefined) return null;
   return <ApprovalCard key={first.id} feed={feed} fold={fold} call={first} count={waiting.length} live={live} />;

@@ -92,9 +92,11 @@ function RequestFacts({ feed, row, common }: { feed: Feed; row: RequestRow; comm
           <Markdown text={answer.text} />
         </Section>
       ))}
-      {row.state === "open" && feed.live.previews.length > 0 && (
+      {row.state === "open" && feed.live.previews.some(({ thread }) => thread === row.thread) && (
         <Section title="Answer, as it comes">
-          <Markdown text={feed.live.previews.map((preview) => preview.text).join("\n\n")} />
+          <Markdown
+            text={feed.live.previews.flatMap(({ thread, text }) => (thread === row.thread ? [text] : [])).join("\n\n")}
+          />
         </Section>
       )}
       <RelatedRows feed={feed} title="Calls" ids={feed.timeline.children.get(row.id) ?? []} />

@@ -1,6 +1,7 @@
 /** What is known of a session that was cut off: told from its last events. */
 
 import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { openCalls } from "../../main/contract/threads/view.ts";
 import { readEvents } from "../api/local.ts";
 import { duration } from "../format/numbers.ts";
 import { millis, shortTime } from "../format/times.ts";
@@ -35,7 +36,7 @@ export function accountOf(summary: SessionSummary, timeline: Timeline): CutAccou
     (row): row is NoticeRow => row.kind === "notice" && (row.code === "cut_off" || row.code === "stopped"),
   );
   const error = rows.findLast((row): row is NoticeRow => row.kind === "notice" && row.code === "error");
-  const open = new Set(summary.fold.calls.map((openCall) => openCall.id));
+  const open = new Set(openCalls(summary.fold).map((openCall) => openCall.id));
   const settledSince = cut?.code === "cut_off" ? cut.seq : Number.POSITIVE_INFINITY;
   const tools = rows.filter(
     (row): row is ToolRow => row.kind === "tool" && (open.has(row.id) || wasSettledAfter(row, settledSince)),
@@ -91,7 +92,8 @@ function planOf(summary: SessionSummary, tools: readonly ToolRow[]): string {
     steps.push(
       unstarted === 1 ? "runs the call that had not started" : `runs the ${unstarted} calls that had not started`,
     );
-  if (fold.model_request !== null) steps.push("asks the model again (its unfinished answer was never stored)");
+  if ([fold, ...fold.threads].some(({ model_request }) => model_request !== null))
+    steps.push("asks the model again (its unfinished answer was never stored)");
   else if (steps.length === 0 || fold.awaiting_model) steps.push("asks the model to go on");
   return `${steps.join(", then ")}.`;
 }

@@ -106,7 +106,7 @@ export class Feed {
     for (const frame of this.#buffer.splice(0)) {
       if (frame.type === "stored") {
         stored.push(frame.stored);
-        this.live.settle(frame.stored.event);
+        this.live.settle(frame.stored);
         continue;
       }
       flush();
@@ -123,7 +123,7 @@ export class Feed {
         this.state = "live";
         return;
       case "preview":
-        return this.live.preview(frame.frame satisfies PreviewFrame);
+        return this.live.preview(frame.frame satisfies PreviewFrame, frame.thread_id);
       case "tool_output":
         return this.live.output(frame.tool_use_id, frame.chunk);
       case "sandbox_progress":

@@ -1,8 +1,9 @@
 /** Sorts sessions by what they need. "Running" is what the engine says it does now, never what a log once said. */
 
 import type { SessionFold } from "../../main/contract/fold.ts";
-import { type OpenCall, waitsForClient } from "../../main/contract/fold_calls.ts";
+import { asksPerson, type OpenCall } from "../../main/contract/fold_calls.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
+import { openCalls } from "../../main/contract/threads/view.ts";
 import { millis, shortTime } from "../format/times.ts";
 import { firstLine, firstPlainLine } from "../timeline/content.ts";
 
@@ -18,7 +19,7 @@ export const GROUPS: readonly { id: Group; label: string }[] = [
 
 /** Calls that wait for a person's yes or no. */
 export function approvals(summary: SessionSummary): OpenCall[] {
-  return summary.fold.calls.filter((call) => call.kind !== "custom" && waitsForClient(call));
+  return openCalls(summary.fold).filter(asksPerson);
 }
 
 /** True when work is left that goes on only if a person says so (or sooner if a person says so). */

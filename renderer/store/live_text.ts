@@ -1,5 +1,5 @@
 /** What streams before it is stored: the text of an answer, and the output of tools that run. Bounded, never kept. */
-import type { LedgerEvent } from "../../main/contract/events.ts";
+import type { StoredEvent } from "../../main/contract/events.ts";
 import { answeredCall } from "../../main/contract/fold_calls.ts";
 import type { PreviewFrame } from "../../main/contract/local_api.ts";
 import { firstLine } from "../timeline/content.ts";
@@ -9,6 +9,8 @@ const MAX_CHARS = 64_000;
 
 export interface Preview {
   id: string;
+  /** Id of the thread whose answer it is part of. */
+  thread: string;
   kind: "message" | "thinking";
   text: string;
 }
@@ -21,12 +23,12 @@ export class LiveText {
   /** What the provisioning under way does now; null when nothing was said. */
   sandboxProgress: string | null = null;
 
-  preview(frame: PreviewFrame): void {
+  preview(frame: PreviewFrame, thread: string): void {
     if (frame.type === "event_start") {
       const kind = frame.event.type === "agent.thinking" ? "thinking" : "message";
       // After a reconnect the engine sends the answer in flight again from its beginning.
       const others = this.previews.filter((preview) => preview.id !== frame.event.id);
-      this.previews = [...others, { id: frame.event.id, kind, text: "" }];
+      this.previews = [...others, { id: frame.event.id, thread, kind, text: "" }];
       return;
     }
     const { text } = frame.delta.content;
@@ -44,7 +46,7 @@ export class LiveText {
   }
 
   /** Forgets what a stored event makes final. */
-  settle(event: LedgerEvent): void {
+  settle({ event, thread_id }: Pick<StoredEvent, "event" | "thread_id">): void {
     switch (event.type) {
       case "agent.message":
       case "agent.thinking":
@@ -53,7 +55,7 @@ export class LiveText {
       case "span.model_request_start":
       case "span.model_request_end":
       case "longhaul.model_request_abandoned":
-        if (this.previews.length > 0) this.previews = [];
+        if (this.previews.length > 0) this.previews = this.previews.filter(({ thread }) => thread !== thread_id);
         return;
       case "longhaul.sandbox_provisioning":
       case "longhaul.sandbox_step":

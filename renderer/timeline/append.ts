@@ -1,5 +1,7 @@
 /** Applies events to a timeline: one switch over every type that has a meaning for the view. */
-import type { LedgerEvent, StoredEvent } from "../../main/contract/events.ts";
+import type { EventOf, LedgerEvent, StoredEvent } from "../../main/contract/events.ts";
+import { threadName } from "../../main/contract/threads/state.ts";
+import { firstPlainLine, plainText } from "./content.ts";
 import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse } from "./on_call.ts";
 import {
   addNotice,
@@ -27,7 +29,7 @@ import {
 } from "./on_request.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onCheckpoint, onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./sandbox/on_sandbox.ts";
-import { emptyTimeline, openTurn, recordEvent, replaceTurn, type Timeline, timeOf } from "./timeline.ts";
+import { emptyTimeline, openTurn, recordEvent, replaceTurn, requestOf, type Timeline, timeOf } from "./timeline.ts";
 
 /** Appends events in order; those seen before are ignored. Never throws on well-formed stored events. */
 export function appendEvents(timeline: Timeline, events: Iterable<StoredEvent>): void {
@@ -134,6 +136,13 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
   }
 }
 
+function onThreadMessage(timeline: Timeline, event: EventOf<"agent.thread_message_sent">, stored: StoredEvent): void {
+  const text = plainText(event.content);
+  const what = `To ${event.to_agent_name ?? "another agent"}: ${firstPlainLine(text)}`;
+  const about = requestOf(timeline, stored);
+  addNotice(timeline, stored, { code: "thread_message", tone: "note", what, detail: text, about });
+}
+
 function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {
   switch (event.type) {
     case "longhaul.session_created": {
@@ -150,6 +159,12 @@ function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent
       const what = event.by === "user" ? "You asked it to go on" : "A program asked it to go on";
       return addNotice(timeline, stored, { code: "resume", tone: "note", what });
     }
+    case "longhaul.thread_created": {
+      const what = `${threadName(event.agent)} was given a thread of its own`;
+      return addNotice(timeline, stored, { code: "thread", tone: "note", what, detail: "" });
+    }
+    case "agent.thread_message_sent":
+      return onThreadMessage(timeline, event, stored);
     case "session.updated": {
       const title = typeof event.title === "string" ? `Renamed to “${event.title}”` : "Session settings changed";
       return addNotice(timeline, stored, { code: "updated", tone: "quiet", what: title });

@@ -4,7 +4,7 @@ import { answeredCall } from "../../main/contract/fold_calls.ts";
 import { measure, plainText } from "./content.ts";
 import { describeCall, exitCode, lineDelta } from "./describe.ts";
 import type { ToolRow, ToolState } from "./row.ts";
-import { addRow, rowBase, rowOfKind, type Timeline, timeOf, updateRow } from "./timeline.ts";
+import { addRow, requestOf, rowBase, rowOfKind, type Timeline, timeOf, updateRow } from "./timeline.ts";
 
 type UseEvent = EventOf<"agent.tool_use"> | EventOf<"agent.custom_tool_use"> | EventOf<"agent.mcp_tool_use">;
 
@@ -20,7 +20,7 @@ export function onToolUse(timeline: Timeline, event: UseEvent, stored: StoredEve
   const callKind = KINDS[event.type];
   const asked = event.type !== "agent.custom_tool_use" && event.evaluated_permission === "ask";
   const input: Record<string, unknown> = typeof event.input === "object" && event.input !== null ? event.input : {};
-  const request = rowOfKind(timeline, timeline.latest.request, "request");
+  const request = rowOfKind(timeline, requestOf(timeline, stored), "request");
   addRow(timeline, {
     ...rowBase(timeline, stored, "tools", describeCall(event.name, input)),
     end: null,

@@ -9,6 +9,7 @@ import {
   childrenOf,
   openTurn,
   replaceTurn,
+  requestOf,
   rowBase,
   rowOfKind,
   type Timeline,
@@ -190,7 +191,7 @@ export function onError(timeline: Timeline, event: EventOf<"session.error">, sto
     tone: retrying ? "waiting" : "bad",
     what: error.message,
     detail: error.type.replace(/_error$/, "").replaceAll("_", " "),
-    about: timeline.latest.request,
+    about: requestOf(timeline, stored),
   });
 }
 

@@ -7,6 +7,7 @@ import {
   addRow,
   NO_USAGE,
   replaceTurn,
+  requestOf,
   resumeTurn,
   rowBase,
   rowOfKind,
@@ -36,6 +37,7 @@ export function onRequestStart(timeline: Timeline, stored: StoredEvent): void {
     demo: false,
   });
   timeline.latest.request = base.id;
+  timeline.latest.requests.set(stored.thread_id, base.id);
 }
 
 export function onRequestFacts(
@@ -63,7 +65,7 @@ export function onAnswer(
   event: EventOf<"agent.message"> | EventOf<"agent.thinking">,
   stored: StoredEvent,
 ): void {
-  const row = rowOfKind(timeline, timeline.latest.request, "request");
+  const row = rowOfKind(timeline, requestOf(timeline, stored), "request");
   if (row === undefined) return;
   const said = event.type === "agent.message" ? firstPlainLine(plainText(event.content)) : "";
   updateRow(timeline, row.id, row.what === "" && said !== "" ? { what: said } : {}, stored);
@@ -154,6 +156,6 @@ export function onContinuation(
     code: "continuation",
     tone: "quiet",
     detail: "",
-    about: timeline.latest.request,
+    about: requestOf(timeline, stored),
   });
 }

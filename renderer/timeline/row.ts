@@ -11,6 +11,10 @@ interface RowBase {
   id: string;
   /** Seq of that event. */
   seq: number;
+  /** Id of the thread that it belongs to. */
+  thread: string;
+  /** Name of the agent, when it is a spawned thread's. */
+  who: string | null;
   /** Milliseconds since the epoch. */
   at: number;
   /** null while it goes on; equal to `at` for things without length. */
@@ -104,6 +108,8 @@ export interface SandboxStep {
 
 export type NoticeCode =
   | "created"
+  | "thread"
+  | "thread_message"
   | "updated"
   | "archived"
   | "terminated"

@@ -33,7 +33,9 @@ export interface Timeline {
   skipped: number;
   /** Ids of the newest rows that later events add to. */
   latest: {
+    /** The newest request of any thread, and of each. */
     request: string | null;
+    requests: Map<string, string>;
     lease: string | null;
     sandbox: string | null;
     retry: string | null;
@@ -64,14 +66,21 @@ export function emptyTimeline(): Timeline {
     lastAt: 0,
     revision: 0,
     skipped: 0,
-    latest: { request: null, lease: null, sandbox: null, retry: null, egress: new Map() },
+    latest: { request: null, requests: new Map(), lease: null, sandbox: null, retry: null, egress: new Map() },
   };
 }
 
 /** The part of a row that every kind begins with. */
 export function rowBase(timeline: Timeline, stored: StoredEvent, lane: Lane, what: string) {
   const at = timeOf(timeline, stored);
-  return { id: stored.event.id, seq: stored.seq, at, end: at, lane, turn: -1, parent: null, seqs: [stored.seq], what };
+  const who = timeline.fold?.threads.find(({ id }) => id === stored.thread_id)?.name ?? null;
+  const place = { turn: -1, parent: null, seqs: [stored.seq] };
+  return { id: stored.event.id, seq: stored.seq, thread: stored.thread_id, who, at, end: at, lane, ...place, what };
+}
+
+/** The newest request of the thread that an event belongs to. */
+export function requestOf(timeline: Timeline, { thread_id }: StoredEvent): string | null {
+  return timeline.latest.requests.get(thread_id) ?? null;
 }
 
 /** Records the event itself; false when it was seen before. */

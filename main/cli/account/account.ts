@@ -5,6 +5,7 @@
 import type { LonghaulEventOf, StoredEvent } from "../../contract/events.ts";
 import { foldEvent, type SessionFold } from "../../contract/fold.ts";
 import type { PreviewFrame, TimelineFrame } from "../../contract/local_api.ts";
+import { openCalls } from "../../contract/threads/view.ts";
 import { callRow, resultRows } from "./calls.ts";
 import { cutOffRow, infrastructureRows } from "./infrastructure.ts";
 import { INDENT, note, row, rowHead, under } from "./rows.ts";
@@ -217,7 +218,7 @@ export function whereItStands(state: AccountState, style: Style): string {
   const lines = [
     `${plural(fold.turns, "turn")}, ${plural(fold.model_requests, "model request")}, ${plural(fold.tool_calls, "tool call")} so far; last event at ${since}.`,
   ];
-  for (const call of fold.calls) {
+  for (const call of openCalls(fold)) {
     const summary = state.calls[call.id];
     const what = `${call.name}${summary === undefined || summary.what === "" ? "" : ` ${summary.what}`}`;
     lines.push(
@@ -226,9 +227,10 @@ export function whereItStands(state: AccountState, style: Style): string {
         : `Not started: ${what}.`,
     );
   }
-  if (fold.model_request !== null) {
+  for (const { model_request } of [fold, ...fold.threads]) {
+    if (model_request === null) continue;
     lines.push(
-      `In flight: a model request since ${style.clock(fold.model_request.started_at)}; it is sent again, unchanged.`,
+      `In flight: a model request since ${style.clock(model_request.started_at)}; it is sent again, unchanged.`,
     );
   }
   return cutOff + lines.map((line) => `${INDENT}${line}\n`).join("");

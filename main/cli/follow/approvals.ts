@@ -1,5 +1,6 @@
 /** Tool calls that wait for a person: asked at a terminal, explained elsewhere. */
-import { type OpenCall, waitsForClient } from "../../contract/fold_calls.ts";
+import { asksPerson, type OpenCall, waitsForClient } from "../../contract/fold_calls.ts";
+import { openCalls } from "../../contract/threads/view.ts";
 import type { AccountState } from "../account/account.ts";
 import { note } from "../account/rows.ts";
 import { harmless, type Style } from "../account/words.ts";
@@ -31,9 +32,9 @@ interface Confirmation {
  */
 export async function answerCalls(options: ApprovalOptions, answered: Set<string>): Promise<boolean> {
   const { client, terminal, state, session_id, json } = options;
-  const waiting = (state.fold?.calls ?? []).filter((call) => waitsForClient(call) && !answered.has(call.id));
+  const waiting = waitingCalls(state).filter((call) => !answered.has(call.id));
   // A custom tool's result is made by a program; there is nothing that a person could type here.
-  if (json || !terminal.interactive || waiting.some((call) => call.kind === "custom")) return false;
+  if (json || !terminal.interactive || waiting.some((call) => !asksPerson(call))) return false;
   const events: Confirmation[] = [];
   for (const call of waiting) {
     const answer = await askAbout(options, call);
@@ -88,13 +89,17 @@ function callText(state: AccountState, call: OpenCall): string {
   return harmless([`${call.name} in the session's sandbox:`, ...lines].join("\n"));
 }
 
+function waitingCalls({ fold }: AccountState): OpenCall[] {
+  return fold === null ? [] : openCalls(fold).filter(waitsForClient);
+}
+
 /** How to answer when this terminal cannot ask. */
 export function howToAnswer(state: AccountState, sessionId: string): string {
-  const waiting = (state.fold?.calls ?? []).filter(waitsForClient);
+  const waiting = waitingCalls(state);
   const names = waiting.map((call) => `${call.name} (${call.id})`).join(", ");
-  const custom = waiting.some((call) => call.kind === "custom");
+  const custom = waiting.some((call) => !asksPerson(call));
   const how = custom
-    ? "The program that offers the tool answers with a user.custom_tool_result event."
+    ? "The program or worker that offers the tool answers with its result."
     : `Answer with \`longhaul resume ${sessionId}\` in a terminal, in the app, or with a user.tool_confirmation event through the API.`;
   return `The session waits for you: ${names}. ${how} It waits as long as it takes; nothing is lost.`;
 }

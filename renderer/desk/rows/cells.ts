@@ -14,6 +14,8 @@ export interface Cell {
 
 const NOTICES: Record<NoticeCode, string> = {
   created: "session",
+  thread: "agent",
+  thread_message: "agents",
   updated: "session",
   archived: "session",
   terminated: "session",

@@ -100,7 +100,7 @@ export function MessageText({ content }: { content: unknown }) {
 
 function RequestBody({ row, feed }: { row: RequestRow; feed: Feed }) {
   const answers = answerTexts(feed.timeline, row);
-  const previews = row.state === "open" ? feed.live.previews : [];
+  const previews = row.state === "open" ? feed.live.previews.filter(({ thread }) => thread === row.thread) : [];
   if (answers.length === 0 && previews.length === 0) {
     return row.calls.length === 0 ? null : (
       <Indented>

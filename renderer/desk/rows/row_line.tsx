@@ -51,6 +51,7 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
       <span
         className={`min-w-0 flex-1 truncate ${isCode(row) ? "font-mono text-small" : ""} ${isQuiet(row) ? "text-ink-3" : loud ? "text-ink" : "text-ink-2"}`}
       >
+        {row.who !== null && <span className="mr-2 font-sans text-ink-3">{row.who}</span>}
         {isToldByBody(row, opened) ? "" : whatOf(row)}
       </span>
       <Outcome cells={outcomeOf(row, running)} />

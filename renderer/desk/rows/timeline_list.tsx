@@ -43,7 +43,7 @@ function isOpened(row: Row, view: View, feed: Feed): boolean {
   if (row.kind === "tool") return row.state === "running" && feed.live.outputs.has(row.id);
   if (row.kind === "sandbox") return isSandboxOpened(row, feed);
   if (row.kind !== "request") return false;
-  if (row.state === "open") return feed.live.previews.some((preview) => preview.text !== "");
+  if (row.state === "open") return feed.live.previews.some(({ thread, text }) => thread === row.thread && text !== "");
   return row.calls.length === 0 && row.what !== "" && row.turn === feed.timeline.turns.length - 1;
 }
 

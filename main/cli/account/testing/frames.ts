@@ -68,14 +68,18 @@ export class Recording {
 
   /** Text of the answer as it streams. */
   stream(id: string, ...parts: string[]): this {
-    this.push({ type: "preview", frame: { type: "event_start", event: { type: "agent.message", id } } });
+    this.push({
+      type: "preview",
+      thread_id: "sthr_1",
+      frame: { type: "event_start", event: { type: "agent.message", id } },
+    });
     for (const text of parts) this.delta(id, text);
     return this;
   }
 
   delta(id: string, text: string, index = 0): this {
     const delta = { type: "content_delta" as const, index, content: { type: "text" as const, text } };
-    return this.push({ type: "preview", frame: { type: "event_delta", event_id: id, delta } });
+    return this.push({ type: "preview", thread_id: "sthr_1", frame: { type: "event_delta", event_id: id, delta } });
   }
 
   message(id: string, text: string, ms = 1000): this {
