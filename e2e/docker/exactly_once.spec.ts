@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Reply, ScriptRequest } from "../model_server/script.ts";
 import { type ModelServer, startModelServer } from "../model_server/server.ts";
+import { randomFrom, seed } from "../product/random.ts";
 import { type Product, removeDir, tempDir, until } from "../product/serve.ts";
 import { createSession, eventsOf, problemsIn, summaryOf, untilRests } from "../product/sessions.ts";
 import { fileIn, removeInstall, serveOnDocker } from "./product.ts";
@@ -15,21 +16,10 @@ const SESSIONS = 8;
 /** More than are ever needed: a session ends early when enough calls were hit. */
 const MAX_CALLS = 90;
 
-const seed = Number(process.env["LONGHAUL_SEED"] ?? Date.now() % 1_000_000);
-const random = mulberry32(seed);
+const random = randomFrom(seed);
 let enough = false;
 /** Results that the model was given and that are not what the command wrote. */
 const wrong: string[] = [];
-
-function mulberry32(state: number): () => number {
-  let s = state;
-  return () => {
-    s = (s + 0x6d2b79f5) | 0;
-    let t = Math.imul(s ^ (s >>> 15), 1 | s);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const lines = (n: number): string => Array.from({ length: 300 }, (_, i) => `${n}.${i + 1}`).join("\n");
 const expected = (n: number): string => `begin ${n}\n${lines(n)}\nend ${n}`;
