@@ -97,6 +97,7 @@ async function measure(server: ModelServer, install: Install, eager: boolean): P
       model,
       hands: new HandPool(onlyProvider(provider), catalog, blobs, live),
       limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3 },
+      priceOf: () => null,
       now: Date.now,
       random: Math.random,
     },

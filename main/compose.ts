@@ -11,6 +11,7 @@ import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
+import { Prices } from "./engine/prices.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
 import { BrokerModel } from "./harness/broker_model.ts";
@@ -94,6 +95,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       }),
   });
   const sandboxes = new SessionSandboxes(ledger, providers);
+  const prices = new Prices(options.data_dir, options.log);
   const hands = new HandPool(providers, catalog, blobs, live);
   const ports: HarnessPorts = {
     ledger,
@@ -103,6 +105,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     model,
     hands,
     limits: { compact_at_tokens: 150_000, max_rounds: 2_000, max_failures: 10, ...options.limits },
+    priceOf: (model) => prices.of(model),
     now: Date.now,
     random: Math.random,
   };
@@ -149,6 +152,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     bringBack: (sessionId, mountPath) => sandboxes.bringBack(sessionId, mountPath),
     outputs: (sessionId) => sandboxes.outputs(sessionId),
     readOutput: (sessionId, path) => sandboxes.readOutput(sessionId, path),
+    prices: () => prices.table(),
     requestContext: (sessionId, spanId) => rebuildRequest({ ledger, catalog, blobs }, sessionId, spanId),
     health: () =>
       engineHealth({

@@ -1,6 +1,7 @@
 /** Everything the HTTP API needs from the engine. Composed in `main/compose.ts`; tests pass memory adapters. */
 
 import type { Readable } from "node:stream";
+import type { PriceTable } from "../contract/cost/prices.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { BroughtBack, Health, OutputFile, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
 import type { Orchestrator } from "../orchestration/port.ts";
@@ -43,6 +44,8 @@ export interface ApiPorts {
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;
   /** The exact request of one model call, rebuilt; null when the span is unknown. */
   requestContext(sessionId: string, modelRequestStartId: string): Promise<RequestContext | null>;
+  /** List prices as they hold now, by model id. */
+  prices(): PriceTable;
   health(): Promise<Health>;
   /** Removes the sandbox of a deleted session for good; its last state says where it was. Idempotent. */
   destroySandbox(session: SessionFold): Promise<void>;

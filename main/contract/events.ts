@@ -11,6 +11,7 @@ import type {
 } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
 
+import type { TokenPrice } from "./cost/prices.ts";
 import type { ThreadAgent } from "./threads/state.ts";
 
 export type ContractEvent = BetaManagedAgentsSessionEvent;
@@ -119,6 +120,8 @@ interface LonghaulPayloads {
     request_bytes: number;
     message_count: number;
     tool_count: number;
+    /** Price of the model when it was sent, in nano-dollars per token; null or missing when it has none. */
+    price?: TokenPrice | null;
   };
   /** The raw assistant content, kept so that later requests are byte-identical (thinking signatures included). */
   "longhaul.model_response": {

@@ -1,7 +1,10 @@
 /** The one place that decides what a session does next: a pure function of its fold. */
+
+import { budgetReached } from "../contract/cost/cost.ts";
 import type { IdleStopReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { OpenCall } from "../contract/fold_calls.ts";
+import type { ThreadFold } from "../contract/threads/view.ts";
 import { blockedCalls, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
 
 export type Action =
@@ -23,7 +26,7 @@ export interface Limits {
   max_rounds: number;
 }
 
-export function decide(fold: SessionFold, limits: Limits, now: number): Action {
+export function decide(fold: ThreadFold, limits: Limits, now: number): Action {
   if (fold.archived_at !== null || fold.phase === "terminated") return { kind: "rest" };
   const interrupts = fold.inputs.filter((input) => input.type === "user.interrupt");
   if (interrupts.length > 0) return { kind: "interrupt", event_ids: interrupts.map((input) => input.id) };
@@ -51,12 +54,13 @@ function decideBlocked(fold: SessionFold, now: number): Action {
   };
 }
 
-function decideRequest(fold: SessionFold, limits: Limits, now: number): Action {
+function decideRequest(fold: ThreadFold, limits: Limits, now: number): Action {
   if (fold.stopped) {
     if (fold.phase === "idle") return { kind: "rest" };
     return { kind: "idle", stop_reason: { type: "retries_exhausted" }, consumes: [] };
   }
   if (fold.retry !== null && Date.parse(fold.retry.at) > now) return { kind: "rest" };
+  if (budgetReached(fold.session, now)) return { kind: "idle", stop_reason: { type: "budget_reached" }, consumes: [] };
   if (fold.rounds >= limits.max_rounds) return { kind: "tool_limit" };
   if (fold.context_full || fold.context_tokens >= limits.compact_at_tokens) return { kind: "compact" };
   return { kind: "request" };

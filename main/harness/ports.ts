@@ -1,4 +1,6 @@
 /** Everything a step may touch: the ports of one running session. */
+
+import type { TokenPrice } from "../contract/cost/prices.ts";
 import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
@@ -19,6 +21,8 @@ export interface HarnessPorts {
     /** Failed model requests in a row before the turn is given up. Being offline does not count. */
     max_failures: number;
   };
+  /** List price of a model now; null when it has none. */
+  priceOf: (model: string) => TokenPrice | null;
   now: () => number;
   /** Uniform in [0, 1): jitter of retry delays. */
   random: () => number;

@@ -1,4 +1,5 @@
 /** The contract's status events, in the order in which it wants them. */
+import { runningMs, sessionCost } from "../contract/cost/cost.ts";
 import type { EventDraft, IdleStopReason, StoredEvent } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
 import { liveThreads, type ThreadFold, threadFold } from "../contract/threads/view.ts";
@@ -89,11 +90,12 @@ function sessionReason(threads: readonly ThreadFold[]): IdleStopReason {
 }
 
 function usageEvent(fold: SessionFold, now: number): EventDraft {
-  const running = fold.running_since === null ? 0 : Math.max(0, now - Date.parse(fold.running_since));
+  const list_cost = sessionCost(fold, now);
   return {
     type: "session.usage",
     usage: {
-      active_seconds: Math.round((fold.active_ms + running) / 100) / 10,
+      active_seconds: Math.round(runningMs(fold, now) / 100) / 10,
+      ...(list_cost === null ? {} : { list_cost }),
       input_tokens: fold.usage.input_tokens,
       output_tokens: fold.usage.output_tokens,
       cache_read_input_tokens: fold.usage.cache_read_input_tokens,

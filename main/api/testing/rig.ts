@@ -1,5 +1,6 @@
 /** A served API over memory adapters, and the official SDK pointed at it. */
 import Anthropic from "@anthropic-ai/sdk";
+import { LIST_PRICES } from "../../contract/cost/prices.ts";
 import type { EventDraft, StoredEvent } from "../../contract/events.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import { LiveDeltas } from "../../session/live.ts";
@@ -65,6 +66,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
       span === "sevt_known"
         ? { model_request_start_id: span, request: { model: "m" }, bytes: 13, sha256: "00", matches: true }
         : null,
+    prices: () => LIST_PRICES,
     health: async () => ({
       version: "0.0.0",
       pid: 1,

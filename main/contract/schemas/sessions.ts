@@ -34,10 +34,21 @@ const noVaults = z
   .array(z.string())
   .max(0, { error: "is not supported by this version of Longhaul yet: send an empty list or leave it out" });
 
+/** Whole cents; at most what every sum of costs holds exactly. */
+const budget = z.strictObject({
+  type: z.literal("limit"),
+  max_list_cost: z.strictObject({
+    amount: z
+      .string()
+      .regex(/^[1-9]\d{0,7}$/, 'must be a whole number of cents as text, for example "2500" for $25.00'),
+    currency: z.literal("USD"),
+  }),
+});
+
 export const sessionCreate = z.strictObject({
   agent,
   environment_id: z.string().min(1).max(128),
-  budget: z.null({ error: "is not supported by this version of Longhaul yet: leave it out" }).optional(),
+  budget: budget.nullish(),
   initial_events: z
     .array(z.discriminatedUnion("type", [userMessage]))
     .max(MAX_INITIAL_EVENTS)
@@ -50,8 +61,7 @@ export const sessionCreate = z.strictObject({
 
 export const sessionUpdate = z.strictObject({
   agent: z.strictObject({ mcp_servers: mcpServers.optional(), tools: tools.optional() }).optional(),
-  /** Sessions have no budget in this version: removing one changes nothing, setting one is `budget_create_only`. */
-  budget: z.unknown().optional(),
+  budget: budget.nullish(),
   metadata: metadataPatch.nullish(),
   title,
   vault_ids: z.undefined({ error: "cannot be changed: vaults are chosen when the session is created" }).optional(),

@@ -1,5 +1,6 @@
 /** What each event changes in the state of a session or thread. */
-import type { IdleStopReason, LedgerEvent, StoredEvent } from "../events.ts";
+import { addCost } from "../cost/cost.ts";
+import type { IdleStopReason, LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
 import type { SandboxState, SessionFold } from "../fold.ts";
 import { foldCall, foldInput, foldResult, oneLine, startClock } from "../fold_calls.ts";
 import { addUsage, type ThreadState } from "./state.ts";
@@ -50,21 +51,27 @@ export function applyEvent(next: SessionFold, event: LedgerEvent, stored: Stored
       if (event.agent) next.agent = event.agent;
       if (event.title !== undefined) next.title = event.title;
       if (event.metadata !== undefined) next.metadata = event.metadata;
-      if (event.budget !== undefined) next.budget = event.budget;
+      if (event.budget !== undefined) {
+        next.budget = event.budget;
+        goOn(next);
+      }
       return;
     case "span.model_request_start":
       startClock(next, stored.created_at);
-      next.model_request = { id: event.id, kind: "turn", started_at: stored.created_at };
+      next.model_request = { id: event.id, kind: "turn", started_at: stored.created_at, price: null };
       next.model_requests += 1;
       return;
     case "span.model_request_end":
-      next.model_request = null;
+      next.cost = addCost(next.cost, event.model_usage, next.model_request?.price ?? null);
       next.usage = addUsage(next.usage, event.model_usage);
+      next.model_request = null;
       return;
     default:
       applyLocal(next, event, stored);
   }
 }
+
+const FREE = { input: 0, output: 0, cache_read: 0, cache_write: 0 };
 
 function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
   switch (event.type) {
@@ -80,28 +87,11 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       return;
     case "longhaul.model_request":
       if (next.model_request?.id === event.model_request_start_id) {
-        next.model_request = { ...next.model_request, kind: event.kind };
+        next.model_request = { ...next.model_request, kind: event.kind, price: event.price ?? null };
       }
       return;
-    case "longhaul.model_response": {
-      const { usage } = event;
-      const tokens =
-        usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens + usage.output_tokens;
-      // An answer that was interrupted before it began says nothing about the size of the context.
-      if (tokens > 0) next.context_tokens = tokens;
-      next.offline_waits = 0;
-      next.awaiting_model = false;
-      next.failures = 0;
-      next.cut_offs = 0;
-      next.error = null;
-      next.demo = next.demo || event.demo;
-      next.continuations = event.stop_reason === "max_tokens" ? next.continuations + 1 : 0;
-      if (event.stop_reason === "tool_use") next.rounds += 1;
-      if (event.stop_reason === "pause_turn") next.awaiting_model = true;
-      next.refusal =
-        event.stop_reason === "refusal" ? (event.stop_details ?? { category: null, explanation: null }) : null;
-      return;
-    }
+    case "longhaul.model_response":
+      return respond(next, event);
     case "longhaul.continuation":
       next.awaiting_model = true;
       return;
@@ -165,6 +155,11 @@ export function stopClock(next: ThreadState, at: string): void {
   next.running_since = null;
 }
 
+/** A budget that was used up has been raised or removed: what it stopped goes on. */
+export function goOn(next: ThreadState): void {
+  if (next.stop_reason?.type === "budget_reached") next.stopped = false;
+}
+
 /** The session, or a thread of it, begins to run. */
 export function run(next: ThreadState, at: string): void {
   next.phase = "running";
@@ -179,4 +174,24 @@ export function rest(next: ThreadState, reason: IdleStopReason, at: string): voi
   next.stop_reason = reason;
   next.stopped = reason.type === "retries_exhausted" || reason.type === "budget_reached";
   stopClock(next, at);
+}
+
+function respond(next: SessionFold, event: LonghaulEventOf<"longhaul.model_response">): void {
+  const { usage } = event;
+  const tokens =
+    usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens + usage.output_tokens;
+  // An answer that was interrupted before it began says nothing about the size of the context.
+  if (tokens > 0) next.context_tokens = tokens;
+  next.offline_waits = 0;
+  next.awaiting_model = false;
+  next.failures = 0;
+  next.cut_offs = 0;
+  next.error = null;
+  next.demo = next.demo || event.demo;
+  // The offline demo answered in the model's place, and costs nothing.
+  if (event.demo && next.model_request !== null) next.model_request = { ...next.model_request, price: FREE };
+  next.continuations = event.stop_reason === "max_tokens" ? next.continuations + 1 : 0;
+  if (event.stop_reason === "tool_use") next.rounds += 1;
+  if (event.stop_reason === "pause_turn") next.awaiting_model = true;
+  next.refusal = event.stop_reason === "refusal" ? (event.stop_details ?? { category: null, explanation: null }) : null;
 }

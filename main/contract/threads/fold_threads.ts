@@ -1,8 +1,11 @@
 /** The fold of a session with spawned threads: each event changes the thread that it belongs to, or the session as a whole. */
+
+import { addCost } from "../cost/cost.ts";
+import type { TokenPrice } from "../cost/prices.ts";
 import type { LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
 import type { SessionFold } from "../fold.ts";
 import { startClock } from "../fold_calls.ts";
-import { applyEvent, rest, run, stopClock } from "./apply_event.ts";
+import { applyEvent, goOn, rest, run, stopClock } from "./apply_event.ts";
 import {
   addUsage,
   type ChildThread,
@@ -15,7 +18,11 @@ import {
 
 export function foldThreads(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
   if (event.type === "longhaul.thread_created") return addThread(next, event, stored);
-  if (belongsToSession(event)) return applyEvent(next, event, stored);
+  if (belongsToSession(event)) {
+    applyEvent(next, event, stored);
+    if (event.type === "session.updated" && event.budget !== undefined) eachThread(next, goOn);
+    return;
+  }
   if (concernsAll(event)) {
     applyEvent(next, event, stored);
     // A thread whose turn had died goes on: how it ends now is news to its parent again.
@@ -84,11 +91,20 @@ function isBusy(thread: ChildThread): boolean {
 
 /** Changes the primary thread's state; where the session has a value of its own, that stays. */
 function toPrimary(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
-  const { phase, stop_reason, running_since, active_ms, usage } = next;
+  const { phase, stop_reason, running_since, active_ms, usage, cost } = next;
   const thread: SessionFold = { ...next, ...next.primary };
   applyInThread(thread, event, stored);
-  Object.assign(next, thread, { phase, stop_reason, running_since, active_ms, usage, primary: primaryOwn(thread) });
-  applyToSession(next, event, stored);
+  const price = next.model_request?.price ?? null;
+  Object.assign(next, thread, {
+    phase,
+    stop_reason,
+    running_since,
+    active_ms,
+    usage,
+    cost,
+    primary: primaryOwn(thread),
+  });
+  applyToSession(next, event, stored, price);
 }
 
 /** The child after the event. What the event changes in the session, for example its sandbox, is put into `next`. */
@@ -99,7 +115,7 @@ function inThread(next: SessionFold, child: ChildThread, event: LedgerEvent, sto
   const own = stateOf(thread);
   // A thread's message is not the session's task, and its turns are not the session's.
   Object.assign(next, thread, stateOf(next), { task: next.task, turns: next.turns });
-  applyToSession(next, event, stored);
+  applyToSession(next, event, stored, child.model_request?.price ?? null);
   return {
     ...child,
     ...own,
@@ -127,10 +143,15 @@ function applyInThread(thread: SessionFold, event: LedgerEvent, stored: StoredEv
   }
 }
 
-/** What an event of any thread means for the session's own clock and totals. */
-function applyToSession(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
-  if (event.type === "span.model_request_end") next.usage = addUsage(next.usage, event.model_usage);
-  else if (event.type === "span.model_request_start" || event.type === "longhaul.tool_started") {
+/**
+ * What an event of any thread means for the session's own clock and totals.
+ * @param price of the thread's request that was under way before the event
+ */
+function applyToSession(next: SessionFold, event: LedgerEvent, stored: StoredEvent, price: TokenPrice | null): void {
+  if (event.type === "span.model_request_end") {
+    next.cost = addCost(next.cost, event.model_usage, price);
+    next.usage = addUsage(next.usage, event.model_usage);
+  } else if (event.type === "span.model_request_start" || event.type === "longhaul.tool_started") {
     startClock(next, stored.created_at);
   }
 }

@@ -1,5 +1,7 @@
 /** What the fold keeps of one thread: where its loop stands. The primary thread's state is the session fold's own. */
 import type { BetaManagedAgentsSessionThread } from "@anthropic-ai/sdk/resources/beta/sessions/threads";
+import { type Cost, NO_COST } from "../cost/cost.ts";
+import type { TokenPrice } from "../cost/prices.ts";
 import type { IdleStopReason, SessionErrorBody, Usage } from "../events.ts";
 import type { OpenCall, PendingInput } from "../fold_calls.ts";
 
@@ -13,6 +15,8 @@ export interface OpenModelRequest {
   id: string;
   kind: "turn" | "compaction";
   started_at: string;
+  /** Of its model when it was sent; null when the model had none. */
+  price: TokenPrice | null;
 }
 
 export interface RetryPlan {
@@ -55,6 +59,7 @@ export interface ThreadState {
   /** The endpoint refused the last request for its size. */
   context_full: boolean;
   usage: Usage;
+  cost: Cost;
   /** Milliseconds in status running, without sleep and without the time in which no process was there. */
   active_ms: number;
   running_since: string | null;
@@ -80,7 +85,7 @@ export interface ChildThread extends ThreadState {
 }
 
 /** Of the session and of its primary thread, once these can differ: as soon as there is a second thread. */
-export type PrimaryOwn = Pick<ThreadState, "phase" | "stop_reason" | "running_since" | "active_ms" | "usage">;
+export type PrimaryOwn = Pick<ThreadState, "phase" | "stop_reason" | "running_since" | "active_ms" | "usage" | "cost">;
 
 const EMPTY_USAGE: Usage = {
   input_tokens: 0,
@@ -109,6 +114,7 @@ export function newThreadState(): ThreadState {
     context_tokens: 0,
     context_full: false,
     usage: EMPTY_USAGE,
+    cost: NO_COST,
     active_ms: 0,
     running_since: null,
     last_message_id: null,
@@ -119,8 +125,8 @@ export function newThreadState(): ThreadState {
 export const THREAD_FIELDS = Object.keys(newThreadState()) as (keyof ThreadState)[];
 
 export function primaryOwn(state: PrimaryOwn): PrimaryOwn {
-  const { phase, stop_reason, running_since, active_ms, usage } = state;
-  return { phase, stop_reason, running_since, active_ms, usage };
+  const { phase, stop_reason, running_since, active_ms, usage, cost } = state;
+  return { phase, stop_reason, running_since, active_ms, usage, cost };
 }
 
 /** The name that an agent's threads go by. */

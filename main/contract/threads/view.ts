@@ -9,15 +9,18 @@ export interface ThreadFold extends SessionFold {
   thread_id: string;
   /** Null for the primary thread. */
   child: ChildThread | null;
+  /** The session itself: what it has spent and how long it has run is not the thread's alone. */
+  session: SessionFold;
 }
 
 /** @throws Error when the session has no such thread */
 export function threadFold(fold: SessionFold, threadId: string): ThreadFold {
-  if (threadId === fold.primary_thread_id) return { ...fold, ...fold.primary, thread_id: threadId, child: null };
+  if (threadId === fold.primary_thread_id)
+    return { ...fold, ...fold.primary, thread_id: threadId, child: null, session: fold };
   const child = childThread(fold, threadId);
   if (child === undefined) throw new Error(`Session ${fold.session_id} has no thread ${threadId}.`);
   const own = Object.fromEntries(THREAD_FIELDS.map((field) => [field, child[field]])) as unknown as ThreadState;
-  return { ...fold, ...own, agent: sessionAgent(child.agent), thread_id: threadId, child };
+  return { ...fold, ...own, agent: sessionAgent(child.agent), thread_id: threadId, child, session: fold };
 }
 
 export function childThread(fold: SessionFold, threadId: string): ChildThread | undefined {

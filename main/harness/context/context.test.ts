@@ -213,7 +213,11 @@ describe("fold", () => {
       fc.property(fc.array(op, { maxLength: 40 }), (ops) => {
         const fold = foldAll(logOf(ops));
         if (fold === null) throw new Error("no fold");
-        const action = decide(fold, { compact_at_tokens: 1_000, max_rounds: 1_000 }, Date.now());
+        const action = decide(
+          threadFold(fold, fold.primary_thread_id),
+          { compact_at_tokens: 1_000, max_rounds: 1_000 },
+          Date.now(),
+        );
         const work = unfinishedWork(fold);
         expect(action.kind === "rest").toBe(work !== "now");
       }),

@@ -54,7 +54,7 @@ export interface SentRequest {
 /** Commits the span's start with the request's hash; then the request may be sent. */
 export async function startRequest(
   view: ThreadView,
-  ports: Pick<HarnessPorts, "catalog" | "blobs">,
+  ports: Pick<HarnessPorts, "catalog" | "blobs" | "priceOf">,
   emit: Emit,
   options: RequestOptions,
   carried?: Carried,
@@ -77,6 +77,7 @@ export async function startRequest(
       request_bytes: Buffer.byteLength(body),
       message_count: built.message_count,
       tool_count: built.tool_count,
+      price: ports.priceOf(fold.agent.model.id),
     },
   ]);
   if (carried !== undefined) crashPoint(carried.committed);

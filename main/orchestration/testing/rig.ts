@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { Script } from "../../../e2e/model_server/script.ts";
 import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
+import { LIST_PRICES, priceOf } from "../../contract/cost/prices.ts";
 import type { EventDraft, SessionSnapshot, StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
 import { describeFailure } from "../../harness/broker_model.ts";
@@ -94,6 +95,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     model,
     hands: new HandPool(providers, catalog, blobs, live),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
+    priceOf: (model) => priceOf(LIST_PRICES, model),
     now: Date.now,
     random: () => 0,
   };

@@ -1,6 +1,7 @@
 /** `/v1/sessions/{id}/threads`: the primary thread and those that agents have spawned. */
 import type { BetaManagedAgentsSessionThread } from "@anthropic-ai/sdk/resources/beta/sessions/threads";
 import { z } from "zod";
+import { threadCost } from "../../../contract/cost/cost.ts";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import type { SessionStatus } from "../../../contract/events.ts";
 import type { ChildThread, ThreadState } from "../../../contract/threads/state.ts";
@@ -92,7 +93,7 @@ function primaryThread(deps: Deps, record: SessionRecord): BetaManagedAgentsSess
     agent,
     status,
     stats: ran ? { active_seconds, duration_seconds: durationSeconds(fold, now), startup_seconds: 0 } : null,
-    usage: ran ? usageOf(own.usage, active_seconds) : null,
+    usage: ran ? usageOf(own.usage, active_seconds, threadCost(own.cost)) : null,
     created_at: fold.created_at,
     updated_at: fold.updated_at,
     archived_at: fold.archived_at,
@@ -116,7 +117,7 @@ function childThread(deps: Deps, record: SessionRecord, child: ChildThread): Bet
     agent: child.agent,
     status,
     stats: ran ? { active_seconds, duration_seconds, startup_seconds: 0 } : null,
-    usage: ran ? usageOf(child.usage, active_seconds) : null,
+    usage: ran ? usageOf(child.usage, active_seconds, threadCost(child.cost)) : null,
     created_at: child.created_at,
     updated_at: child.updated_at,
     archived_at,

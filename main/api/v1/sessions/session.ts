@@ -1,5 +1,6 @@
 /** Sessions as the contract's responses show them, made from the ledger's fold. */
 import type { BetaManagedAgentsSession } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import { type MonetaryAmount, sessionCost } from "../../../contract/cost/cost.ts";
 import { notFound } from "../../../contract/errors.ts";
 import type { SessionResource, SessionStatus, Usage } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
@@ -39,14 +40,21 @@ export function activeSeconds(
   return seconds(fold.active_ms + Math.max(0, open));
 }
 
+/** The threads' own running times added up: what runs side by side counts for each, unlike in the usage. */
+function summedSeconds(fold: SessionFold, status: SessionStatus, now: number): number {
+  const threads = [fold.primary ?? fold, ...fold.threads];
+  return Math.round(threads.reduce((sum, thread) => sum + activeSeconds(thread, status, now), 0) * 10) / 10;
+}
+
 /** Since creation; frozen once the session is over. */
 export function durationSeconds(fold: SessionFold, now: number): number {
   const end = isOver(fold) ? Date.parse(fold.archived_at ?? fold.updated_at) : now;
   return seconds(end - Date.parse(fold.created_at));
 }
 
-export function usageOf(usage: Usage, active_seconds: number) {
+export function usageOf(usage: Usage, active_seconds: number, list_cost: MonetaryAmount | null) {
   return {
+    ...(list_cost === null ? {} : { list_cost }),
     input_tokens: usage.input_tokens,
     output_tokens: usage.output_tokens,
     cache_read_input_tokens: usage.cache_read_input_tokens,
@@ -74,8 +82,8 @@ export function apiSession(deps: Deps, record: SessionRecord): ApiSession {
     budget: fold.budget,
     outcome_evaluations: [],
     deployment_id: fold.deployment_id,
-    stats: { active_seconds, duration_seconds: durationSeconds(fold, now) },
-    usage: usageOf(fold.usage, active_seconds),
+    stats: { active_seconds: summedSeconds(fold, status, now), duration_seconds: durationSeconds(fold, now) },
+    usage: usageOf(fold.usage, active_seconds, sessionCost(fold, now)),
     created_at: fold.created_at,
     updated_at: fold.updated_at,
     archived_at: fold.archived_at,
