@@ -59,13 +59,17 @@ export function countBetween(
   until: number,
   cap: number,
 ): { first: number; last: number; count: number } | null {
-  let found: { first: number; last: number; count: number } | null = null;
+  let first: number | null = null;
+  let last = after;
+  let count = 0;
   for (const instant of occurrences(schedule, after)) {
     if (instant > until) break;
-    found = { first: found?.first ?? instant, last: instant, count: (found?.count ?? 0) + 1 };
-    if (found.count >= cap) break;
+    first ??= instant;
+    last = instant;
+    count += 1;
+    if (count >= cap) break;
   }
-  return found;
+  return first === null ? null : { first, last, count };
 }
 
 /** @param day midnight of the wall clock's day, as if it were UTC */

@@ -85,7 +85,7 @@ export function mountAgents(api: Api, deps: Deps): void {
 }
 
 /** The agent, at a version or at its newest. @throws ApiError 404 */
-export async function existingAgent(deps: Deps, id: string, version?: number): Promise<Agent> {
+export async function existingAgent(deps: Pick<Deps, "catalog">, id: string, version?: number): Promise<Agent> {
   const agent = await deps.catalog.getAgent(id, version);
   if (agent !== null) return agent;
   return notFound(version === undefined ? "Agent" : `Version ${version} of agent`, id);
