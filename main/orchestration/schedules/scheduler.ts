@@ -27,7 +27,7 @@ const AFTER_ERROR_MS = 5_000;
 /** The clock was set back when it shows so much less than before; less is how clocks are kept right. */
 const SET_BACK_MS = 1_000;
 /** Missed times are counted up to here: counting those of years would keep the engine from its work. */
-const MAX_COUNTED = 10_000;
+const MAX_COUNTED = 20_000;
 const PAGE = 200;
 
 export class Scheduler implements Schedules {
