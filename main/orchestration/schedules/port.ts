@@ -78,6 +78,11 @@ export function runTable(records: Records): RecordTable<RunRecord> {
   });
 }
 
+/** Runs that are open, so that an engine start finds them without looking through all that ever were. */
+export function openRunTable(records: Records): RecordTable<Pick<RunRecord, "id" | "created_at">> {
+  return new RecordTable(records, { kind: "deployment_run_open" });
+}
+
 function runState(run: RunRecord): RunState {
   const outcome = run.error !== null ? "error" : run.session_id !== null ? "ok" : "open";
   return `${run.trigger_context.type}.${outcome}`;

@@ -12,10 +12,10 @@ import {
   type DeploymentRecord,
   deploymentTable,
   isRaceLost,
+  openRunTable,
   type RunError,
   type RunOutcome,
   type RunRecord,
-  type RunState,
   runTable,
 } from "./port.ts";
 
@@ -48,11 +48,13 @@ const PAUSING = [
   "mcp_egress_blocked_error",
 ] as const;
 
-const OPEN: readonly RunState[] = ["schedule.open", "manual.open"];
+/** Attempts that can be open at once are few: those of one moment. */
+const MAX_OPEN = 10_000;
 
 export class DeploymentRuns {
   readonly deployments: RecordTable<DeploymentRecord>;
   readonly #runs: RecordTable<RunRecord>;
+  readonly #open: ReturnType<typeof openRunTable>;
   readonly #options: RunOptions;
   /** Attempts of this process that are being made now. */
   readonly #making = new Set<string>();
@@ -63,6 +65,7 @@ export class DeploymentRuns {
     this.#options = options;
     this.deployments = deploymentTable(options.records);
     this.#runs = runTable(options.records);
+    this.#open = openRunTable(options.records);
   }
 
   /** A run that a client asked for. Rejects with LedgerWriteError when it cannot be written down. */
@@ -70,7 +73,7 @@ export class DeploymentRuns {
     const run = this.#newRun(deployment, { type: "manual" });
     this.#making.add(run.id);
     try {
-      await this.#runs.insert(run);
+      await this.#options.records.write(this.#insertions(run));
       return await this.#make(deployment, run);
     } finally {
       this.#making.delete(run.id);
@@ -123,9 +126,9 @@ export class DeploymentRuns {
     const late: Promise<unknown>[] = [];
     this.#leftOver = false;
     try {
-      const open = await this.#runs.list({ states: OPEN, order: "asc", limit: 10_000 });
-      for (const run of open) {
-        if (this.#making.has(run.id)) continue;
+      for (const { id } of await this.#open.list({ order: "asc", limit: MAX_OPEN })) {
+        const run = (await this.#runs.get(id))?.value;
+        if (run === undefined || this.#making.has(id)) continue;
         const deployment = await this.#resolve(run, stillDue);
         if (deployment === null) continue;
         this.#making.add(run.id);
@@ -159,7 +162,7 @@ export class DeploymentRuns {
   async #claim(run: RunRecord, change: RecordWrite, known: RecordWrite): Promise<"claimed" | "ran_before" | "changed"> {
     const { records } = this.#options;
     try {
-      await records.write([change, this.#runs.insertion(run)]);
+      await records.write([change, ...this.#insertions(run)]);
       return "claimed";
     } catch (error) {
       if (!(error instanceof RecordConflict)) throw error;
@@ -210,7 +213,7 @@ export class DeploymentRuns {
         if (stored === null || stored.value.session_id !== null || stored.value.error !== null) {
           return stored?.value ?? settled;
         }
-        const writes = [this.#runs.replacement(settled, stored.revision)];
+        const writes = [this.#runs.replacement(settled, stored.revision), this.#open.deletion(run.id)];
         const deployment = await this.deployments.get(run.deployment_id);
         const after = deployment === null ? null : this.#afterRun(deployment.value, settled);
         if (deployment !== null && after !== null)
@@ -241,6 +244,11 @@ export class DeploymentRuns {
     const type = PAUSING.find((pausing) => pausing === run.error?.type);
     if (type === undefined || !byItself || deployment.paused_reason !== null) return null;
     return { ...deployment, updated_at: at, paused_reason: { type: "error", error: { type } } };
+  }
+
+  #insertions(run: RunRecord): RecordWrite[] {
+    const { id, created_at, error } = run;
+    return [this.#runs.insertion(run), ...(error === null ? [this.#open.insertion({ id, created_at })] : [])];
   }
 
   #newRun(deployment: DeploymentRecord, trigger_context: RunRecord["trigger_context"]): RunRecord {

@@ -241,6 +241,7 @@ describe("killed in the middle of a run", () => {
     await restart(rig, "2026-07-01T18:00:00Z");
     const [run] = await rig.history(id);
     expect([run?.session_id, run?.error]).toEqual([[...rig.sessions.keys()][0], null]);
+    expect(await rig.records.count("deployment_run_open")).toBe(0);
     expect((await rig.deployment(id)).last_run_at).toBe("2026-07-01T12:00:00.000Z");
     expect(rig.sessions.size).toBe(1);
   });

@@ -1,8 +1,10 @@
 import type { DeploymentCreateParams } from "@anthropic-ai/sdk/resources/beta/deployments";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { deploymentTable } from "../../../orchestration/schedules/port.ts";
 import { LedgerWriteError } from "../../../session/ledger.ts";
 import { MemoryRecords } from "../../../session/records/memory_records.ts";
 import { type Rig, startRig } from "../../testing/rig.ts";
+import { launchDeployment } from "./launch.ts";
 
 const MINUTE = 60_000;
 let clock: number;
@@ -259,6 +261,23 @@ describe("why a run has no session", () => {
     expect((await runsOf(id))[0]?.error).toBeNull();
     expect((await rig.client.beta.deployments.retrieve(id)).status).toBe("active");
   });
+});
+
+test("an attempt that was cut off leaves no second copy of a file", async () => {
+  const file = await rig.client.beta.files.upload({ file: new File(["x"], "x.txt", { type: "text/plain" }) });
+  const { id } = await create({ resources: [{ type: "file", file_id: file.id }] });
+  const stored = await deploymentTable(rig.ports.records).get(id);
+  if (stored === null) throw new Error("not stored");
+  const deps = { ...rig.ports, now: () => clock };
+  const cutOff = {
+    ...deps,
+    ledger: { ...rig.ledger, createSession: () => Promise.reject(new Error("killed")) } as never,
+  };
+  await expect(launchDeployment(cutOff, stored.value, "sesn_1")).rejects.toThrow("killed");
+  expect(await launchDeployment(deps, stored.value, "sesn_1")).toEqual({ session_id: "sesn_1" });
+  const { data } = await rig.client.beta.files.list({ scope_id: "sesn_1" });
+  const { resources } = await rig.client.beta.sessions.retrieve("sesn_1");
+  expect(data.map((copy) => copy.id)).toEqual(resources.map((one) => (one.type === "file" ? one.file_id : null)));
 });
 
 test("a run by hand that cannot be written down is refused in the contract's form", async () => {
