@@ -8,12 +8,12 @@ import { crashPoint } from "../../crash_points.ts";
 import { type Ledger, LedgerWriteError } from "../../session/ledger.ts";
 import type { RecordTable, Versioned } from "../../session/records/record_table.ts";
 import { RecordConflict, type Records, type RecordWrite } from "../../session/records/records.ts";
+import { afterRun, cutOff } from "./outcome.ts";
 import {
   type DeploymentRecord,
   deploymentTable,
   isRaceLost,
   openRunTable,
-  type RunError,
   type RunOutcome,
   type RunRecord,
   runTable,
@@ -31,22 +31,6 @@ export interface RunOptions {
   /** Told about what is this program's or the disk's fault. */
   onError: (deploymentId: string, error: unknown) => void;
 }
-
-/** After these nothing changes until a person does something: the schedule is paused. The others may pass by themselves. */
-const PAUSING = [
-  "environment_archived_error",
-  "environment_not_found_error",
-  "vault_not_found_error",
-  "vault_archived_error",
-  "file_not_found_error",
-  "memory_store_archived_error",
-  "skill_not_found_error",
-  "session_resource_not_found_error",
-  "workspace_archived_error",
-  "organization_disabled_error",
-  "self_hosted_resources_unsupported_error",
-  "mcp_egress_blocked_error",
-] as const;
 
 /** Attempts that can be open at once are few: those of one moment. */
 const MAX_OPEN = 10_000;
@@ -215,7 +199,8 @@ export class DeploymentRuns {
         }
         const writes = [this.#runs.replacement(settled, stored.revision), this.#open.deletion(run.id)];
         const deployment = await this.deployments.get(run.deployment_id);
-        const after = deployment === null ? null : this.#afterRun(deployment.value, settled);
+        const after =
+          deployment === null ? null : afterRun(deployment.value, settled, new Date(this.#options.now()).toISOString());
         if (deployment !== null && after !== null)
           writes.push(this.deployments.replacement(after, deployment.revision));
         try {
@@ -229,21 +214,6 @@ export class DeploymentRuns {
       this.#leftOver = true;
       throw error;
     }
-  }
-
-  /** The deployment after a run of it; null when the run changes nothing. */
-  #afterRun(deployment: DeploymentRecord, run: RunRecord): DeploymentRecord | null {
-    const at = new Date(this.#options.now()).toISOString();
-    const byItself = run.trigger_context.type === "schedule";
-    if (run.error === null) return byItself ? { ...deployment, last_run_at: run.created_at } : null;
-    if (deployment.archived_at !== null) return null;
-    // Agents do not come back; what runs one goes with it.
-    if (run.error.type === "agent_archived_error") {
-      return deployment.agent.id === run.agent.id ? { ...deployment, archived_at: at, paused_reason: null } : null;
-    }
-    const type = PAUSING.find((pausing) => pausing === run.error?.type);
-    if (type === undefined || !byItself || deployment.paused_reason !== null) return null;
-    return { ...deployment, updated_at: at, paused_reason: { type: "error", error: { type } } };
   }
 
   #insertions(run: RunRecord): RecordWrite[] {
@@ -263,12 +233,4 @@ export class DeploymentRuns {
       claimed_session_id: newId("session"),
     };
   }
-}
-
-function cutOff(manual: boolean): RunError {
-  const next = manual
-    ? "Run the deployment again if it is still wanted."
-    : "The next time of the schedule runs as usual.";
-  const message = `Longhaul was stopped while it began this run, before there was a session. It did not run and is not made up for. ${next}`;
-  return { type: "unknown_error", message };
 }

@@ -3,10 +3,10 @@
  * the wall clock at least every quarter of a minute, so that sleep, a clock that is set and timers that hold no more than
  * 24 days need no rules of their own.
  */
-import { type CronExpression, parseCron } from "../../contract/cron/expression.ts";
 import { countBetween, nextOccurrence, type Schedule } from "../../contract/cron/occurrences.ts";
 import type { Versioned } from "../../session/records/record_table.ts";
 import { gapMessage } from "./gap.ts";
+import { liveSchedule } from "./live_schedule.ts";
 import { changeDeployment, type DeploymentRecord, type RunRecord, type Schedules } from "./port.ts";
 import { DeploymentRuns, type RunOptions } from "./runs.ts";
 
@@ -237,22 +237,4 @@ export class Scheduler implements Schedules {
     work.then(forget, forget);
     return work;
   }
-}
-
-/** The schedule if it fires by itself now. */
-function liveSchedule({ archived_at, paused_reason, schedule }: DeploymentRecord): Schedule | null {
-  if (archived_at !== null || paused_reason !== null || schedule === null) return null;
-  return { cron: parsed(schedule.expression), timezone: schedule.timezone };
-}
-
-const expressions = new Map<string, CronExpression>();
-
-/** Parsed once: texts were checked when they were stored. */
-function parsed(expression: string): CronExpression {
-  const known = expressions.get(expression);
-  if (known !== undefined) return known;
-  const cron = parseCron(expression);
-  if (expressions.size >= 1000) expressions.clear();
-  expressions.set(expression, cron);
-  return cron;
 }
