@@ -183,6 +183,18 @@ describe("clocks that are set", () => {
     expect(new Set((await rig.history(id)).map(({ trigger_context }) => JSON.stringify(trigger_context))).size).toBe(8);
   });
 
+  test("back, and then asleep: what ran is not called missed", async () => {
+    const rig = start("2026-07-01T11:59:30Z");
+    const id = await rig.deploy("* * * * *");
+    await rig.runUntil("2026-07-01T12:05:30Z");
+    await rig.jumpTo("2026-07-01T11:59:30Z");
+    await rig.jumpTo("2026-07-01T13:00:30Z");
+    const gaps = (await rig.history(id)).filter(({ error }) => error !== null);
+    expect(gaps.map(({ error }) => error?.message)).toEqual([
+      expect.stringMatching(/^54 scheduled runs from 2026-07-01T12:06:00.000Z to 2026-07-01T12:59:00.000Z/),
+    ]);
+  });
+
   test("years ahead by mistake and back: the schedule is not lost for years", async () => {
     const rig = start("2026-07-01T12:00:00Z");
     const id = await rig.deploy("0 * * * *");

@@ -102,6 +102,27 @@ test("a scheduled run happens at its minute, once, and is remembered", async () 
   expect(schedule?.last_run_at).toBe(at);
 });
 
+test("what passes while it is paused is neither run nor missed", async () => {
+  const { id } = await create({ schedule: MINUTELY });
+  await nextMinute();
+  await rig.client.beta.deployments.pause(id);
+  clock += 2 * 60 * MINUTE;
+  await rig.schedules.check();
+  await rig.client.beta.deployments.unpause(id);
+  await rig.schedules.check();
+  expect(await runsOf(id)).toHaveLength(1);
+  await nextMinute();
+  expect((await runsOf(id)).map(({ error }) => error)).toEqual([null, null]);
+});
+
+test("a new schedule begins now", async () => {
+  const { id } = await create({ schedule: { ...MINUTELY, expression: "0 0 1 1 *" } });
+  clock += 2 * 60 * MINUTE;
+  await rig.client.beta.deployments.update(id, { schedule: MINUTELY });
+  await rig.schedules.check();
+  expect(await runsOf(id)).toEqual([]);
+});
+
 describe("lists of runs", () => {
   test("by deployment, error, trigger and time, in pages", async () => {
     const first = (await create({ schedule: MINUTELY })).id;
@@ -168,6 +189,13 @@ describe("why a run has no session", () => {
     const { id } = await create({ schedule: MINUTELY });
     await rig.client.beta.environments.delete(environment);
     await failsWith(id, "environment_not_found_error", environment);
+  });
+
+  test("a run by hand that fails does not pause the schedule", async () => {
+    const { id } = await create({ schedule: MINUTELY });
+    await rig.client.beta.environments.archive(environment);
+    expect((await rig.client.beta.deployments.run(id)).error?.type).toBe("environment_archived_error");
+    expect((await rig.client.beta.deployments.retrieve(id)).status).toBe("active");
   });
 
   test("a file was deleted", async () => {
