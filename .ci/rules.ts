@@ -24,6 +24,7 @@ const PORTS = [
   "main/tools/port.ts",
   "main/harness/model.ts",
   "main/orchestration/port.ts",
+  "main/orchestration/schedules/port.ts",
 ];
 
 /** What each area may import besides itself; `x:port` means the port files of `x` only. Other code under `main/` wires and may import all. */

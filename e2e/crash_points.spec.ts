@@ -131,7 +131,8 @@ describe("crash-point enumeration", () => {
     expect(ends.get("{}")?.files).toEqual(TASK_FILES);
   });
 
-  test.each(Object.keys(CRASH_POINTS) as CrashPoint[])(
+  // Those of deployments are passed without a task: `deployments.spec.ts`.
+  test.each((Object.keys(CRASH_POINTS) as CrashPoint[]).filter((point) => !point.startsWith("deployment.")))(
     "%s",
     async (point) => {
       const wanted = ends.get(JSON.stringify(SETTINGS[point] ?? {}));

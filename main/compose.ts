@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
 import type { ApiPorts } from "./api/ports.ts";
+import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { unfinishedWork } from "./contract/work.ts";
@@ -19,6 +20,7 @@ import { rebuildRequest } from "./harness/context/rebuild.ts";
 import { HandPool } from "./harness/hands.ts";
 import type { HarnessPorts } from "./harness/ports.ts";
 import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
+import { Scheduler } from "./orchestration/schedules/scheduler.ts";
 import { Triggers } from "./orchestration/triggers.ts";
 import { ENGINE_MEMORY, EngineLink } from "./sandbox/docker/find_engine.ts";
 import { openInstall } from "./sandbox/docker/janitor/install.ts";
@@ -133,6 +135,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
           },
     log: options.log,
   });
+  const schedules = new Scheduler({
+    records,
+    ledger,
+    now: Date.now,
+    launch: (deployment, sessionId) =>
+      launchDeployment({ ledger, catalog, records, orchestrator, now: Date.now }, deployment, sessionId),
+    isAgentArchived: async (agentId) => ((await catalog.getAgent(agentId))?.archived_at ?? null) !== null,
+    onError: options.onError,
+  });
   const triggers = new Triggers({ orchestrator, model, now: Date.now });
   const codes = new SignInCodes();
   const token = apiToken(options.data_dir);
@@ -145,6 +156,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     blobs,
     live,
     orchestrator,
+    schedules,
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
@@ -179,6 +191,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   port = Number(new URL(server.url).port);
   triggers.start();
   janitor.start();
+  await schedules.start();
   await orchestrator.recover(options.auto_resume);
 
   return {
@@ -194,6 +207,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     onActivity: (listener) => void orchestrator.onActivity(listener),
     drain: async () => {
       triggers.stop();
+      await schedules.stop();
       await orchestrator.drain();
       await server.close();
       await janitor.stop();

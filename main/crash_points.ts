@@ -20,6 +20,8 @@ export const CRASH_POINTS = {
   "turn.after_idle": "the idle status is in the ledger, the lease is still held",
   "inputs.after_consumed": "client events have been taken into the transcript",
   "compaction.before_commit": "the summary has arrived, it is not in the ledger",
+  "deployment.after_claim": "a run of a deployment is claimed, there is no session yet",
+  "deployment.after_session": "the session of a run is in the ledger, the run does not say so yet",
 } as const;
 
 export type CrashPoint = keyof typeof CRASH_POINTS;

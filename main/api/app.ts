@@ -13,6 +13,8 @@ import { mountLocalSessions } from "./local/sessions.ts";
 import { mountTimeline } from "./local/timeline.ts";
 import type { ApiPorts } from "./ports.ts";
 import { mountAgents } from "./v1/agents/routes.ts";
+import { mountDeployments } from "./v1/deployments/routes.ts";
+import { mountDeploymentRuns } from "./v1/deployments/runs.ts";
 import { mountEnvironments } from "./v1/environments/routes.ts";
 import { mountEventList } from "./v1/events/list.ts";
 import { mountEventSend } from "./v1/events/send.ts";
@@ -67,6 +69,8 @@ export function createApi(ports: ApiPorts): Api {
   mountEventList(api, deps);
   mountEventStream(api, deps);
   mountThreads(api, deps);
+  mountDeployments(api, deps);
+  mountDeploymentRuns(api, deps);
   mountEngine(api, deps);
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);

@@ -5,6 +5,7 @@ import type { PriceTable } from "../contract/cost/prices.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { BroughtBack, Health, OutputFile, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
 import type { Orchestrator } from "../orchestration/port.ts";
+import type { Schedules } from "../orchestration/schedules/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
@@ -25,6 +26,7 @@ export interface ApiPorts {
   blobs: BlobStore;
   live: LiveDeltas;
   orchestrator: Orchestrator;
+  schedules: Schedules;
   /** The API key: 256 bits. */
   token: string;
   /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */

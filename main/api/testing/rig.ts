@@ -2,6 +2,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { LIST_PRICES } from "../../contract/cost/prices.ts";
 import type { EventDraft, StoredEvent } from "../../contract/events.ts";
+import { Scheduler } from "../../orchestration/schedules/scheduler.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
@@ -10,6 +11,7 @@ import { MemoryRecords } from "../../session/records/memory_records.ts";
 import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
+import { launchDeployment } from "../v1/deployments/launch.ts";
 import { FakeOrchestrator } from "./fake_orchestrator.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
@@ -23,6 +25,8 @@ export interface Rig extends AsyncDisposable {
   catalog: MemoryCatalog;
   live: LiveDeltas;
   orchestrator: FakeOrchestrator;
+  /** Not started: tests look at the clock with `check`. */
+  schedules: Scheduler;
   ports: ApiPorts;
   /** Failures that were this program's fault; a test that expects none asserts that it is empty. */
   failures: FailureReport[];
@@ -48,13 +52,24 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
   const cleanUps: string[] = [];
   const codes = new Set(["one-time"]);
   let host = "";
+  const now = overrides.now ?? Date.now;
+  const records = overrides.records ?? new MemoryRecords();
+  const schedules = new Scheduler({
+    records,
+    ledger,
+    now,
+    launch: (deployment, sessionId) => launchDeployment({ ...ports, now }, deployment, sessionId),
+    isAgentArchived: async (id) => ((await catalog.getAgent(id))?.archived_at ?? null) !== null,
+    onError: (path, error) => failures.push({ request_id: "", method: "SCHEDULE", path, error }),
+  });
   const ports: ApiPorts = {
     ledger,
     catalog,
-    records: new MemoryRecords(),
+    records,
     blobs,
     live,
     orchestrator,
+    schedules,
     token: TOKEN,
     allowedHosts: () => [host, host.replace("127.0.0.1", "localhost")],
     allowedOrigins: () => ["app://longhaul"],
@@ -97,6 +112,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     catalog,
     live,
     orchestrator,
+    schedules,
     ports,
     failures,
     cleanUps,
@@ -113,7 +129,10 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
       const params = { agent: agent.id, environment_id: environment.id, ...body };
       return (await client.beta.sessions.create(params)).id;
     },
-    [Symbol.asyncDispose]: () => server.close(),
+    [Symbol.asyncDispose]: async () => {
+      await schedules.stop();
+      await server.close();
+    },
   };
   return rig;
 }

@@ -100,5 +100,5 @@ export function patchedMetadata(
 /** Throws 400 for an agent that is read-only. */
 export function refuseArchivedAgent(agent: Agent): void {
   if (agent.archived_at === null) return;
-  invalid(`Agent ${agent.id} was archived and is read-only. Create a new agent instead.`);
+  invalid(`Agent ${agent.id} was archived and is read-only. Create a new agent instead.`, "agent_archived");
 }

@@ -9,6 +9,7 @@ import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param, timestamp } from "../../http/context.ts";
 import { decodeCursor, encodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
+import { archiveDeploymentsOf } from "../deployments/archive.ts";
 import { newAgent, refuseArchivedAgent, updatedAgent } from "./agent.ts";
 
 const MAX_VERSION = 999_999_999;
@@ -61,10 +62,11 @@ export function mountAgents(api: Api, deps: Deps): void {
     const id = param(c, "id");
     const agent = await deps.serial.run(id, async () => {
       const current = await existingAgent(deps, id);
-      if (current.archived_at !== null) return current;
       const at = timestamp(deps);
-      const archived: Agent = { ...current, archived_at: at, updated_at: at };
-      await catalog.replaceAgent(archived);
+      const archived: Agent = current.archived_at === null ? { ...current, archived_at: at, updated_at: at } : current;
+      if (archived !== current) await catalog.replaceAgent(archived);
+      // Again for one that was archived before: an engine that died in between left some of them.
+      await archiveDeploymentsOf(deps, id);
       return archived;
     });
     return c.json(agent);
@@ -85,7 +87,7 @@ export function mountAgents(api: Api, deps: Deps): void {
 }
 
 /** The agent, at a version or at its newest. @throws ApiError 404 */
-export async function existingAgent(deps: Deps, id: string, version?: number): Promise<Agent> {
+export async function existingAgent(deps: Pick<Deps, "catalog">, id: string, version?: number): Promise<Agent> {
   const agent = await deps.catalog.getAgent(id, version);
   if (agent !== null) return agent;
   return notFound(version === undefined ? "Agent" : `Version ${version} of agent`, id);

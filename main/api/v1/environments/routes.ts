@@ -78,7 +78,7 @@ export function mountEnvironments(api: Api, deps: Deps): void {
 }
 
 /** @throws ApiError 404 `environment_not_found` */
-export async function existingEnvironment(deps: Deps, id: string): Promise<Environment> {
+export async function existingEnvironment(deps: Pick<Deps, "catalog">, id: string): Promise<Environment> {
   return (await deps.catalog.getEnvironment(id)) ?? notFound("Environment", id, "environment_not_found");
 }
 

@@ -33,7 +33,11 @@ export function refuseExpired(file: FileRecord, now: number): void {
 export async function usableFile(deps: Pick<Deps, "catalog" | "now">, id: string, field: string): Promise<FileRecord> {
   const file = await deps.catalog.getFile(id);
   if (file === null)
-    invalid(`\`${field}\`: there is no file ${JSON.stringify(id)}. Upload it with POST /v1/files first.`);
-  if (isExpired(file, deps.now())) invalid(`\`${field}\`: file ${id} expired at ${file.expires_at}. Upload it again.`);
+    invalid(
+      `\`${field}\`: there is no file ${JSON.stringify(id)}. Upload it with POST /v1/files first.`,
+      "file_not_found",
+    );
+  if (isExpired(file, deps.now()))
+    invalid(`\`${field}\`: file ${id} expired at ${file.expires_at}. Upload it again.`, "file_not_found");
   return file;
 }

@@ -10,7 +10,7 @@ import { existingAgent } from "../agents/routes.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 
 /** @throws ApiError 404 for an unknown agent or version, 400 for an archived one or overrides that contradict */
-export async function resolveAgent(deps: Deps, params: SessionCreate["agent"]): Promise<SessionAgent> {
+export async function resolveAgent(deps: Pick<Deps, "catalog">, params: SessionCreate["agent"]): Promise<SessionAgent> {
   const reference = typeof params === "string" ? { id: params, version: undefined } : params;
   const newest = await existingAgent(deps, reference.id);
   refuseArchivedAgent(newest);

@@ -1,0 +1,101 @@
+/** Makes sessions: everything is checked first, then the session and its first events are stored in one append. */
+import { invalid } from "../../../contract/errors.ts";
+import type { EventDraft, SessionAgent } from "../../../contract/events.ts";
+import { newId } from "../../../contract/ids.ts";
+import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
+import type { Environment, FileRecord } from "../../../session/catalog.ts";
+import type { SessionRecord } from "../../../session/ledger.ts";
+import { type Deps, timestamp } from "../../http/context.ts";
+import { existingEnvironment, refuseArchivedEnvironment } from "../environments/routes.ts";
+import { draftOf } from "../events/draft.ts";
+import { checkContentFiles } from "../events/files.ts";
+import { planResources } from "./resources.ts";
+import { existingSession } from "./session.ts";
+import { resolveAgent } from "./snapshot.ts";
+import { checkVaults } from "./vaults.ts";
+
+/** What making a session needs; whoever makes them without a request (deployments) is handed the same. */
+export type SessionDeps = Pick<Deps, "ledger" | "catalog" | "records" | "orchestrator" | "now">;
+
+/** Where a session comes from when no request of a client asks for it directly. */
+export interface SessionOrigin {
+  /** Chosen before, so that an attempt that was cut off can be recognised; default: a new one. */
+  id?: string;
+  deployment_id?: string;
+}
+
+/** A session that is checked and not yet stored. */
+export interface SessionPlan {
+  id: string;
+  agent: SessionAgent;
+  environment: Environment;
+  /** Copies of uploaded files that the session gets. */
+  files: FileRecord[];
+  /** `longhaul.session_created`, then the initial events. */
+  events: EventDraft[];
+}
+
+/** Checks and stores a session and wakes it if it has something to do. @throws ApiError as {@link planSession} */
+export async function createSession(
+  deps: SessionDeps,
+  params: SessionCreate,
+  origin: SessionOrigin = {},
+): Promise<SessionRecord> {
+  const plan = await planSession(deps, params, origin);
+  await storeSession(deps, plan);
+  return existingSession(deps, plan.id);
+}
+
+/**
+ * Everything that is checked before a session exists; stores nothing.
+ * @throws ApiError 400 that names the field and the fix, 404 for an agent or environment that does not exist
+ */
+export async function planSession(
+  deps: SessionDeps,
+  params: SessionCreate,
+  origin: SessionOrigin = {},
+): Promise<SessionPlan> {
+  const agent = await resolveAgent(deps, params.agent);
+  const environment = await existingEnvironment(deps, params.environment_id);
+  refuseArchivedEnvironment(environment);
+  if (environment.config.type === "self_hosted") {
+    invalid(
+      "`environment_id` names a self_hosted environment; its work queue is not supported by this version of Longhaul yet. Use a cloud environment: it runs on this machine.",
+    );
+  }
+  const id = origin.id ?? newId("session");
+  const vault_ids = params.vault_ids ?? [];
+  await checkVaults(deps, vault_ids);
+  const planned = await planResources(deps, id, timestamp(deps), params.resources ?? []);
+  const events = params.initial_events ?? [];
+  for (const [index, event] of events.entries())
+    await checkContentFiles(deps, event.content, `initial_events[${index}].content`);
+  const created: EventDraft = {
+    type: "longhaul.session_created",
+    session: {
+      agent,
+      environment: {
+        id: environment.id,
+        name: environment.name,
+        config: environment.config,
+        metadata: environment.metadata,
+      },
+      primary_thread_id: newId("thread"),
+      title: params.title ?? null,
+      metadata: params.metadata ?? {},
+      resources: planned.resources,
+      vault_ids,
+      budget: null,
+      deployment_id: origin.deployment_id ?? null,
+    },
+  };
+  return { id, agent, environment, files: planned.files, events: [created, ...events.map(draftOf)] };
+}
+
+/** Stores a planned session durably and wakes it if it has something to do. */
+export async function storeSession(deps: SessionDeps, plan: SessionPlan): Promise<void> {
+  // Before the session: a copy without a session is swept up later, a session without its file is broken.
+  for (const file of plan.files) await deps.catalog.putFile(file);
+  await deps.ledger.createSession(plan.id, plan.events);
+  if (plan.events.length > 1) await deps.orchestrator.wake(plan.id, "client_event");
+}
