@@ -9,6 +9,7 @@ import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
+import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
@@ -142,6 +143,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     blobs,
     live,
     orchestrator,
+    vault: brokerVault(model.client),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],

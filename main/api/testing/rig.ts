@@ -10,6 +10,7 @@ import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
 import { FakeOrchestrator } from "./fake_orchestrator.ts";
+import { memoryVault } from "./memory_vault.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
 
@@ -54,6 +55,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     blobs,
     live,
     orchestrator,
+    vault: memoryVault(),
     token: TOKEN,
     allowedHosts: () => [host, host.replace("127.0.0.1", "localhost")],
     allowedOrigins: () => ["app://longhaul"],

@@ -3,10 +3,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UsageError } from "../../config.ts";
-import { checkEngineAndModel } from "./engine.ts";
-import { checkDataDir, checkGit, checkKeychain, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
+import { checkEngine } from "./engine.ts";
+import { checkKeychain } from "./keychain.ts";
+import { checkDataDir, checkGit, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
 
 let folder: string;
 
@@ -51,15 +52,37 @@ describe("data directory", () => {
   });
 });
 
-test("a keychain", () => {
-  expect(checkKeychain({}, "darwin").state).toBe("ok");
-  expect(checkKeychain({ XDG_RUNTIME_DIR: folder }, "linux").state).toBe("warn");
-  writeFileSync(join(folder, "bus"), "");
-  expect(checkKeychain({ XDG_RUNTIME_DIR: folder }, "linux").state).toBe("ok");
+describe("a keychain", () => {
+  test("a passphrase takes its place, and one that is unusable is a finding", async () => {
+    expect(await checkKeychain(folder, () => "a long passphrase")).toMatchObject({ state: "ok", name: "keychain" });
+    const refuse = () => {
+      throw new UsageError("LONGHAUL_VAULT_PASSPHRASE is too short.");
+    };
+    expect(await checkKeychain(folder, refuse)).toMatchObject({
+      state: "fail",
+      advice: expect.stringContaining("short"),
+    });
+  });
+
+  test.runIf(process.platform === "linux")(
+    "without a session bus it is a warning that says what to install",
+    async () => {
+      vi.stubEnv("DBUS_SESSION_BUS_ADDRESS", `unix:path=${folder}/nothing`);
+      expect(await checkKeychain(folder, () => null)).toMatchObject({
+        state: "warn",
+        found: expect.stringContaining("cannot keep the key"),
+        advice: expect.stringMatching(/gnome-keyring.*LONGHAUL_VAULT_PASSPHRASE/),
+      });
+      vi.unstubAllEnvs();
+    },
+  );
 });
 
 describe("model endpoint without an engine", () => {
-  const model = async (endpoint: () => object) => (await checkEngineAndModel(folder, endpoint)).at(-1);
+  const model = async (endpoint: () => object) => {
+    const findings = await checkEngine(folder, { model: endpoint, vaultPassphrase: () => "a long passphrase" });
+    return findings.find(({ name }) => name === "model");
+  };
 
   test("nothing set is the demo, said plainly", async () => {
     expect(await model(() => ({}))).toMatchObject({ state: "warn", found: expect.stringContaining("offline demo") });

@@ -11,6 +11,7 @@ import { existingEnvironment, refuseArchivedEnvironment } from "../environments/
 import { draftOf } from "../events/draft.ts";
 import { checkContentFiles } from "../events/files.ts";
 import { refuseLaterTypes } from "../events/later.ts";
+import { checkVaultIds } from "../vaults/references.ts";
 import { planResources } from "./resources.ts";
 import { apiSession, existingSession } from "./session.ts";
 import { resolveAgent } from "./snapshot.ts";
@@ -29,6 +30,8 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
         "`environment_id` names a self_hosted environment; its work queue is not supported by this version of Longhaul yet. Use a cloud environment: it runs on this machine.",
       );
     }
+    const vault_ids = params.vault_ids ?? [];
+    await checkVaultIds(deps.records, vault_ids, "vault_ids");
     const id = newId("session");
     const planned = await planResources(deps, id, timestamp(deps), params.resources ?? []);
     const events = params.initial_events ?? [];
@@ -51,7 +54,7 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
         title: params.title ?? null,
         metadata: params.metadata ?? {},
         resources: planned.resources,
-        vault_ids: [],
+        vault_ids,
         budget: null,
         deployment_id: null,
       },
