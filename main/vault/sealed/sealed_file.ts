@@ -100,7 +100,9 @@ export class SealedFile {
     const folder = dirname(this.path);
     const fresh = `${this.path}.new`;
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+        if (codeOf(error) !== "EEXIST") throw error;
+      });
       // One of a process that was killed here; only one process writes.
       await rm(fresh, { force: true });
       await writeDurably(fresh, text);

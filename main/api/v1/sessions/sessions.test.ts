@@ -101,7 +101,7 @@ describe("create", () => {
     ["no environment", { environment_id: undefined }, 400, /`environment_id` is required/],
     ["an unknown environment", { environment_id: "env_none" }, 404, /Environment/],
     ["unknown fields", { colour: 1 }, 400, /Unknown field `colour`/],
-    ["vaults", { vault_ids: ["vlt_1"] }, 400, /`vault_ids` is not supported by this version/],
+    ["an unknown vault", { vault_ids: ["vlt_1"] }, 404, /`vault_ids\[0\]`: vault/],
     [
       "a budget",
       { budget: { type: "limit", max_list_cost: { amount: "1", currency: "USD" } } },
