@@ -136,6 +136,16 @@ function updatedOAuth(
   };
 }
 
+/** True when these are all the secrets that such a credential has: nothing of a former value is needed then. */
+export function isWhole({ auth, secrets }: CredentialHalves): boolean {
+  if (auth.type === "static_bearer") return secrets.token !== undefined;
+  if (auth.type === "environment_variable") return secrets.secret_value !== undefined;
+  if (secrets.access_token === undefined) return false;
+  if (auth.refresh == null) return true;
+  const client = auth.refresh.token_endpoint_auth.type === "none" || secrets.client_secret !== undefined;
+  return secrets.refresh_token !== undefined && client;
+}
+
 function refusePastExpiry(expiresAt: string | null | undefined, now: number): void {
   if (expiresAt == null || Date.parse(expiresAt) > now) return;
   invalid("`auth.expires_at` must be in the future.");

@@ -134,7 +134,5 @@ export const credentialUpdate = z.strictObject({
     .optional(),
 });
 
-export type VaultCreate = z.output<typeof vaultCreate>;
-export type VaultUpdate = z.output<typeof vaultUpdate>;
 export type CredentialCreate = z.output<typeof credentialCreate>;
 export type CredentialUpdate = z.output<typeof credentialUpdate>;

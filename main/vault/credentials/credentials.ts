@@ -86,6 +86,8 @@ export class Credentials {
       return { status: "invalid", mcp_probe: first.probe, refresh };
     }
     const used = { ...secrets, refresh_token: secrets.refresh_token };
+    // Many servers take a refresh token once: sealing the value anew shows that its successor can be kept.
+    await this.#store.rewrite(ref, (text) => text);
     const { outcome, tokens } = await refreshTokens(auth.refresh, used, signal, Date.now());
     if (tokens === null) {
       // A token endpoint that is away or busy says nothing about the credential.

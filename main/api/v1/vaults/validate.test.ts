@@ -1,4 +1,5 @@
 /** `mcp_oauth_validate` through the official SDK, the real broker, and MCP servers of every temper. */
+import { mkdirSync, rmSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type McpServer, sendJson, startMcpServer } from "../../../vault/credentials/testing/mcp_server.ts";
@@ -243,13 +244,14 @@ describe("a refresh", () => {
   ])("with %s failed", async (_, status, body, verdict) => {
     const mcp = await server();
     mcp.token = (__, response) => sendJson(response, status, body);
-    const before = await credential(mcp, { type: "none" });
-    const file = it.file();
-    expect(await validate(before)).toMatchObject({
+    const made = await credential(mcp, { type: "none" });
+    expect(await validate(made)).toMatchObject({
       status: verdict,
       refresh: { status: "failed", http_response: { status_code: status } },
     });
-    expect(it.file()).toBe(file);
+    // What was there before still counts.
+    mcp.accepted.add("canary-access-1");
+    expect(await validate(made)).toMatchObject({ status: "valid" });
   });
 
   test("whose endpoint is away says so, and nothing about the credential", async () => {
@@ -280,6 +282,19 @@ describe("a refresh", () => {
     const all = await Promise.all(Array.from({ length: 5 }, () => validate(made)));
     expect(all.map(({ status }) => status)).toEqual(["valid", "valid", "valid", "valid", "valid"]);
     expect(mcp.asked.filter(({ path }) => path === "/token")).toHaveLength(1);
+  });
+
+  test("does not begin where the new tokens could not be kept", async () => {
+    const mcp = await server();
+    mcp.token = (_, response) => sendJson(response, 200, renewed);
+    const made = await credential(mcp, { type: "none" });
+    mkdirSync(`${it.path}.new/in the way`, { recursive: true });
+    const error = await refusalOf(validate(made));
+    expect([error.status, error.errorCode]).toEqual([500, "store_unwritable"]);
+    expect(mcp.asked.map(({ path }) => path)).toEqual(["/mcp"]);
+    rmSync(`${it.path}.new`, { recursive: true });
+    mcp.accepted.add("canary-access-2");
+    expect(await validate(made)).toMatchObject({ status: "valid" });
   });
 
   test("that crosses an update of the credential loses neither: the rotated refresh token, and the person's access token", async () => {

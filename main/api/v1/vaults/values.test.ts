@@ -8,7 +8,7 @@ import { LedgerWriteError } from "../../../session/ledger.ts";
 import { MemoryRecords } from "../../../session/records/memory_records.ts";
 import { cheapPassphrase, fakeKeychain, keychainKeys } from "../../../vault/sealed/testing/keys.ts";
 import { refusalOf } from "../../testing/rig.ts";
-import { BEARER, startVaultRig, VARIABLE } from "./testing/vault_rig.ts";
+import { BEARER, OAUTH, startVaultRig, VARIABLE } from "./testing/vault_rig.ts";
 
 const away = () => Promise.reject(new ApiError("overloaded_error", "The broker is away.", "broker_away"));
 
@@ -171,6 +171,37 @@ test("a locked keychain refuses a change and leaves the credential as it is; del
   );
   await it.vaults.credentials.delete(id, { vault_id });
   expect(it.sealed()).toEqual([]);
+});
+
+test("a credential whose key is gone is mended by a whole new value, and by nothing less", async () => {
+  const fake = fakeKeychain();
+  const [data_dir, records] = [folder(), new MemoryRecords()];
+  const keys = () => ({ keychain: keychainKeys(fake), passphrase: null });
+  let vault_id = "";
+  let ids: string[] = [];
+  {
+    await using first = await startVaultRig({ data_dir, records, keys: keys() });
+    vault_id = await first.vault();
+    for (const params of [BEARER, OAUTH, VARIABLE]) {
+      ids = [...ids, (await first.vaults.credentials.create(vault_id, params)).id];
+    }
+  }
+  fake.items.clear();
+  await using it = await startVaultRig({ data_dir, records, keys: keys() });
+  const [bearer = "", oauth = "", variable = ""] = ids;
+  const update = (id: string, auth: NonNullable<Parameters<typeof it.vaults.credentials.update>[1]["auth"]>) =>
+    it.vaults.credentials.update(id, { vault_id, auth });
+  const less = await refusalOf(update(oauth, { type: "mcp_oauth", access_token: "canary-2" }));
+  expect([less.status, less.errorCode]).toEqual([400, "key_missing"]);
+  const narrower = { type: "environment_variable", networking: { type: "unrestricted" } } as const;
+  expect((await refusalOf(update(variable, narrower))).errorCode).toBe("key_missing");
+  await update(bearer, { type: "static_bearer", token: "canary-2" });
+  await update(variable, { ...narrower, secret_value: "canary-2" });
+  const client = { type: "client_secret_basic", client_secret: "canary-2" } as const;
+  const refresh = { refresh_token: "canary-2", token_endpoint_auth: client };
+  await update(oauth, { type: "mcp_oauth", access_token: "canary-2", refresh });
+  await update(oauth, { type: "mcp_oauth", access_token: "canary-3" });
+  expect(it.sealed()).toHaveLength(3);
 });
 
 test("the wrong passphrase is refused by every change of a value, and loses none", async () => {

@@ -5,7 +5,7 @@
  * such values.
  */
 import { randomBytes } from "node:crypto";
-import type { CredentialHalves } from "../../../contract/vaults/auth.ts";
+import { type CredentialHalves, isWhole } from "../../../contract/vaults/auth.ts";
 import type { CredentialVault } from "../../../contract/vaults/broker_api.ts";
 import type { Records } from "../../../session/records/records.ts";
 import { allCredentials, type CredentialRecord } from "./records.ts";
@@ -41,10 +41,12 @@ export class CredentialValues {
   ): Promise<T> {
     const secret_id = randomBytes(16).toString("hex");
     const { id: credential_id, vault_id } = credential;
+    // A whole new value needs no former one: it also mends a credential whose value cannot be opened any more.
+    const from = isWhole(halves) ? null : (before?.secret_id ?? null);
     this.#underWay.add(secret_id);
     let result: T;
     try {
-      await this.#vault.seal({ vault_id, credential_id, secret_id, from: before?.secret_id ?? null, ...halves });
+      await this.#vault.seal({ vault_id, credential_id, secret_id, from, ...halves });
       result = await write(secret_id);
     } catch (error) {
       // A broker that did not answer may have sealed it all the same.

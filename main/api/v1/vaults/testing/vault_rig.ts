@@ -21,7 +21,9 @@ export interface VaultRig extends AsyncDisposable {
   vaults: Vaults;
   broker: TestBroker;
   records: Records;
-  /** The broker's file as it is on disk; "" before there is one. */
+  /** Path of the broker's file. */
+  path: string;
+  /** Its content; "" before there is one. */
   file: () => string;
   /** Ids of the values that are sealed. */
   sealed: () => string[];
@@ -46,9 +48,10 @@ export async function startVaultRig(options: VaultRigOptions = {}): Promise<Vaul
   const vault = brokerVault(client);
   const rig = await startRig({ vault: options.around?.(vault) ?? vault, records });
   const { vaults } = rig.client.beta;
+  const path = join(folder, "vault", "credentials.json");
   const file = (): string => {
     try {
-      return readFileSync(join(folder, "vault", "credentials.json"), "utf8");
+      return readFileSync(path, "utf8");
     } catch {
       return "";
     }
@@ -58,6 +61,7 @@ export async function startVaultRig(options: VaultRigOptions = {}): Promise<Vaul
     vaults,
     broker,
     records,
+    path,
     file,
     sealed: () => {
       const text = file();
