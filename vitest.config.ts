@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Three projects: `unit` stands beside its files, `docker` too but needs a real container engine, `e2e` drives the built
- * product. The last two run one file after the other.
+ * Four projects: `unit` stands beside its files, `docker` and `keychain` too but need a real container engine and a real
+ * keychain, `e2e` drives the built product. All but the first run one file after the other.
  */
 export default defineConfig({
   test: {
@@ -13,7 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{main,electron,renderer,bench,.ci}/**/*.test.{ts,tsx}"],
-          exclude: ["**/*.docker.test.ts", "**/node_modules/**"],
+          exclude: ["**/*.docker.test.ts", "**/*.keychain.test.ts", "**/node_modules/**"],
           environment: "node",
         },
       },
@@ -25,6 +25,14 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "keychain",
+          include: ["main/**/*.keychain.test.ts"],
+          environment: "node",
+          fileParallelism: false,
         },
       },
       {

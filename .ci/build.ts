@@ -19,7 +19,7 @@ const MAIN_ENTRIES = {
 };
 
 /** Loaded from `node_modules` at run time: native code, or packages that find their own wasm, worker and proto files by path. */
-const EXTERNAL = ["better-sqlite3", "dockerode", "just-bash", "electron"];
+const EXTERNAL = ["@napi-rs/keyring", "better-sqlite3", "dockerode", "just-bash", "electron"];
 
 const DAY_MS = 86_400_000;
 

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 
 export interface Part {
   name: string;
@@ -74,10 +74,34 @@ export function findParts(): Part[] {
         "the shell inside a real Electron; its tests ran against the stand-in, the screen specs in the browser host",
       get: "npx install-electron, where GitHub's releases can be reached",
     },
+    {
+      name: "keychain",
+      found: keychain(),
+      without: "stored credentials sealed with a key in a real keychain; their other tests use one in memory",
+      get: "install gnome-keyring and dbus-x11 (Debian: apt-get install gnome-keyring dbus-x11, which npm test does as root)",
+    },
   ];
 }
 
-const PACKAGES: Record<string, string> = { Chromium: "chromium", git: "git" };
+/** Programs of a Secret Service that the test run can start on a bus of its own, so that nobody's own keyring is touched. */
+const KEYCHAIN_PROGRAMS = ["gnome-keyring-daemon", "dbus-run-session", "dbus-send"];
+
+function keychain(): string | null {
+  if (process.platform !== "linux" || !KEYCHAIN_PROGRAMS.every((program) => onPath(program))) return null;
+  return version("gnome-keyring-daemon") ?? "gnome-keyring";
+}
+
+function onPath(program: string): boolean {
+  return (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .some((folder) => folder !== "" && existsSync(join(folder, program)));
+}
+
+const PACKAGES: Record<string, readonly string[]> = {
+  Chromium: ["chromium"],
+  git: ["git"],
+  keychain: ["gnome-keyring", "dbus-x11"],
+};
 
 /** Program → package, of what it takes to run a container engine and to make its images without a registry. */
 const ENGINE_PACKAGES: Record<string, string> = {
@@ -105,8 +129,7 @@ function mayInstall(): boolean {
 /** Installs what is missing and can be had, quietly and with a time limit. Says what it does; a failure shows as a missing part. */
 export function installMissing(parts: readonly Part[]): void {
   const packages = parts.flatMap((part) => {
-    const name = PACKAGES[part.name];
-    return part.found === null && name !== undefined ? [name] : [];
+    return part.found === null ? (PACKAGES[part.name] ?? []) : [];
   });
   if (!mayInstall()) return;
   packages.push(...missingEnginePackages());

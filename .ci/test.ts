@@ -3,7 +3,7 @@
  * loudly what could not run. The last line is `N passed, N failed, N skipped`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { findTestEngine, type TestEngine } from "./engine/engine.ts";
@@ -23,10 +23,12 @@ interface Project {
   /** Files that cannot run here: they are left out, and named. */
   left: string[];
   env: Record<string, string>;
+  /** Program and arguments that the run is started with, for tests that need surroundings of their own. */
+  within?: readonly string[];
 }
 
 /** Runs one vitest project with this terminal's output; its counts come from the JSON report. */
-async function runProject({ name: project, left, env: more }: Project, folder: string): Promise<Tally> {
+async function runProject({ name: project, left, env: more, within = [] }: Project, folder: string): Promise<Tally> {
   const reportFile = join(folder, `${project}.json`);
   const args = [
     "run",
@@ -40,7 +42,8 @@ async function runProject({ name: project, left, env: more }: Project, folder: s
   const env = { ...process.env, LONGHAUL_NO_BUILD: "1", CHROMIUM_PATH: chromiumPath() ?? "", ...more };
   if (ending) return { passed: 0, failed: 0, skipped: 0, notRun: [] };
   const exitCode = await new Promise<number>((done) => {
-    const child = spawn(join(root, "node_modules/.bin/vitest"), args, {
+    const [program = "", ...rest] = [...within, join(root, "node_modules/.bin/vitest"), ...args];
+    const child = spawn(program, rest, {
       cwd: root,
       env,
       stdio: "inherit",
@@ -102,6 +105,24 @@ async function prepared(engine: TestEngine, tallies: Tally[]): Promise<boolean> 
   }
 }
 
+/** A new keyring on a bus of its own: the script's arguments are the program that runs in there. */
+const KEYRING = 'printf "pw\\n" | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$@"';
+
+/** The tests of the real keychain, in a home where nobody's own secrets are; left out, and named, where there is none. */
+async function runKeychain(parts: readonly Part[], folder: string): Promise<Tally> {
+  const left = globSync(["main/**/*.keychain.test.ts"], { cwd: root });
+  const part = parts.find(({ name }) => name === "keychain");
+  if (part === undefined || part.found === null) {
+    return { passed: 0, failed: 0, skipped: left.length, notRun: left };
+  }
+  const home = join(folder, "keychain");
+  // A bus refuses a folder that others can look into; XDG names win over HOME.
+  mkdirSync(join(home, "run"), { recursive: true, mode: 0o700 });
+  const env = { HOME: home, XDG_RUNTIME_DIR: join(home, "run"), XDG_DATA_HOME: join(home, "data"), DISPLAY: "" };
+  const within = ["dbus-run-session", "--", "sh", "-c", KEYRING, "keychain"];
+  return runProject({ name: "keychain", left: [], env, within }, folder);
+}
+
 const DOCKER_FILES = ["main/**/*.docker.test.ts"];
 const DOCKER_SPECS = ["e2e/docker/**/*.spec.ts"];
 const SCREEN_SPECS = ["e2e/ui/**/*.spec.ts"];
@@ -115,6 +136,7 @@ async function runAll(engine: TestEngine | string, folder: string, parts: Part[]
   // The first time this takes a minute or two; the unit tests need no engine.
   const images = typeof engine === "string" ? Promise.resolve(false) : prepared(engine, tallies);
   tallies.push(await runProject({ name: "unit", left: [], env: {} }, folder));
+  tallies.push(await runKeychain(parts, folder));
   const found = (patterns: string[]): string[] => globSync(patterns, { cwd: root });
   const left = chromiumPath() === null ? found(SCREEN_SPECS) : [];
   const env: Record<string, string> = {};

@@ -8,6 +8,7 @@ import {
   readSettings,
   type Settings,
   takeModelEndpoint,
+  takeVaultPassphrase,
   UsageError,
 } from "../main/config.ts";
 import type { ChildFailed, ModelEndpoint } from "../main/contract/process.ts";
@@ -49,7 +50,7 @@ class Shell {
   readonly #signals: Signals;
   #quitting = false;
 
-  constructor(wanted: Settings, model: ModelEndpoint) {
+  constructor(wanted: Settings, model: ModelEndpoint, vault_passphrase: string | null) {
     const root = app.getAppPath();
     const icon = join(root, "resources", "icon.png");
     const log = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -65,6 +66,7 @@ class Shell {
       entries: { engine: join(root, "out", "main", "serve.js"), broker: join(root, "out", "main", "broker.js") },
       env: { engine: engineEnvironment(process.env, null), broker: brokerEnvironment(process.env) },
       model,
+      vault_passphrase,
       engine: {
         data_dir: wanted.data_dir,
         port: wanted.port,
@@ -156,8 +158,10 @@ class Shell {
 function main(): void {
   let wanted: Settings;
   let model: ModelEndpoint;
+  let passphrase: string | null;
   try {
     // First of all: from here on no process that is started inherits a key.
+    passphrase = takeVaultPassphrase(process.env);
     model = takeModelEndpoint(process.env);
     wanted = settings();
   } catch (error) {
@@ -175,7 +179,7 @@ function main(): void {
     link = url;
   });
   // Not awaited at the top level: Electron becomes ready only after this module has been evaluated.
-  void app.whenReady().then(() => new Shell(wanted, model).start(link));
+  void app.whenReady().then(() => new Shell(wanted, model, passphrase).start(link));
 }
 
 main();

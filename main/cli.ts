@@ -13,19 +13,18 @@ import { serve } from "./cli/serve.ts";
 import { start } from "./cli/start.ts";
 import { processTerminal } from "./cli/terminal.ts";
 import { verify } from "./cli/verify.ts";
-import { takeModelEndpoint, UsageError } from "./config.ts";
-import type { ModelEndpoint } from "./contract/process.ts";
+import { takeModelEndpoint, takeVaultPassphrase, UsageError } from "./config.ts";
 import { entriesBeside } from "./supervise.ts";
 import { whenNpmIsGone } from "./supervision/npm_parent.ts";
 import { VERSION } from "./version.ts";
 
 const COMMANDS: readonly Command[] = [start, serve, run, resume, events, verify, env, doctor];
 
-/** Takes the endpoint out of the environment now, but complains only when a command needs it: `doctor` must still run. */
-function modelEndpoint(): () => ModelEndpoint {
+/** Takes a secret out of the environment now, but complains only when a command needs it: `doctor` must still run. */
+function taken<T>(take: (env: NodeJS.ProcessEnv) => T): () => T {
   try {
-    const endpoint = takeModelEndpoint(process.env);
-    return () => endpoint;
+    const value = take(process.env);
+    return () => value;
   } catch (error) {
     return () => {
       throw error;
@@ -84,7 +83,8 @@ whenNpmIsGone(
 );
 
 const code = await main(process.argv.slice(2), {
-  model: modelEndpoint(),
+  model: taken(takeModelEndpoint),
+  vaultPassphrase: taken(takeVaultPassphrase),
   terminal: processTerminal(process, process.env),
   env: process.env,
   entries: entriesBeside(import.meta.url),

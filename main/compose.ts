@@ -10,6 +10,7 @@ import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
+import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { Prices } from "./engine/prices.ts";
@@ -140,7 +141,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ledger,
     now: Date.now,
     launch: (deployment, sessionId) =>
-      launchDeployment({ ledger, catalog, records, orchestrator, now: Date.now }, deployment, sessionId),
+      launchDeployment(
+        { ledger, catalog, records, orchestrator, prices: () => prices.table(), now: Date.now },
+        deployment,
+        sessionId,
+      ),
     isAgentArchived: async (agentId) => ((await catalog.getAgent(agentId))?.archived_at ?? null) !== null,
     onError: options.onError,
   });
@@ -157,6 +162,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     live,
     orchestrator,
     schedules,
+    vault: brokerVault(model.client),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],

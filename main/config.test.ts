@@ -7,6 +7,7 @@ import {
   engineEnvironment,
   readSettings,
   takeModelEndpoint,
+  takeVaultPassphrase,
   UsageError,
 } from "./config.ts";
 
@@ -105,6 +106,24 @@ describe("model endpoint", () => {
   });
 });
 
+describe("passphrase for credentials", () => {
+  test("is taken once, as it is", () => {
+    const env: Record<string, string | undefined> = { LONGHAUL_VAULT_PASSPHRASE: " with spaces ", PATH: "/bin" };
+    expect(takeVaultPassphrase(env)).toBe(" with spaces ");
+    expect(env).toEqual({ PATH: "/bin" });
+    expect(takeVaultPassphrase(env)).toBeNull();
+  });
+
+  test("one that protects nothing is refused without being shown, and still taken out", () => {
+    const env: Record<string, string | undefined> = { LONGHAUL_VAULT_PASSPHRASE: "canary1" };
+    expect(() => takeVaultPassphrase(env)).toThrow(/at least 8 characters/);
+    expect(env).toEqual({});
+    expect(() => takeVaultPassphrase({ LONGHAUL_VAULT_PASSPHRASE: "canary1" })).toThrow(
+      expect.not.objectContaining({ message: expect.stringContaining("canary1") }),
+    );
+  });
+});
+
 describe("environments of the children", () => {
   const env = {
     PATH: "/bin",
@@ -114,6 +133,7 @@ describe("environments of the children", () => {
     GITHUB_TOKEN: "canary",
     AWS_SECRET_ACCESS_KEY: "canary",
     PGPASSWORD: "canary",
+    LONGHAUL_VAULT_PASSPHRASE: "canary",
     DOCKER_HOST: "unix:///d.sock",
     LONGHAUL_CRASH_AT: "wake.after_lease",
     EMPTY: undefined,
@@ -124,9 +144,9 @@ describe("environments of the children", () => {
     expect(engineEnvironment(env, "wake.after_lease:2").LONGHAUL_CRASH_AT).toBe("wake.after_lease:2");
   });
 
-  test("the broker gets no ANTHROPIC_* and no crash point", () => {
+  test("the broker gets no ANTHROPIC_*, no passphrase and no crash point", () => {
     const names = Object.keys(brokerEnvironment(env));
     expect(names).toContain("GITHUB_TOKEN");
-    expect(names.filter((name) => /anthropic|crash/i.test(name))).toEqual([]);
+    expect(names.filter((name) => /anthropic|crash|passphrase/i.test(name))).toEqual([]);
   });
 });

@@ -144,6 +144,23 @@ export function takeModelEndpoint(env: Environment): ModelEndpoint {
   };
 }
 
+const PASSPHRASE = "LONGHAUL_VAULT_PASSPHRASE";
+const MIN_PASSPHRASE = 8;
+
+/**
+ * Takes the passphrase for stored credentials out of `env`, so that no child process inherits it; null when none is set.
+ * Call it once, first thing, with `process.env`. Throws {@link UsageError} for one that is too short to protect anything.
+ */
+export function takeVaultPassphrase(env: Environment): string | null {
+  const passphrase = env[PASSPHRASE] ?? "";
+  delete env[PASSPHRASE];
+  if (passphrase === "") return null;
+  if (passphrase.length < MIN_PASSPHRASE) {
+    throw new UsageError(`${PASSPHRASE} is too short: use at least ${MIN_PASSPHRASE} characters, or unset it.`);
+  }
+  return passphrase;
+}
+
 function checkBaseUrl(value: string): void {
   const url = URL.canParse(value) ? new URL(value) : null;
   if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
@@ -158,7 +175,7 @@ function checkBaseUrl(value: string): void {
   }
 }
 
-const SECRET_NAME = /(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)/i;
+const SECRET_NAME = /(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)/i;
 
 /**
  * Environment for the engine and whatever it starts: no `ANTHROPIC_*`, nothing named like a credential (the engine and
@@ -170,10 +187,10 @@ export function engineEnvironment(env: Environment, crashAt: string | null): Rec
   return kept;
 }
 
-/** Environment for the broker: no `ANTHROPIC_*` (its endpoint comes in the boot message), no crash point. */
+/** Environment for the broker: no `ANTHROPIC_*` and no passphrase (they come in the boot message), no crash point. */
 export function brokerEnvironment(env: Environment): Record<string, string> {
   // Name look-ups take threads of this pool: names that sandboxes ask for must not hold up the model endpoint's.
-  return { UV_THREADPOOL_SIZE: "16", ...childEnvironment(env, () => false) };
+  return { UV_THREADPOOL_SIZE: "16", ...childEnvironment(env, (name) => name === PASSPHRASE) };
 }
 
 function childEnvironment(env: Environment, drop: (name: string) => boolean): Record<string, string> {

@@ -39,6 +39,7 @@ function launch(more: Partial<SuperviseOptions> = {}, crashAt: string | null = n
   running = supervise({
     settings: { data_dir: folder, port, sandbox: null, auto_resume: true, renderer: false, crash_at: crashAt },
     model: { base_url: "http://127.0.0.1:9", api_key: "sk-canary" },
+    vault_passphrase: "canary passphrase",
     env: {
       ...process.env,
       LONGHAUL_STUB: folder,
@@ -111,8 +112,8 @@ describe("start", () => {
     launch();
     await until("the engine is ready", () => engines.length === 1);
     const [broker, engine] = [starts("broker")[0]!, starts("engine")[0]!];
-    expect(broker.boot).toMatchObject({ model: { api_key: "sk-canary" } });
-    expect(JSON.stringify([engine.boot, engine.env, broker.env])).not.toContain("sk-canary");
+    expect(broker.boot).toMatchObject({ model: { api_key: "sk-canary" }, vault_passphrase: "canary passphrase" });
+    expect(JSON.stringify([engine.boot, engine.env, broker.env])).not.toMatch(/sk-canary|canary passphrase/);
     expect(Object.keys({ ...engine.env, ...broker.env }).filter((name) => name.startsWith("ANTHROPIC_"))).toEqual([]);
     expect(engine.env.GITHUB_TOKEN).toBeUndefined();
     expect(engine.env.PATH).toBe(process.env.PATH);

@@ -36,6 +36,8 @@ export interface EngineFacts {
 export interface SuperviseOptions {
   settings: Settings;
   model: ModelEndpoint;
+  /** Seals credentials in place of a key in the OS keychain; null when the person gave none. */
+  vault_passphrase: string | null;
   env: Environment;
   entries: Entries;
   /** Folder of the built user interface, or null. */
@@ -150,8 +152,9 @@ class Launch implements Supervisor {
   }
 
   #brokerBoot(): BrokerBoot {
-    const { model, settings } = this.#options;
-    return { type: "boot", launch_secret: this.#secret, model, data_dir: settings.data_dir };
+    const { model, settings, vault_passphrase } = this.#options;
+    const boot: BrokerBoot = { type: "boot", launch_secret: this.#secret, model, data_dir: settings.data_dir };
+    return vault_passphrase === null ? boot : { ...boot, vault_passphrase };
   }
 
   #engineBoot(broker: BrokerAddress): EngineBoot {

@@ -13,6 +13,7 @@ function make(more: Partial<SupervisorOptions["engine"]> = {}) {
     entries: { engine: "serve.js", broker: "broker.js" },
     env: { engine: { PATH: "/bin" }, broker: { PATH: "/bin" } },
     model: { api_key: KEY, base_url: "https://models.example" },
+    vault_passphrase: "canary passphrase",
     engine: {
       data_dir: "/data",
       port: 0,
@@ -73,10 +74,14 @@ describe("start", () => {
 
   test("the key is in the broker's boot message and in nothing else that a process is given", async () => {
     await up();
-    expect(lastOf("broker.js").sent[0]).toMatchObject({ model: { api_key: KEY } });
+    expect(lastOf("broker.js").sent[0]).toMatchObject({
+      model: { api_key: KEY },
+      vault_passphrase: "canary passphrase",
+    });
     const engine = lastOf("serve.js");
     const rest = JSON.stringify([engine.sent, engine.options, lastOf("broker.js").options]);
     expect(rest).not.toContain(KEY);
+    expect(rest).not.toContain("canary passphrase");
   });
 });
 

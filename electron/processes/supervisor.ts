@@ -17,6 +17,8 @@ export interface SupervisorOptions {
   env: { engine: Record<string, string>; broker: Record<string, string> };
   /** Goes to the broker's boot message and nowhere else. */
   model: ModelEndpoint;
+  /** Seals credentials in place of a key in the OS keychain; null when the person gave none. */
+  vault_passphrase: string | null;
   engine: Pick<EngineBoot, "data_dir" | "port" | "auto_resume" | "sandbox" | "renderer_dir">;
   log: (line: string) => void;
   /** An engine listens at `url`: the first one, and each that replaced a dead one. */
@@ -97,8 +99,9 @@ export class Supervisor {
   }
 
   #brokerBoot(): BrokerBoot {
-    const { model, engine } = this.#options;
-    return { type: "boot", launch_secret: this.#secret, model, data_dir: engine.data_dir };
+    const { model, engine, vault_passphrase } = this.#options;
+    const boot: BrokerBoot = { type: "boot", launch_secret: this.#secret, model, data_dir: engine.data_dir };
+    return vault_passphrase === null ? boot : { ...boot, vault_passphrase };
   }
 
   #engineBoot(broker: BrokerAddress): EngineBoot {

@@ -25,6 +25,7 @@ import { mountSessionCreate } from "./v1/sessions/create.ts";
 import { mountSessionList } from "./v1/sessions/list.ts";
 import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
 import { mountSessions } from "./v1/sessions/routes.ts";
+import { mountVaults } from "./v1/vaults/routes.ts";
 
 /** The whole API over its ports. {@link listen} serves it. */
 export function createApi(ports: ApiPorts): Api {
@@ -71,6 +72,7 @@ export function createApi(ports: ApiPorts): Api {
   mountThreads(api, deps);
   mountDeployments(api, deps);
   mountDeploymentRuns(api, deps);
+  mountVaults(api, deps);
   mountEngine(api, deps);
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);

@@ -65,7 +65,37 @@ const ENVIRONMENT = {
   config: { type: "cloud", networking: { type: "limited", allowed_hosts: ["a.b"] }, packages: { npm: [] } },
 };
 
+const REFRESH = {
+  client_id: "c",
+  refresh_token: "r",
+  token_endpoint: "https://a.b/t",
+  token_endpoint_auth: { type: "client_secret_post", client_secret: "s" },
+};
+const OAUTH = { type: "mcp_oauth", mcp_server_url: "https://a.b", access_token: "t", refresh: REFRESH };
+const VARIABLE = {
+  type: "environment_variable",
+  secret_name: "A",
+  secret_value: "v",
+  networking: { type: "limited", allowed_hosts: ["*.a.b"] },
+  injection_location: { header: true },
+};
+const VAULT_TEMPLATES: Template[] = [
+  { method: "POST", path: "/v1/vaults", body: { display_name: "n", metadata: { a: "b" } } },
+  { method: "POST", path: "/v1/vaults/VAULT", body: { display_name: "n", metadata: { a: null } } },
+  { method: "POST", path: "/v1/vaults/VAULT/credentials", body: { display_name: "n", metadata: {}, auth: OAUTH } },
+  { method: "POST", path: "/v1/vaults/VAULT/credentials", body: { auth: VARIABLE } },
+  {
+    method: "POST",
+    path: "/v1/vaults/VAULT/credentials/CREDENTIAL",
+    body: { auth: { type: "static_bearer", token: "t" } },
+  },
+  { method: "POST", path: "/v1/vaults/VAULT/credentials/CREDENTIAL/mcp_oauth_validate" },
+  { method: "GET", path: "/v1/vaults" },
+  { method: "GET", path: "/v1/vaults/VAULT/credentials" },
+];
+
 const TEMPLATES: Template[] = [
+  ...VAULT_TEMPLATES,
   { method: "POST", path: "/v1/agents", body: AGENT },
   { method: "POST", path: "/v1/agents/AGENT", body: { ...AGENT, version: 1 } },
   { method: "POST", path: "/v1/environments", body: ENVIRONMENT },
@@ -167,13 +197,20 @@ test("600 odd requests: never a 500, always an envelope for an error", { timeout
   const sessionId = await rig.session();
   const call = newId("event");
   await rig.emit(sessionId, { type: "agent.custom_tool_use", id: call, name: "t", input: {} });
+  const vault = await rig.client.beta.vaults.create({ display_name: "v" });
+  const credential = await rig.client.beta.vaults.credentials.create(vault.id, {
+    auth: { type: "static_bearer", mcp_server_url: "https://mcp.example", token: "t" },
+  });
   const known: Record<string, string> = {
     AGENT: (await rig.client.beta.agents.list()).data[0]?.id ?? "",
     ENV: (await rig.client.beta.environments.list()).data[0]?.id ?? "",
     SESSION: sessionId,
     CALL: call,
+    VAULT: vault.id,
+    CREDENTIAL: credential.id,
   };
-  const fill = (text: string) => text.replace(/\b(AGENT|ENV|SESSION|CALL)\b/g, (name) => known[name] ?? "");
+  const fill = (text: string) =>
+    text.replace(/\b(AGENT|ENV|SESSION|CALL|VAULT|CREDENTIAL)\b/g, (name) => known[name] ?? "");
   const statuses = new Map<number, number>();
   for (let n = 0; n < REQUESTS; n += 1) {
     const { method, path, body } = pick(TEMPLATES);

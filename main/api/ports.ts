@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import type { PriceTable } from "../contract/cost/prices.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { BroughtBack, Health, OutputFile, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
+import type { CredentialVault } from "../contract/vaults/broker_api.ts";
 import type { Orchestrator } from "../orchestration/port.ts";
 import type { Schedules } from "../orchestration/schedules/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
@@ -27,6 +28,8 @@ export interface ApiPorts {
   live: LiveDeltas;
   orchestrator: Orchestrator;
   schedules: Schedules;
+  /** Where the values of credentials are sealed: the broker. Nothing of them is kept or logged on this side. */
+  vault: CredentialVault;
   /** The API key: 256 bits. */
   token: string;
   /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */

@@ -24,6 +24,8 @@ export interface Context {
   env: Environment;
   /** The endpoint taken from the environment at start. Throws a UsageError when it is unusable. */
   model: () => ModelEndpoint;
+  /** The passphrase for stored credentials, taken from the environment at start. Throws a UsageError when it is unusable. */
+  vaultPassphrase: () => string | null;
   entries: Entries;
   /** Folder of the built user interface; null when it is not built. */
   renderer_dir: string | null;

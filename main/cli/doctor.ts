@@ -5,8 +5,8 @@ import { styleFor } from "./account/words.ts";
 import { type Command, type Context, DATA_DIR_OPTION, EXIT } from "./command.ts";
 import { type Finding, ok } from "./diagnosis/check.ts";
 import { checkSandboxes } from "./diagnosis/containers.ts";
-import { checkEngineAndModel } from "./diagnosis/engine.ts";
-import { checkDataDir, checkGit, checkKeychain, checkNode, checkSqlite } from "./diagnosis/machine.ts";
+import { checkEngine } from "./diagnosis/engine.ts";
+import { checkDataDir, checkGit, checkNode, checkSqlite } from "./diagnosis/machine.ts";
 import { inspectSandboxes, sandboxesExit, sandboxesText } from "./diagnosis/sandboxes.ts";
 
 export const doctor: Command = {
@@ -52,11 +52,11 @@ export const doctor: Command = {
   },
 };
 
-async function examine({ env, model, version }: Context, dataDir: string): Promise<Finding[]> {
+async function examine({ env, model, vaultPassphrase, version }: Context, dataDir: string): Promise<Finding[]> {
   const [sqlite, git, engine, sandboxes] = await Promise.all([
     checkSqlite(),
     checkGit(env),
-    checkEngineAndModel(dataDir, model),
+    checkEngine(dataDir, { model, vaultPassphrase }),
     checkSandboxes(env, dataDir),
   ]);
   return [
@@ -67,7 +67,6 @@ async function examine({ env, model, version }: Context, dataDir: string): Promi
     git,
     ...engine,
     ...sandboxes,
-    checkKeychain(env),
     ok("browser", "any browser shows the interface; Chromium is needed by the tests only"),
   ];
 }

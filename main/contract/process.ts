@@ -18,6 +18,8 @@ export interface BrokerBoot {
   launch_secret: string;
   model: ModelEndpoint;
   data_dir: string;
+  /** Seals credentials in place of a key in the OS keychain. The broker alone ever holds it. */
+  vault_passphrase?: string;
 }
 
 export interface EngineBoot {

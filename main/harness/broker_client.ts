@@ -105,12 +105,17 @@ export class BrokerClient {
 }
 
 /** The first 64 KiB of a body. */
-export async function readText(response: IncomingMessage): Promise<string> {
+export function readText(response: IncomingMessage): Promise<string> {
+  return readBody(response, MAX_TEXT_BYTES);
+}
+
+/** A body, or the whole chunks of it that fit into `maxBytes`. */
+export async function readBody(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.byteLength;
-    if (size > MAX_TEXT_BYTES) break;
+    if (size > maxBytes) break;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

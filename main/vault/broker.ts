@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { BrokerBoot } from "../contract/process.ts";
 import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
+import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
@@ -15,6 +16,7 @@ import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
+import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
 import { StatusReport } from "./status.ts";
 
 export interface BrokerOptions {
@@ -23,6 +25,8 @@ export interface BrokerOptions {
   demoPaceMs?: number;
   /** For tests: limits, and another internet. */
   egress?: EgressOptions;
+  /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
+  keys?: Keys;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -88,16 +92,22 @@ class BrokerApp {
   readonly egress: EgressRoute;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
+  readonly #credentials: Credentials;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
 
   constructor(boot: BrokerBoot, options: BrokerOptions) {
     const endpoint = resolveEndpoint(boot.model);
-    const redactor = new Redactor([...secretsOf(boot.model), boot.launch_secret]);
+    const secrets = [...secretsOf(boot.model), boot.launch_secret];
+    const redactor = new Redactor(secrets);
+    // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
+    const logged = new Redactor([...secrets, boot.vault_passphrase ?? ""]);
     this.#launchSecret = boot.launch_secret;
-    this.log = brokerLog(redactor, options.writeLog);
+    this.log = brokerLog(logged, options.writeLog);
+    const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
+    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
-    this.#status = new StatusReport(endpoint);
+    this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
       endpoint,
       upstream:
@@ -149,6 +159,7 @@ class BrokerApp {
       this.#checkLaunch(request);
       return answerControl(request, response, {
         capabilities: this.#capabilities,
+        credentials: this.#credentials,
         egress: this.egress,
         status: this.#status,
         dropConnections: () => this.#model.upstream?.dropConnections(),

@@ -2,12 +2,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isId } from "../contract/ids.ts";
 import type { Capabilities } from "./capabilities.ts";
+import type { Credentials } from "./credentials/credentials.ts";
+import { answerCredentials } from "./credentials/routes.ts";
 import type { EgressRoute } from "./egress/route.ts";
+import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
 
 export interface ControlContext {
   capabilities: Capabilities;
+  credentials: Credentials;
   egress: EgressRoute;
   status: StatusReport;
   dropConnections: () => void;
@@ -25,11 +29,11 @@ export async function answerControl(
 ): Promise<void> {
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   if (route === "POST /control/capabilities") {
-    const sessionId = sessionIdOf(await readSmallJson(request));
+    const sessionId = sessionIdOf(await readJsonBody(request, MAX_BODY_BYTES));
     return sendJson(response, 200, { token: context.capabilities.grant(sessionId) });
   }
   if (route === "POST /control/egress") {
-    const body = await readSmallJson(request, MAX_POLICY_BYTES);
+    const body = await readJsonBody(request, MAX_POLICY_BYTES);
     context.egress.policies.set(sessionIdOf(body), (body as { policy?: unknown }).policy);
     return void response.writeHead(204).end();
   }
@@ -38,6 +42,7 @@ export async function answerControl(
     context.dropConnections();
     return void response.writeHead(204).end();
   }
+  if (await answerCredentials(request, response, context.credentials)) return;
   const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);
@@ -53,19 +58,4 @@ function sessionIdOf(body: unknown): string {
     throw new Refusal(400, "invalid_request_error", "session_id: must be the id of a session (sesn_…).");
   }
   return id;
-}
-
-async function readSmallJson(request: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<unknown> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size <= maxBytes) parts.push(part);
-  }
-  if (size > maxBytes) throw new Refusal(413, "request_too_large", `The body has more than ${maxBytes} bytes.`);
-  try {
-    return JSON.parse(Buffer.concat(parts).toString());
-  } catch {
-    throw new Refusal(400, "invalid_request_error", "The body is not JSON.");
-  }
 }

@@ -62,6 +62,14 @@ test("an endless body is broken off", async () => {
   );
 });
 
+test("a value that is learned is masked from then on, unless it is so short that it is everywhere", () => {
+  const redactor = new Redactor([SECRET]);
+  expect(redactor.text("new-value and abc")).toBe("new-value and abc");
+  redactor.learn(["new-value", "abc", ""]);
+  expect(redactor.text(`new-value, ${SECRET} and abc`)).toBe(`*********, ${"*".repeat(SECRET.length)} and abc`);
+  expect(redactor.text(JSON.stringify({ basic: Buffer.from("new-value").toString("base64") }))).not.toContain("bmV3");
+});
+
 test("without secrets nothing is touched", () => {
   const redactor = new Redactor(["", ""]);
   expect(redactor.active).toBe(false);

@@ -10,14 +10,29 @@ function formsOf(secret: string): string[] {
   return [secret, json, json.replaceAll("/", "\\/"), encodeURIComponent(secret), base64];
 }
 
+/** A learned value shorter than this would be found by chance in every line, and masking it would hide everything else. */
+const LEARNED_FROM = 4;
+
 export class Redactor {
-  readonly #needles: Buffer[];
+  readonly #forms = new Set<string>();
+  #needles: Buffer[] = [];
 
   /** @param secrets values to remove; empty ones are ignored */
   constructor(secrets: readonly string[]) {
-    const forms = new Set(secrets.filter((secret) => secret !== "").flatMap(formsOf));
+    this.#add(secrets.filter((secret) => secret !== ""));
+  }
+
+  /** Removes these from now on, too; values of less than {@link LEARNED_FROM} characters are left out. */
+  learn(secrets: readonly string[]): void {
+    this.#add(secrets.filter((secret) => secret.length >= LEARNED_FROM));
+  }
+
+  #add(secrets: readonly string[]): void {
+    const known = this.#forms.size;
+    for (const form of secrets.flatMap(formsOf)) this.#forms.add(form);
+    if (this.#forms.size === known) return;
     // Longest first: a short form inside a longer one must not leave the rest of the longer one behind.
-    this.#needles = [...forms].sort((a, b) => b.length - a.length).map((form) => Buffer.from(form));
+    this.#needles = [...this.#forms].sort((a, b) => b.length - a.length).map((form) => Buffer.from(form));
   }
 
   get active(): boolean {

@@ -16,7 +16,21 @@ export type RefusalCode =
   /** The configured address or key cannot be used: a person must fix it. */
   | "endpoint_misconfigured"
   | "capability_refused"
-  | "broker_draining";
+  | "broker_draining"
+  /** No keychain can keep the key for credentials, or it is locked. A person must act. */
+  | "keychain_missing"
+  | "keychain_locked"
+  /** Values were sealed with a passphrase: another one was given, or none. */
+  | "passphrase_wrong"
+  | "passphrase_needed"
+  /** The keychain lost the key of a value. */
+  | "key_missing"
+  /** There is no value, or it is not the one of this credential. */
+  | "value_missing"
+  /** The file of sealed values is damaged or of a newer version. It is left as it is. */
+  | "store_unreadable"
+  /** The file of sealed values cannot be written, for example because the disk is full. */
+  | "store_unwritable";
 
 export class Refusal extends Error {
   override readonly name = "Refusal";

@@ -15,21 +15,16 @@ const FRESH_MS = 15_000;
 const HOW_TO_CONNECT =
   "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a local or other compatible endpoint, and start Longhaul again.";
 
-const KEYCHAIN: HealthCheck = {
-  state: "missing",
-  summary: "Longhaul stores no credentials yet.",
-  advice:
-    "The model key is taken from the environment at start, held in memory by the broker process alone, and never " +
-    "written to disk. Nothing needs to be installed for that.",
-};
-
 export class StatusReport {
   readonly #endpoint: Endpoint;
+  readonly #keychain: () => Promise<HealthCheck>;
   #last: { at: number; outcome: Outcome } | null = null;
   #probed: { at: number; failure: string | null } | null = null;
 
-  constructor(endpoint: Endpoint) {
+  /** @param keychain what is known of the place where the key for credentials is kept; must answer soon */
+  constructor(endpoint: Endpoint, keychain: () => Promise<HealthCheck>) {
     this.#endpoint = endpoint;
+    this.#keychain = keychain;
   }
 
   /** Takes note of how a real exchange with the endpoint began. */
@@ -39,7 +34,8 @@ export class StatusReport {
 
   /** Takes at most {@link PROBE_MS}. Asks the endpoint for a connection only: no request, no credential, no cost. */
   async read(): Promise<BrokerStatus> {
-    return { model: await this.#model(), keychain: KEYCHAIN };
+    const [model, keychain] = await Promise.all([this.#model(), this.#keychain()]);
+    return { model, keychain };
   }
 
   async #model(): Promise<Health["model"]> {

@@ -13,6 +13,7 @@ import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
 import { launchDeployment } from "../v1/deployments/launch.ts";
 import { FakeOrchestrator } from "./fake_orchestrator.ts";
+import { memoryVault } from "./memory_vault.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
 
@@ -70,6 +71,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     live,
     orchestrator,
     schedules,
+    vault: memoryVault(),
     token: TOKEN,
     allowedHosts: () => [host, host.replace("127.0.0.1", "localhost")],
     allowedOrigins: () => ["app://longhaul"],

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UsageError } from "../../config.ts";
-import { checkEngineAndModel } from "./engine.ts";
-import { checkDataDir, checkGit, checkKeychain, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
+import { checkEngine } from "./engine.ts";
+import { checkKeychain, keychainFinding } from "./keychain.ts";
+import { checkDataDir, checkGit, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
 
 let folder: string;
 
@@ -51,15 +52,34 @@ describe("data directory", () => {
   });
 });
 
-test("a keychain", () => {
-  expect(checkKeychain({}, "darwin").state).toBe("ok");
-  expect(checkKeychain({ XDG_RUNTIME_DIR: folder }, "linux").state).toBe("warn");
-  writeFileSync(join(folder, "bus"), "");
-  expect(checkKeychain({ XDG_RUNTIME_DIR: folder }, "linux").state).toBe("ok");
+describe("a keychain", () => {
+  test("a passphrase takes its place, and one that is unusable is a finding", async () => {
+    expect(await checkKeychain(folder, () => "a long passphrase")).toMatchObject({ state: "ok", name: "keychain" });
+    const refuse = () => {
+      throw new UsageError("LONGHAUL_VAULT_PASSPHRASE is too short.");
+    };
+    expect(await checkKeychain(folder, refuse)).toMatchObject({
+      state: "fail",
+      advice: expect.stringContaining("short"),
+    });
+  });
+
+  test("one that is missing is a warning: everything else works", () => {
+    const missing = { state: "missing", summary: "no Secret Service", advice: "install one" } as const;
+    expect(keychainFinding(missing)).toEqual({
+      name: "keychain",
+      state: "warn",
+      found: "no Secret Service",
+      advice: "install one",
+    });
+  });
 });
 
 describe("model endpoint without an engine", () => {
-  const model = async (endpoint: () => object) => (await checkEngineAndModel(folder, endpoint)).at(-1);
+  const model = async (endpoint: () => object) => {
+    const findings = await checkEngine(folder, { model: endpoint, vaultPassphrase: () => "a long passphrase" });
+    return findings.find(({ name }) => name === "model");
+  };
 
   test("nothing set is the demo, said plainly", async () => {
     expect(await model(() => ({}))).toMatchObject({ state: "warn", found: expect.stringContaining("offline demo") });

@@ -1,28 +1,46 @@
-/** The engine that runs, if any, and the model endpoint. No key is sent or printed. */
+/** The engine that runs, if any, the model endpoint and the keychain. No key is sent or printed. */
 import { UsageError } from "../../config.ts";
 import type { Health, HealthCheck } from "../../contract/local_api.ts";
 import type { ModelEndpoint } from "../../contract/process.ts";
 import { LocalClient } from "../client.ts";
 import { findEngine } from "../engine/engine_file.ts";
 import { type Finding, fail, ok, warn } from "./check.ts";
+import { checkKeychain, keychainFinding } from "./keychain.ts";
 
 const DEFAULT_ENDPOINT = "https://api.anthropic.com";
 const REACH_MS = 4000;
 
-/** Findings about the running engine and its model, or about the environment when none runs. */
-export async function checkEngineAndModel(dataDir: string, model: () => ModelEndpoint): Promise<Finding[]> {
+/** What the environment of this command brings; it may differ from that of the running engine. */
+export interface Given {
+  model: () => ModelEndpoint;
+  vaultPassphrase: () => string | null;
+}
+
+/** Findings about the running engine, its model and its keychain, or about the environment when none runs. */
+export async function checkEngine(dataDir: string, given: Given): Promise<Finding[]> {
   const found = await findEngine(dataDir);
   if (found.state === "stale") {
     return [
       warn("engine", `none runs; ${found.why}`, "Nothing to do: the next start replaces the old note."),
-      await checkModel(model),
+      ...(await withoutEngine(dataDir, given)),
     ];
   }
-  if (found.state === "none") return [ok("engine", "none runs on this data directory"), await checkModel(model)];
+  if (found.state === "none") {
+    return [ok("engine", "none runs on this data directory"), ...(await withoutEngine(dataDir, given))];
+  }
   const running = ok("engine", `runs at ${found.facts.url}, process ${found.facts.pid}`);
   const { facts } = found;
   const health: Health = await new LocalClient(() => Promise.resolve(facts)).health();
-  return [running, fromHealth("ledger", health.ledger), fromHealth("model", health.model)];
+  return [
+    running,
+    fromHealth("ledger", health.ledger),
+    fromHealth("model", health.model),
+    keychainFinding(health.keychain),
+  ];
+}
+
+function withoutEngine(dataDir: string, { model, vaultPassphrase }: Given): Promise<Finding[]> {
+  return Promise.all([checkModel(model), checkKeychain(dataDir, vaultPassphrase)]);
 }
 
 function fromHealth(name: string, check: HealthCheck): Finding {

@@ -1,7 +1,7 @@
-/** What this machine brings: Node, SQLite, the data directory, git, a keychain. */
+/** What this machine brings: Node, SQLite, the data directory, git. */
 import { execFile } from "node:child_process";
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { Environment } from "../../config.ts";
 import { type Finding, fail, ok, warn } from "./check.ts";
@@ -96,16 +96,4 @@ export async function checkGit(env: Environment): Promise<Finding> {
   } catch {
     return warn("git", "git was not found", advice);
   }
-}
-
-export function checkKeychain(env: Environment, platform: NodeJS.Platform = process.platform): Finding {
-  if (platform === "darwin") return ok("keychain", "macOS Keychain");
-  if (platform === "win32") return ok("keychain", "Windows Credential Manager");
-  const runtime = env.XDG_RUNTIME_DIR;
-  const bus =
-    (env.DBUS_SESSION_BUS_ADDRESS ?? "") !== "" || (runtime !== undefined && existsSync(join(runtime, "bus")));
-  if (bus) return ok("keychain", "a session bus is there; a Secret Service on it keeps secrets");
-  const advice =
-    "Keys from the environment work without one. To keep secrets later, install gnome-keyring or KeePassXC.";
-  return warn("keychain", "no session bus, so no Secret Service", advice);
 }

@@ -41,6 +41,7 @@ export interface HostOptions {
 /** Starts broker and engine. The caller must await `supervisor.stopped` before the process ends. */
 export function startHost({ context, settings, demo, log_fd, log }: HostOptions): Host {
   const model = demo ? {} : context.model();
+  const vault_passphrase = context.vaultPassphrase();
   makeDataDir(settings.data_dir);
   refuseOwnAddress(model, settings.data_dir);
   let current: EngineFacts | null = null;
@@ -50,6 +51,7 @@ export function startHost({ context, settings, demo, log_fd, log }: HostOptions)
   const supervisor = supervise({
     settings,
     model,
+    vault_passphrase,
     env: context.env,
     entries: context.entries,
     renderer_dir: settings.renderer ? context.renderer_dir : null,

@@ -14,6 +14,7 @@ const context = {
   terminal: processTerminal(process, process.env),
   env: process.env,
   model: () => model,
+  vaultPassphrase: () => null,
   entries: { engine: stub, broker: stub },
   renderer_dir: null,
   version: "0.0.0",

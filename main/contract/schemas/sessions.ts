@@ -30,9 +30,8 @@ const agent = z.union([
 ]);
 
 const title = z.string().max(1000).nullish();
-const noVaults = z
-  .array(z.string())
-  .max(0, { error: "is not supported by this version of Longhaul yet: send an empty list or leave it out" });
+/** Order counts: of two vaults that know the same server, the first one is used. */
+export const vaultIds = z.array(z.string().min(1).max(128)).max(100);
 
 /** Whole cents; at most what every sum of costs holds exactly. */
 const budget = z.strictObject({
@@ -56,7 +55,7 @@ export const sessionCreate = z.strictObject({
   metadata: metadata.optional(),
   resources: resources.optional(),
   title,
-  vault_ids: noVaults.optional(),
+  vault_ids: vaultIds.optional(),
 });
 
 export const sessionUpdate = z.strictObject({

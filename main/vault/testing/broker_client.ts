@@ -2,6 +2,7 @@
 import { newId } from "../../contract/ids.ts";
 import type { ModelEndpoint } from "../../contract/process.ts";
 import { type Broker, type BrokerOptions, startBroker } from "../broker.ts";
+import { cheapPassphrase, fakeKeychain, keychainKeys } from "../sealed/testing/keys.ts";
 
 export const LAUNCH_SECRET = "5ec7e7".padEnd(64, "0");
 
@@ -20,11 +21,21 @@ export async function stopBrokers(): Promise<void> {
   await Promise.all(running.splice(0).map((broker) => broker.close()));
 }
 
-export async function testBroker(model: ModelEndpoint, options: BrokerOptions = {}): Promise<TestBroker> {
+/** With keys of its own for credentials: no test looks into the keychain of the person who runs it. */
+export async function testBroker(
+  model: ModelEndpoint,
+  options: BrokerOptions = {},
+  data_dir = "/nowhere",
+): Promise<TestBroker> {
   const logs: string[] = [];
   const broker = await startBroker(
-    { type: "boot", launch_secret: LAUNCH_SECRET, model, data_dir: "/nowhere" },
-    { demoPaceMs: 0, writeLog: (line) => logs.push(line), ...options },
+    { type: "boot", launch_secret: LAUNCH_SECRET, model, data_dir },
+    {
+      demoPaceMs: 0,
+      keys: { keychain: keychainKeys(fakeKeychain()), passphrase: cheapPassphrase() },
+      writeLog: (line) => logs.push(line),
+      ...options,
+    },
   );
   running.push(broker);
   const sessionId = newId("session");

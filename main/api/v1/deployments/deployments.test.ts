@@ -87,14 +87,14 @@ describe("create and retrieve", () => {
 
   test("vaults must exist", async () => {
     const at = new Date(NOW).toISOString();
-    const vault = { kind: "vault", scope: "", key: null, state: null, created_at: at, body: {} };
+    const vault = { kind: "vault", scope: "", key: null, state: null, created_at: at };
     const insert = (id: string, archived_at: string | null) =>
-      rig.ports.records.write([{ op: "insert", record: { ...vault, id, archived_at } }]);
+      rig.ports.records.write([{ op: "insert", record: { ...vault, id, archived_at, body: { id, archived_at } } }]);
     await insert("vlt_live", null);
     await insert("vlt_gone", at);
     expect((await create({ vault_ids: ["vlt_live"] })).vault_ids).toEqual(["vlt_live"]);
     const unknown = await refusalOf(create({ vault_ids: ["vlt_live", "vlt_none"] }));
-    expect([unknown.status, unknown.errorCode]).toEqual([400, "vault_not_found"]);
+    expect([unknown.status, unknown.errorCode]).toEqual([404, "vault_not_found"]);
     expect(unknown.message).toContain("`vault_ids[1]`");
     expect((await refusalOf(create({ vault_ids: ["vlt_gone"] }))).errorCode).toBe("vault_archived");
   });

@@ -46,9 +46,9 @@ async function nextMinute(): Promise<string> {
 }
 
 async function store(kind: string, id: string, archived_at: string | null): Promise<void> {
-  const record = { kind, id, scope: "", key: null, state: null, created_at: new Date(clock).toISOString(), body: {} };
+  const record = { kind, id, scope: "", key: null, state: null, created_at: new Date(clock).toISOString() };
   const known = await rig.ports.records.get(kind, id);
-  const next = { ...record, archived_at };
+  const next = { ...record, archived_at, body: { id, archived_at } };
   await rig.ports.records.write([
     known === null ? { op: "insert", record: next } : { op: "replace", record: next, revision: known.revision },
   ]);

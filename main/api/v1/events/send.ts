@@ -1,4 +1,5 @@
 /** `POST /v1/sessions/{id}/events`: checked against the session's state, appended all together, then the session is woken. */
+import { budgetReached } from "../../../contract/cost/cost.ts";
 import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft, LedgerEvent, StoredEvent } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
@@ -27,6 +28,7 @@ export function mountEventSend(api: Api, deps: Deps): void {
     const data = await deps.serial.run(id, async () => {
       const { fold } = await existingSession(deps, id);
       if (isOver(fold)) invalid(`Session ${id} has ended and takes no more events. Create a new session.`);
+      if (budgetReached(fold, deps.now())) refuseNewWork(events);
       const answered = await checkEvents(deps, id, fold, events);
       const fresh = events.filter((event) => !answered.has(event));
       const stored =
@@ -43,6 +45,23 @@ export function mountEventSend(api: Api, deps: Deps): void {
     return c.json({ data });
   });
 }
+
+/** At the cap only what settles calls in flight is taken; anything else would wait for a request that is not made. */
+function refuseNewWork(events: readonly ClientEvent[]): void {
+  const index = events.findIndex(({ type }) => !AT_CAP.has(type));
+  if (index === -1) return;
+  invalid(
+    `\`events[${index}]\`: the session's budget is used up, so it takes no ${events[index]?.type}. Raise or remove \`budget\` with an update of the session first.`,
+    "budget_reached",
+  );
+}
+
+const AT_CAP: ReadonlySet<string> = new Set([
+  "user.tool_confirmation",
+  "user.tool_result",
+  "user.custom_tool_result",
+  "user.interrupt",
+]);
 
 /** The draft of an event, put into the thread that it concerns. Clients need not name it: the call's id says it. */
 function routed(fold: SessionFold, event: ClientEvent): EventDraft {

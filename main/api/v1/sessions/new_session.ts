@@ -9,13 +9,14 @@ import { type Deps, timestamp } from "../../http/context.ts";
 import { existingEnvironment, refuseArchivedEnvironment } from "../environments/routes.ts";
 import { draftOf } from "../events/draft.ts";
 import { checkContentFiles } from "../events/files.ts";
+import { checkVaultIds } from "../vaults/references.ts";
+import { checkBudgetable } from "./budget.ts";
 import { planResources } from "./resources.ts";
 import { existingSession } from "./session.ts";
 import { resolveAgent } from "./snapshot.ts";
-import { checkVaults } from "./vaults.ts";
 
 /** What making a session needs; whoever makes them without a request (deployments) is handed the same. */
-export type SessionDeps = Pick<Deps, "ledger" | "catalog" | "records" | "orchestrator" | "now">;
+export type SessionDeps = Pick<Deps, "ledger" | "catalog" | "records" | "orchestrator" | "prices" | "now">;
 
 /** Where a session comes from when no request of a client asks for it directly. */
 export interface SessionOrigin {
@@ -65,7 +66,8 @@ export async function planSession(
   }
   const id = origin.id ?? newId("session");
   const vault_ids = params.vault_ids ?? [];
-  await checkVaults(deps, vault_ids);
+  await checkVaultIds(deps.records, vault_ids, "vault_ids");
+  if (params.budget != null) checkBudgetable(deps.prices(), agent);
   const planned = await planResources(deps, id, timestamp(deps), params.resources ?? []);
   const events = params.initial_events ?? [];
   for (const [index, event] of events.entries())
@@ -85,7 +87,7 @@ export async function planSession(
       metadata: params.metadata ?? {},
       resources: planned.resources,
       vault_ids,
-      budget: null,
+      budget: params.budget ?? null,
       deployment_id: origin.deployment_id ?? null,
     },
   };

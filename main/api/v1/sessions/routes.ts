@@ -9,6 +9,7 @@ import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
+import { changedBudget } from "./budget.ts";
 import { apiSession, existingSession, isOver, statusOf } from "./session.ts";
 
 export function mountSessions(api: Api, deps: Deps): void {
@@ -27,9 +28,11 @@ export function mountSessions(api: Api, deps: Deps): void {
           "`agent` can only be changed while the session is idle. Send an interrupt event or wait for the session to complete.",
         );
       }
-      const event = updateEvent(record.fold, params);
+      const event = updateEvent(deps, record.fold, params);
       if (event !== null) await ledger.emitEvent(id, event);
     });
+    // A budget that was used up stopped the session: raised or removed, it goes on.
+    if (params.budget !== undefined) await deps.orchestrator.wake(id, "client_event");
     return c.json(apiSession(deps, await existingSession(deps, id)));
   });
 
@@ -87,14 +90,12 @@ async function cleanUp(deps: Deps, fold: SessionFold, requestId: string): Promis
 }
 
 /** The `session.updated` event with only what changes; null when nothing does. */
-function updateEvent(fold: SessionFold, params: SessionUpdate): EventDraft | null {
-  if (params.budget != null) {
-    invalid(
-      "`budget` can only be set when a session is created, and this version of Longhaul does not support budgets yet.",
-      "budget_create_only",
-    );
+function updateEvent(deps: Deps, fold: SessionFold, params: SessionUpdate): EventDraft | null {
+  const changes: Partial<Pick<SessionFold, "title" | "metadata" | "agent" | "budget">> = {};
+  if (params.budget !== undefined) {
+    const budget = changedBudget(deps.prices(), fold, params.budget, deps.now());
+    if (!isDeepStrictEqual(budget, fold.budget)) changes.budget = budget;
   }
-  const changes: Partial<Pick<SessionFold, "title" | "metadata" | "agent">> = {};
   if (params.title !== undefined && params.title !== fold.title) changes.title = params.title;
   if (params.metadata != null) {
     const merged = patchedMetadata(fold.metadata, params.metadata);

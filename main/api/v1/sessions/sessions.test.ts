@@ -54,6 +54,7 @@ describe("create", () => {
         cache_read_input_tokens: 0,
         cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
         active_seconds: 0,
+        list_cost: { amount: "0", currency: "USD" },
       },
       created_at: expect.any(String),
       updated_at: expect.any(String),
@@ -101,12 +102,12 @@ describe("create", () => {
     ["no environment", { environment_id: undefined }, 400, /`environment_id` is required/],
     ["an unknown environment", { environment_id: "env_none" }, 404, /Environment/],
     ["unknown fields", { colour: 1 }, 400, /Unknown field `colour`/],
-    ["vaults", { vault_ids: ["vlt_1"] }, 400, /`vault_ids` is not supported by this version/],
+    ["an unknown vault", { vault_ids: ["vlt_1"] }, 404, /`vault_ids\[0\]`: vault/],
     [
-      "a budget",
+      "a budget for a model without a price",
       { budget: { type: "limit", max_list_cost: { amount: "1", currency: "USD" } } },
       400,
-      /`budget` is not supported/,
+      /has no list price here/,
     ],
     ["51 events", { initial_events: Array.from({ length: 51 }, () => message("x")) }, 400, /at most 50 entries/],
     [

@@ -1,0 +1,79 @@
+/** Vaults and credentials as they are recorded, and as responses show them. No record holds a secret value. */
+import type { BetaManagedAgentsCredential } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
+import type { BetaManagedAgentsVault } from "@anthropic-ai/sdk/resources/beta/vaults/vaults";
+import { invalid, notFound } from "../../../contract/errors.ts";
+import { credentialKey } from "../../../contract/vaults/server_url.ts";
+import { RecordTable, type Versioned } from "../../../session/records/record_table.ts";
+import type { Records } from "../../../session/records/records.ts";
+
+export type Vault = BetaManagedAgentsVault;
+export type Credential = BetaManagedAgentsCredential;
+
+/** A credential and the name of its sealed value in the broker; an archived one has no value any more. */
+export type CredentialRecord = Credential & { secret_id: string | null };
+
+export function vaultTable(records: Records): RecordTable<Vault> {
+  return new RecordTable<Vault>(records, { kind: "vault" });
+}
+
+export function credentialTable(records: Records): RecordTable<CredentialRecord> {
+  return new RecordTable<CredentialRecord>(records, {
+    kind: "credential",
+    scope: ({ vault_id }) => vault_id,
+    // An archived credential makes room for another one of the same server or name.
+    key: ({ archived_at, auth }) => (archived_at === null ? credentialKey(auth) : null),
+  });
+}
+
+/** The credential as responses show it. */
+export function shownCredential({ secret_id: _, ...credential }: CredentialRecord): Credential {
+  return credential;
+}
+
+/** @throws ApiError 404 */
+export async function existingVault(records: Records, id: string): Promise<Versioned<Vault>> {
+  return (await vaultTable(records).get(id)) ?? notFound("Vault", id);
+}
+
+/** @throws ApiError 404, also for a credential of another vault */
+export async function existingCredential(
+  records: Records,
+  vaultId: string,
+  id: string,
+): Promise<Versioned<CredentialRecord>> {
+  await existingVault(records, vaultId);
+  const found = await credentialTable(records).get(id);
+  return found === null || found.value.vault_id !== vaultId ? notFound("Credential", id) : found;
+}
+
+/** @throws ApiError 400 */
+export function refuseArchivedVault(vault: Vault): void {
+  if (vault.archived_at === null) return;
+  invalid(`Vault ${vault.id} was archived and is read-only. Create a new vault instead.`);
+}
+
+/** @throws ApiError 400 */
+export function refuseArchivedCredential(credential: Credential): void {
+  if (credential.archived_at === null) return;
+  invalid(
+    `Credential ${credential.id} was archived: its value is gone and it is read-only. Create a new credential instead.`,
+  );
+}
+
+/** Every credential of a vault, or of all vaults. */
+export async function allCredentials(
+  records: Records,
+  query: { scope?: string; include_archived: boolean },
+): Promise<CredentialRecord[]> {
+  const table = credentialTable(records);
+  const all: CredentialRecord[] = [];
+  for (;;) {
+    const last = all.at(-1);
+    const after = last === undefined ? {} : { after: { created_at: last.created_at, id: last.id } };
+    const page = await table.list({ ...query, ...after, order: "asc", limit: PAGE });
+    all.push(...page);
+    if (page.length < PAGE) return all;
+  }
+}
+
+const PAGE = 1_000;

@@ -1,0 +1,28 @@
+/** The sealed credentials of a data directory, with the keys of this machine. */
+import { join } from "node:path";
+import type { KeySource } from "./key_source.ts";
+import { KeychainKeys } from "./keychain.ts";
+import { MasterKeys } from "./master_keys.ts";
+import { PassphraseKeys } from "./passphrase.ts";
+import { SealedFile } from "./sealed_file.ts";
+import { SealedStore } from "./sealed_store.ts";
+
+export interface Keys {
+  keychain: KeySource;
+  /** Null when the person gave none. */
+  passphrase: KeySource | null;
+}
+
+/** The keychain of this system, and the passphrase that seals in place of it when there is one. */
+export function systemKeys(passphrase: string | null): Keys {
+  return {
+    keychain: new KeychainKeys(),
+    passphrase: passphrase === null ? null : new PassphraseKeys(passphrase),
+  };
+}
+
+/** Touches neither disk nor keychain before it is used. */
+export function openSealedStore(dataDir: string, { keychain, passphrase }: Keys): SealedStore {
+  const file = new SealedFile(join(dataDir, "vault", "credentials.json"));
+  return new SealedStore(file, new MasterKeys(keychain, passphrase));
+}
