@@ -8,6 +8,7 @@ import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import type { Records } from "../session/records/records.ts";
+import type { WorkerCredentials, WorkQueue } from "../workers/port.ts";
 
 /** An unexpected failure, for the log. Never holds a body, a header or a query: those may carry secrets. */
 export interface FailureReport {
@@ -23,6 +24,9 @@ export interface ApiPorts {
   records: Records;
   blobs: BlobStore;
   live: LiveDeltas;
+  /** Work of `self_hosted` environments, and who serves it. */
+  work: WorkQueue;
+  credentials: WorkerCredentials;
   orchestrator: Orchestrator;
   /** The API key: 256 bits. */
   token: string;
