@@ -31,6 +31,8 @@ import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
+import { RecordCredentials } from "./workers/credentials.ts";
+import { WorkSupply } from "./workers/supply.ts";
 
 export interface EngineOptions extends Omit<EngineBoot, "type"> {
   /** Path of the embedded sandbox's host program. */
@@ -106,6 +108,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     now: Date.now,
     random: Math.random,
   };
+  const supply = new WorkSupply({ records, ledger, now: Date.now, onError: options.onError });
   const orchestrator = new LeaseOrchestrator({
     ports,
     holder,
@@ -141,6 +144,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     records,
     blobs,
     live,
+    work: supply.queue,
+    credentials: new RecordCredentials(records, Date.now),
     orchestrator,
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
@@ -173,6 +178,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   });
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
+  await supply.start();
   triggers.start();
   janitor.start();
   await orchestrator.recover(options.auto_resume);
@@ -190,6 +196,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     onActivity: (listener) => void orchestrator.onActivity(listener),
     drain: async () => {
       triggers.stop();
+      supply.stop();
       await orchestrator.drain();
       await server.close();
       await janitor.stop();

@@ -4,7 +4,7 @@ import { newId } from "../contract/ids.ts";
 import { RecordTable, type RecordValue } from "../session/records/record_table.ts";
 import type { Records } from "../session/records/records.ts";
 import { iso } from "./item.ts";
-import type { Caller, EnvironmentKey, WorkerCredentials } from "./port.ts";
+import { type Caller, type EnvironmentKey, TooManyKeys, type WorkerCredentials } from "./port.ts";
 
 const KEY_PREFIX = "sk-ant-oat01-";
 const TOKEN_PREFIX = "sk-ant-req-";
@@ -74,6 +74,8 @@ export class RecordCredentials implements WorkerCredentials {
   }
 
   async createKey(environmentId: string, name: string | null): Promise<{ key: EnvironmentKey; value: string }> {
+    const known = await this.#keys.list({ states: [environmentId], limit: MAX_KEYS });
+    if (known.length >= MAX_KEYS) throw new TooManyKeys(MAX_KEYS);
     const value = KEY_PREFIX + randomBytes(32).toString("base64url");
     const key: EnvironmentKey = {
       id: newId("environment_key"),
@@ -89,6 +91,11 @@ export class RecordCredentials implements WorkerCredentials {
   async listKeys(environmentId: string): Promise<EnvironmentKey[]> {
     const keys = await this.#keys.list({ states: [environmentId], limit: MAX_KEYS });
     return keys.map(({ hash: _, ...key }) => key);
+  }
+
+  async forget(environmentId: string): Promise<void> {
+    const keys = await this.#keys.list({ states: [environmentId], limit: MAX_KEYS });
+    await this.#keys.records.write(keys.map(({ id }) => this.#keys.deletion(id)));
   }
 
   async revokeKey(environmentId: string, keyId: string): Promise<boolean> {

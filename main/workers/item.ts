@@ -1,5 +1,12 @@
 /** How a work item changes: pure functions of the item, the request and the time. */
-import { type HeartbeatAnswer, type HeartbeatRequest, LeaseMismatch, type StopCause, WorkConflict, type WorkItem } from "./port.ts";
+import {
+  type HeartbeatAnswer,
+  type HeartbeatRequest,
+  LeaseMismatch,
+  type StopCause,
+  WorkConflict,
+  type WorkItem,
+} from "./port.ts";
 
 /** What the contract's clients take for the server's default. */
 export const DEFAULT_TTL_SECONDS = 300;
@@ -62,7 +69,9 @@ export function delivered(item: WorkItem, now: number): WorkItem {
 export function acknowledged(item: WorkItem, now: number): WorkItem {
   if (item.state === "starting" && item.deliveries === 1) return item;
   if (item.state !== "queued") {
-    throw new WorkConflict(`Work item ${item.id} is ${item.state}: it is not in the queue any more. Poll for another one.`);
+    throw new WorkConflict(
+      `Work item ${item.id} is ${item.state}: it is not in the queue any more. Poll for another one.`,
+    );
   }
   return {
     ...item,
@@ -80,7 +89,10 @@ export function acknowledged(item: WorkItem, now: number): WorkItem {
 export function beaten(item: WorkItem, request: HeartbeatRequest, now: number): HeartbeatAnswer {
   if (item.state === "stopping" || item.state === "stopped") return { item, lease_extended: false };
   if (item.state === "queued") {
-    throw new LeaseMismatch(item, `Work item ${item.id} is in the queue: nobody holds it. Poll and acknowledge it first.`);
+    throw new LeaseMismatch(
+      item,
+      `Work item ${item.id} is in the queue: nobody holds it. Poll and acknowledge it first.`,
+    );
   }
   const { expected } = request;
   const stored = item.latest_heartbeat_at ?? NO_HEARTBEAT;
@@ -93,8 +105,7 @@ export function beaten(item: WorkItem, request: HeartbeatRequest, now: number): 
   // Two heartbeats must never look the same, or a stale one would pass for the newest.
   const at = Math.max(now, item.latest_heartbeat_at === null ? 0 : Date.parse(item.latest_heartbeat_at) + 1);
   const wanted = request.desired_ttl_seconds;
-  const ttl_seconds =
-    wanted === null ? item.ttl_seconds : Math.min(MAX_TTL_SECONDS, Math.max(MIN_TTL_SECONDS, wanted));
+  const ttl_seconds = wanted === null ? item.ttl_seconds : Math.min(MAX_TTL_SECONDS, Math.max(MIN_TTL_SECONDS, wanted));
   const first = item.latest_heartbeat_at === null;
   const next: WorkItem = {
     ...item,

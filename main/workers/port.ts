@@ -134,11 +134,23 @@ export interface EnvironmentKey {
   created_at: string;
 }
 
+/** An environment has as many keys as it can have. */
+export class TooManyKeys extends Error {
+  override readonly name = "TooManyKeys";
+
+  constructor(max: number) {
+    super(`The environment has ${max} keys already. Delete those that are not used any more.`);
+  }
+}
+
 export interface WorkerCredentials {
   /** Who the bearer token belongs to; null when it is none of ours, or was revoked. */
   identify(bearer: string): Promise<Exclude<Caller, { kind: "api_key" }> | null>;
+  /** Rejects with {@link TooManyKeys}. */
   createKey(environmentId: string, name: string | null): Promise<{ key: EnvironmentKey; value: string }>;
   listKeys(environmentId: string): Promise<EnvironmentKey[]>;
   /** False when the environment has no such key. */
   revokeKey(environmentId: string, keyId: string): Promise<boolean>;
+  /** Revokes all keys of an environment that is deleted. */
+  forget(environmentId: string): Promise<void>;
 }

@@ -3,6 +3,7 @@
  * Nothing runs by itself: leases that ran out are noticed by whoever looks next.
  */
 import type { EventDraft } from "../contract/events.ts";
+import type { ThreadCall } from "../contract/threads/view.ts";
 import type { Ledger } from "../session/ledger.ts";
 import { RecordTable } from "../session/records/record_table.ts";
 import { RecordConflict, type Records, type RecordWrite } from "../session/records/records.ts";
@@ -144,7 +145,12 @@ export class RecordWorkQueue implements WorkQueue {
   ): Promise<WorkItem> {
     const next = await this.#change(item.id, (current) => {
       const { lease_token } = current;
-      if (current.state !== "stopped" && request.token !== null && lease_token !== null && lease_token !== request.token) {
+      if (
+        current.state !== "stopped" &&
+        request.token !== null &&
+        lease_token !== null &&
+        lease_token !== request.token
+      ) {
         throw new WorkConflict(`Work item ${item.id} is held by another worker now. It goes on there.`);
       }
       return stopRequested(current, { force: request.force, cause: request.by }, this.#options.now());
@@ -181,7 +187,8 @@ export class RecordWorkQueue implements WorkQueue {
     const tokens = tokenTable(this.#options.records);
     for await (const { id, session_id } of this.#each(environmentId)) {
       const deletions: RecordWrite[] = [this.#items.deletion(id)];
-      for (const token of await tokens.list({ scope: session_id, limit: BATCH })) deletions.push(tokens.deletion(token.id));
+      for (const token of await tokens.list({ scope: session_id, limit: BATCH }))
+        deletions.push(tokens.deletion(token.id));
       await this.#options.records.write(deletions);
     }
   }
@@ -266,10 +273,11 @@ export class RecordWorkQueue implements WorkQueue {
   }
 
   /** The journal of a call is its worker's: what a lost one had in hand may be run a second time by the next. */
-  async #tellOfLostWorker(item: WorkItem, calls: readonly { id: string; name: string }[]): Promise<void> {
+  async #tellOfLostWorker(item: WorkItem, calls: readonly ThreadCall[]): Promise<void> {
     const events = calls.map(
       (call): EventDraft => ({
         type: "longhaul.outcome_unknown",
+        thread_id: call.thread_id,
         tool_use_id: call.id,
         tool_name: call.name,
         message:

@@ -1,6 +1,7 @@
 /** What a session asks of a worker, seen from its fold. */
 import type { SessionFold } from "../contract/fold.ts";
-import { type OpenCall, waitsForClient } from "../contract/fold_calls.ts";
+import { waitsForClient } from "../contract/fold_calls.ts";
+import { openCalls, type ThreadCall } from "../contract/threads/view.ts";
 import { unfinishedWork } from "../contract/work.ts";
 
 export function isOver(fold: SessionFold): boolean {
@@ -14,17 +15,17 @@ export function isSelfHosted(fold: Pick<SessionFold, "environment">): boolean {
 /** True while a worker has or may soon have something to do: calls wait, or the model is at work. */
 export function needsWorker(fold: SessionFold, now: number): boolean {
   if (isOver(fold)) return false;
-  if (fold.calls.some(waitsForClient)) return true;
+  if (openCalls(fold).some(waitsForClient)) return true;
   const work = unfinishedWork(fold, now);
   return work === "now" || work === "later";
 }
 
 /** Calls that a worker may have begun: allowed or confirmed, without a result. */
-export function inFlightAtWorker(fold: SessionFold): OpenCall[] {
-  return fold.calls.filter(
+export function inFlightAtWorker(fold: SessionFold): ThreadCall[] {
+  return openCalls(fold).filter(
     (call) =>
       call.kind === "builtin" &&
-      waitsForClient(call) &&
+      call.by_client &&
       (call.permission === "allow" || call.confirmation?.result === "allow"),
   );
 }

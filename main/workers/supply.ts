@@ -138,7 +138,8 @@ export class WorkSupply {
         id: newId("work"),
         environment_id: fold.environment.id,
         session_id: fold.session_id,
-        ttl_seconds: parseLeaseSeconds(fold.environment.metadata?.["longhaul.worker_lease"] ?? "") ?? DEFAULT_TTL_SECONDS,
+        ttl_seconds:
+          parseLeaseSeconds(fold.environment.metadata?.["longhaul.worker_lease"] ?? "") ?? DEFAULT_TTL_SECONDS,
         quick_stops,
       },
       this.#options.now(),

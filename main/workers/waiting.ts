@@ -28,7 +28,8 @@ export class Bells {
     const stop = (): void => {
       listeners.delete(hear);
       signal.removeEventListener("abort", hear);
-      if (listeners.size === 0 && this.#listeners.get(environmentId) === listeners) this.#listeners.delete(environmentId);
+      if (listeners.size === 0 && this.#listeners.get(environmentId) === listeners)
+        this.#listeners.delete(environmentId);
       wake();
     };
     const rung = (ms: number): Promise<void> =>

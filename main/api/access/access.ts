@@ -97,7 +97,10 @@ function checkStore(session: SessionFold, storeId: string, row: AccessRow): void
   );
   if (store === undefined || store.type !== "memory_store") foreign("a memory store that its session does not have");
   if (row.writes_memory === true && store.access === "read_only") {
-    throw new ApiError("permission_error", `Memory store ${storeId} is attached read-only: it can be read here, not changed.`);
+    throw new ApiError(
+      "permission_error",
+      `Memory store ${storeId} is attached read-only: it can be read here, not changed.`,
+    );
   }
 }
 

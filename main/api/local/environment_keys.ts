@@ -1,7 +1,7 @@
 /** `/longhaul/v1/environments/{id}/keys`: standing credentials for the workers of a `self_hosted` environment. */
-import { invalid, notFound } from "../../contract/errors.ts";
+import { ApiError, invalid, notFound } from "../../contract/errors.ts";
 import { environmentKeyCreate } from "../../contract/schemas/work.ts";
-import type { EnvironmentKey } from "../../workers/port.ts";
+import { type EnvironmentKey, TooManyKeys } from "../../workers/port.ts";
 import { readOptionalBody } from "../http/body.ts";
 import { type Api, type Deps, param } from "../http/context.ts";
 import { existingEnvironment, refuseArchivedEnvironment } from "../v1/environments/routes.ts";
@@ -20,7 +20,9 @@ export function mountEnvironmentKeys(api: Api, deps: Deps): void {
         `Environment ${environment.id} is a ${environment.config.type} environment: no worker serves it. Create a self_hosted one.`,
       );
     }
-    const { key, value } = await credentials.createKey(environment.id, name ?? null);
+    const { key, value } = await credentials.createKey(environment.id, name ?? null).catch((error: unknown) => {
+      throw error instanceof TooManyKeys ? new ApiError("invalid_request_error", error.message) : error;
+    });
     // The one time that anybody sees it: only its hash is kept.
     return c.json({ ...apiKey(key), value }, 200, { "cache-control": "no-store" });
   });

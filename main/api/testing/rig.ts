@@ -6,6 +6,8 @@ import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
 import { MemoryRecords } from "../../session/records/memory_records.ts";
+import { RecordCredentials } from "../../workers/credentials.ts";
+import { WorkSupply } from "../../workers/supply.ts";
 import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
@@ -47,10 +49,21 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
   const cleanUps: string[] = [];
   const codes = new Set(["one-time"]);
   let host = "";
+  const records = new MemoryRecords();
+  const now = overrides.now ?? Date.now;
+  const supply = new WorkSupply({
+    records,
+    ledger,
+    now,
+    onError: (_, error) => void failures.push({ request_id: "", method: "", path: "work queue", error }),
+  });
+  await supply.start();
   const ports: ApiPorts = {
     ledger,
     catalog,
-    records: new MemoryRecords(),
+    records,
+    work: supply.queue,
+    credentials: new RecordCredentials(records, now),
     blobs,
     live,
     orchestrator,

@@ -1,5 +1,4 @@
 /** `POST /v1/sessions`: everything is checked first, then the session and its first events are stored in one append. */
-import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
 import { parseWith } from "../../../contract/schemas/issues.ts";
@@ -11,6 +10,7 @@ import { existingEnvironment, refuseArchivedEnvironment } from "../environments/
 import { draftOf } from "../events/draft.ts";
 import { checkContentFiles } from "../events/files.ts";
 import { refuseLaterTypes } from "../events/later.ts";
+import { refuseMounts } from "./hosted_resources.ts";
 import { planResources } from "./resources.ts";
 import { apiSession, existingSession } from "./session.ts";
 import { resolveAgent } from "./snapshot.ts";
@@ -24,11 +24,7 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
     const agent = await resolveAgent(deps, params.agent);
     const environment = await existingEnvironment(deps, params.environment_id);
     refuseArchivedEnvironment(environment);
-    if (environment.config.type === "self_hosted") {
-      invalid(
-        "`environment_id` names a self_hosted environment; its work queue is not supported by this version of Longhaul yet. Use a cloud environment: it runs on this machine.",
-      );
-    }
+    if (environment.config.type === "self_hosted") refuseMounts(params.resources ?? []);
     const id = newId("session");
     const planned = await planResources(deps, id, timestamp(deps), params.resources ?? []);
     const events = params.initial_events ?? [];
