@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
 import type { ApiPorts } from "./api/ports.ts";
+import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { engineHealth } from "./engine/health.ts";
@@ -215,7 +217,7 @@ async function countAttention(
   let running = 0;
   for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
     if (orchestrator.activity(id) !== null) running += 1;
-    else if (fold.stop_reason?.type === "requires_action") needs_you += 1;
+    else if (openCalls(fold).some(asksPerson)) needs_you += 1;
   }
   return { needs_you, running };
 }

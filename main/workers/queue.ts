@@ -2,51 +2,30 @@
  * The work queue over the records: every change is a compare-and-set of one record, so two pollers never get one item.
  * Nothing runs by itself: leases that ran out are noticed by whoever looks next.
  */
-import type { EventDraft } from "../contract/events.ts";
-import type { ThreadCall } from "../contract/threads/view.ts";
 import type { Ledger } from "../session/ledger.ts";
-import { RecordTable } from "../session/records/record_table.ts";
-import { RecordConflict, type Records, type RecordWrite } from "../session/records/records.ts";
+import type { Records } from "../session/records/records.ts";
 import { bearerHash, newItemToken, tokenTable } from "./credentials.ts";
-import {
-  acknowledged,
-  beaten,
-  delivered,
-  iso,
-  offeredAgain,
-  offeredAt,
-  runsOutAt,
-  stopped,
-  stopRequested,
-} from "./item.ts";
+import { acknowledged, beaten, delivered, iso, offeredAt, stopRequested } from "./item.ts";
+import { ItemStore } from "./item_store.ts";
+import { Leases } from "./leases.ts";
 import {
   type HeartbeatAnswer,
   type HeartbeatRequest,
   type PollRequest,
-  type StopCause,
   WorkConflict,
   type WorkItem,
   type WorkPage,
   type WorkQueue,
   type WorkQueueStats,
 } from "./port.ts";
-import { inFlightAtWorker, isOver } from "./session_needs.ts";
+import { isOver } from "./session_needs.ts";
 import { Bells, Presence } from "./waiting.ts";
 
 /** What statistics take for the time that a poller has to acknowledge an item. */
 const DEFAULT_RECLAIM_MS = 5_000;
-/** More than anybody runs at once; the rest is looked at in the next round. */
-const BATCH = 1_000;
-
-/** The items of all environments. The key, one live item per session, is what makes queueing idempotent. */
-export function itemTable(records: Records): RecordTable<WorkItem> {
-  return new RecordTable<WorkItem>(records, {
-    kind: "work",
-    scope: (item) => item.environment_id,
-    key: (item) => (item.state === "stopped" ? null : item.session_id),
-    state: (item) => item.state,
-  });
-}
+/** Tokens of one session that are kept, newest first: who is handed the item again and again must not fill the disk. */
+const KEPT_TOKENS = 16;
+const MAX_TOKENS = 1_000;
 
 export interface QueueOptions {
   records: Records;
@@ -60,15 +39,15 @@ export interface QueueOptions {
 
 export class RecordWorkQueue implements WorkQueue {
   readonly #options: QueueOptions;
-  readonly #items: RecordTable<WorkItem>;
+  readonly #items: ItemStore;
   readonly #bells = new Bells();
   readonly #presence = new Presence();
-  readonly #started: number;
+  readonly #leases: Leases;
 
   constructor(options: QueueOptions) {
     this.#options = options;
-    this.#items = itemTable(options.records);
-    this.#started = options.now();
+    this.#items = new ItemStore(options.records);
+    this.#leases = new Leases(this.#items, options);
   }
 
   /** Wakes pollers of an environment: something was queued. */
@@ -85,7 +64,7 @@ export class RecordWorkQueue implements WorkQueue {
       // Listened for before looking: what is queued in between must not be missed.
       const bell = this.#bells.listen(environmentId, request.signal);
       try {
-        const runsOut = await this.#lookAtLeases(environmentId);
+        const runsOut = await this.#leases.lookAtAll(environmentId);
         const { claimed, next } = await this.#claim(environmentId, request);
         if (claimed !== null) return claimed;
         const left = deadline - now();
@@ -100,23 +79,23 @@ export class RecordWorkQueue implements WorkQueue {
   async get(environmentId: string, workId: string): Promise<WorkItem | null> {
     const found = await this.#items.get(workId);
     if (found === null || found.value.environment_id !== environmentId) return null;
-    return this.#lookAt(found.value);
+    return this.#leases.lookAt(found.value);
   }
 
   async list(environmentId: string, page: WorkPage): Promise<WorkItem[]> {
     await this.#options.caughtUp();
-    await this.#lookAtLeases(environmentId);
-    return this.#items.list({ scope: environmentId, order: "desc", ...page });
+    await this.#leases.lookAtAll(environmentId);
+    return this.#items.page(environmentId, page);
   }
 
   async stats(environmentId: string): Promise<WorkQueueStats> {
     const { now } = this.#options;
     await this.#options.caughtUp();
-    await this.#lookAtLeases(environmentId);
+    await this.#leases.lookAtAll(environmentId);
     let depth = 0;
     let pending = 0;
     let oldest: string | null = null;
-    for await (const item of this.#each(environmentId, ["queued"])) {
+    for await (const item of this.#items.each(environmentId, ["queued"])) {
       const waits = item.polled_at === null || Date.parse(item.polled_at) + DEFAULT_RECLAIM_MS <= now();
       if (waits) depth += 1;
       else pending += 1;
@@ -126,12 +105,12 @@ export class RecordWorkQueue implements WorkQueue {
   }
 
   ack(item: WorkItem): Promise<WorkItem> {
-    return this.#change(item.id, (current) => acknowledged(current, this.#options.now()));
+    return this.#items.change(item.id, (current) => acknowledged(current, this.#options.now()));
   }
 
   async heartbeat(item: WorkItem, request: HeartbeatRequest): Promise<HeartbeatAnswer> {
     let lease_extended = false;
-    const next = await this.#change(item.id, (current) => {
+    const next = await this.#items.change(item.id, (current) => {
       const answer = beaten(current, request, this.#options.now());
       lease_extended = answer.lease_extended;
       return answer.item;
@@ -143,7 +122,7 @@ export class RecordWorkQueue implements WorkQueue {
     item: WorkItem,
     request: { force: boolean; by: "person" | "worker"; token: string | null },
   ): Promise<WorkItem> {
-    const next = await this.#change(item.id, (current) => {
+    const next = await this.#items.change(item.id, (current) => {
       const { lease_token } = current;
       if (
         current.state !== "stopped" &&
@@ -160,21 +139,31 @@ export class RecordWorkQueue implements WorkQueue {
   }
 
   setMetadata(item: WorkItem, patch: (before: Record<string, string>) => Record<string, string>): Promise<WorkItem> {
-    return this.#change(item.id, (current) => ({ ...current, metadata: patch(current.metadata) }));
+    return this.#items.change(item.id, (current) => ({ ...current, metadata: patch(current.metadata) }));
   }
 
-  /** Ends the item of a session that is over: at once when it is gone, else after its worker has cleaned up. */
-  async endSession(item: WorkItem, gone: boolean): Promise<void> {
-    const request = { force: gone, cause: "session_over" as const };
-    await this.#change(item.id, (current) =>
+  /** Ends the item of a session that is over: at once when nobody holds it, else after its worker has cleaned up. */
+  async endSession(item: WorkItem): Promise<void> {
+    const request = { force: false, cause: "session_over" as const };
+    await this.#items.change(item.id, (current) =>
       current.state === "stopped" ? current : stopRequested(current, request, this.#options.now()),
     );
-    this.ring(item.environment_id);
+  }
+
+  /** Removes what is known of a session that was deleted; its worker's token ends with that. */
+  async forgetSession(sessionId: string, live: WorkItem | null): Promise<void> {
+    const tokens = tokenTable(this.#options.records);
+    const known = await tokens.list({ scope: sessionId, limit: MAX_TOKENS });
+    const items = new Set([...known.map((token) => token.work_id), ...(live === null ? [] : [live.id])]);
+    await this.#options.records.write([
+      ...[...items].map((id) => this.#items.deletion(id)),
+      ...known.map((token) => tokens.deletion(token.id)),
+    ]);
   }
 
   async sessionInUse(environmentId: string): Promise<string | null> {
     const known = new Set<string>();
-    for await (const { session_id } of this.#each(environmentId)) {
+    for await (const { session_id } of this.#items.each(environmentId)) {
       if (known.has(session_id)) continue;
       known.add(session_id);
       const session = await this.#options.ledger.getSession(session_id);
@@ -184,13 +173,7 @@ export class RecordWorkQueue implements WorkQueue {
   }
 
   async forget(environmentId: string): Promise<void> {
-    const tokens = tokenTable(this.#options.records);
-    for await (const { id, session_id } of this.#each(environmentId)) {
-      const deletions: RecordWrite[] = [this.#items.deletion(id)];
-      for (const token of await tokens.list({ scope: session_id, limit: BATCH }))
-        deletions.push(tokens.deletion(token.id));
-      await this.#options.records.write(deletions);
-    }
+    for await (const item of this.#items.each(environmentId)) await this.forgetSession(item.session_id, item);
   }
 
   /** Hands out the oldest item that can be; `next` says when, in ms, one that cannot be yet can. */
@@ -199,7 +182,7 @@ export class RecordWorkQueue implements WorkQueue {
     request: PollRequest,
   ): Promise<{ claimed: { item: WorkItem; token: string } | null; next: number }> {
     let next = Number.POSITIVE_INFINITY;
-    for await (const seen of this.#each(environmentId, ["queued"])) {
+    for await (const seen of this.#items.each(environmentId, ["queued"])) {
       if (request.signal.aborted) break;
       const now = this.#options.now();
       const at = offeredAt(seen, request.reclaim_older_than_ms);
@@ -220,7 +203,8 @@ export class RecordWorkQueue implements WorkQueue {
     if (offeredAt(found.value, request.reclaim_older_than_ms) > now) return null;
     const session = await this.#options.ledger.getSession(found.value.session_id);
     if (session === null || isOver(session.fold)) {
-      await this.endSession(found.value, true);
+      if (session === null) await this.forgetSession(found.value.session_id, found.value);
+      else await this.endSession(found.value);
       return null;
     }
     const item = delivered(found.value, now);
@@ -228,95 +212,9 @@ export class RecordWorkQueue implements WorkQueue {
     const { environment_id, session_id } = item;
     const tokens = tokenTable(this.#options.records);
     const note = { id: bearerHash(token), environment_id, session_id, work_id: id, created_at: iso(now) };
-    try {
-      await this.#options.records.write([this.#items.replacement(item, found.revision), tokens.insertion(note)]);
-    } catch (error) {
-      if (error instanceof RecordConflict) return null;
-      throw error;
-    }
-    return { item, token };
-  }
-
-  /** Ends or offers again what has run out; says when, in ms, the next one does. */
-  async #lookAtLeases(environmentId: string): Promise<number> {
-    let next = Number.POSITIVE_INFINITY;
-    for await (const seen of this.#each(environmentId, ["starting", "active", "stopping"])) {
-      const at = runsOutAt(seen, this.#started);
-      if (at === null) continue;
-      if (at <= this.#options.now()) await this.#lookAt(seen);
-      else next = Math.min(next, at);
-    }
-    return next;
-  }
-
-  async #lookAt(seen: WorkItem): Promise<WorkItem> {
-    const { ledger, now, onStopped } = this.#options;
-    const ranOut = (item: WorkItem): boolean => {
-      const at = runsOutAt(item, this.#started);
-      return at !== null && at <= now();
-    };
-    if (!ranOut(seen)) return seen;
-    const session = await ledger.getSession(seen.session_id);
-    const over = session === null || isOver(session.fold);
-    const cause: StopCause = over ? "session_over" : "lease_lost";
-    let before = seen;
-    const item = await this.#change(seen.id, (current) => {
-      before = current;
-      if (!ranOut(current)) return current;
-      return over || current.state === "stopping" ? stopped(current, cause, now()) : offeredAgain(current, now());
-    });
-    if (item.state === "stopped" && before.state !== "stopped") await onStopped(item);
-    if (item.state === "queued" && before.state === "active" && session !== null) {
-      await this.#tellOfLostWorker(item, inFlightAtWorker(session.fold));
-    }
-    return item;
-  }
-
-  /** The journal of a call is its worker's: what a lost one had in hand may be run a second time by the next. */
-  async #tellOfLostWorker(item: WorkItem, calls: readonly ThreadCall[]): Promise<void> {
-    const events = calls.map(
-      (call): EventDraft => ({
-        type: "longhaul.outcome_unknown",
-        thread_id: call.thread_id,
-        tool_use_id: call.id,
-        tool_name: call.name,
-        message:
-          "The worker that had this call was lost before it answered. The call is offered to the next worker and may take effect twice.",
-      }),
-    );
-    if (events.length > 0) await this.#options.ledger.emitEvents(item.session_id, events);
-  }
-
-  async #change(id: string, next: (current: WorkItem) => WorkItem): Promise<WorkItem> {
-    for (;;) {
-      const found = await this.#items.get(id);
-      if (found === null) throw new WorkConflict(`Work item ${id} was removed with its environment.`);
-      const item = next(found.value);
-      if (item === found.value) return item;
-      try {
-        await this.#items.replace(item, found.revision);
-        return item;
-      } catch (error) {
-        if (!(error instanceof RecordConflict)) throw error;
-      }
-    }
-  }
-
-  /** Oldest first, in batches. */
-  async *#each(environmentId: string, states?: readonly string[]): AsyncGenerator<WorkItem> {
-    let after: { created_at: string; id: string } | undefined;
-    for (;;) {
-      const batch = await this.#items.list({
-        scope: environmentId,
-        order: "asc",
-        limit: BATCH,
-        ...(states === undefined ? {} : { states }),
-        ...(after === undefined ? {} : { after }),
-      });
-      yield* batch;
-      const last = batch.at(-1);
-      if (last === undefined || batch.length < BATCH) return;
-      after = { created_at: last.created_at, id: last.id };
-    }
+    const old = (await tokens.list({ scope: session_id, limit: MAX_TOKENS })).slice(KEPT_TOKENS - 1);
+    const writes = [tokens.insertion(note), ...old.map((token) => tokens.deletion(token.id))];
+    const mine = await this.#items.replace(item, found.revision, writes);
+    return mine ? { item, token } : null;
   }
 }

@@ -4,11 +4,11 @@ import type { SessionFold } from "../contract/fold.ts";
 import { newId } from "../contract/ids.ts";
 import { parseLeaseSeconds } from "../contract/schemas/sandbox_settings.ts";
 import type { Ledger } from "../session/ledger.ts";
-import type { RecordTable } from "../session/records/record_table.ts";
-import { RecordConflict, type Records } from "../session/records/records.ts";
+import type { Records } from "../session/records/records.ts";
 import { DEFAULT_TTL_SECONDS, iso, newItem } from "./item.ts";
-import type { WorkItem } from "./port.ts";
-import { itemTable, RecordWorkQueue } from "./queue.ts";
+import { ItemStore } from "./item_store.ts";
+import type { WorkItem, WorkState } from "./port.ts";
+import { RecordWorkQueue } from "./queue.ts";
 import { isOver, isSelfHosted, needsWorker } from "./session_needs.ts";
 
 export interface SupplyOptions {
@@ -30,13 +30,14 @@ const BRINGS_WORK = new Set<string>([
   "agent.custom_tool_use",
 ]);
 const ENDS = new Set<string>(["longhaul.session_archived", "session.status_terminated", "session.deleted"]);
+const LIVE: readonly WorkState[] = ["queued", "starting", "active", "stopping"];
 /** Sessions remembered as none of ours. */
 const MAX_OTHERS = 20_000;
 
 export class WorkSupply {
   readonly queue: RecordWorkQueue;
   readonly #options: SupplyOptions;
-  readonly #items: RecordTable<WorkItem>;
+  readonly #items: ItemStore;
   /** Environment of each session of ours. */
   readonly #hosted = new Map<string, string>();
   readonly #others = new Set<string>();
@@ -46,7 +47,7 @@ export class WorkSupply {
 
   constructor(options: SupplyOptions) {
     this.#options = options;
-    this.#items = itemTable(options.records);
+    this.#items = new ItemStore(options.records);
     const { records, ledger, now } = options;
     const caughtUp = () => this.#caughtUp();
     this.queue = new RecordWorkQueue({ records, ledger, now, caughtUp, onStopped: (item) => this.#afterStop(item) });
@@ -58,8 +59,9 @@ export class WorkSupply {
     for (const { id, fold } of await this.#options.ledger.unfinishedSessions()) {
       if (isSelfHosted(fold)) this.#later(id, () => this.#offer(id, false));
     }
-    const live = { states: ["queued", "starting", "active", "stopping"], limit: 10_000 };
-    for (const item of await this.#items.list(live)) this.#hosted.set(item.session_id, item.environment_id);
+    for await (const { session_id, environment_id } of this.#items.each(null, LIVE)) {
+      this.#hosted.set(session_id, environment_id);
+    }
   }
 
   stop(): void {
@@ -108,19 +110,14 @@ export class WorkSupply {
     const environmentId = record.fold.environment.id;
     this.#hosted.set(sessionId, environmentId);
     for (;;) {
-      const live = await this.#items.findByKey(environmentId, sessionId);
+      const live = await this.#items.live(environmentId, sessionId);
       if (live === null) {
         if (await this.#insert(record.fold, 0)) return;
         continue;
       }
       const next = urgent ? this.#hurried(live.value) : live.value;
       if (next === live.value) return;
-      try {
-        await this.#items.replace(next, live.revision);
-        return this.queue.ring(environmentId);
-      } catch (error) {
-        if (!(error instanceof RecordConflict)) throw error;
-      }
+      if (await this.#items.replace(next, live.revision)) return this.queue.ring(environmentId);
     }
   }
 
@@ -144,12 +141,7 @@ export class WorkSupply {
       },
       this.#options.now(),
     );
-    try {
-      await this.#items.insert(item);
-    } catch (error) {
-      if (error instanceof RecordConflict) return false;
-      throw error;
-    }
+    if (!(await this.#items.insert(item))) return false;
     this.queue.ring(item.environment_id);
     return true;
   }
@@ -166,10 +158,9 @@ export class WorkSupply {
   async #end(sessionId: string, gone: boolean): Promise<void> {
     const environmentId =
       this.#hosted.get(sessionId) ?? (await this.#options.ledger.getSession(sessionId))?.fold.environment.id;
-    // A session that is gone and was not seen before: its item ends when somebody would be given it.
-    if (environmentId === undefined) return;
+    const live = environmentId === undefined ? null : await this.#items.live(environmentId, sessionId);
     this.#hosted.delete(sessionId);
-    const live = await this.#items.findByKey(environmentId, sessionId);
-    if (live !== null) await this.queue.endSession(live.value, gone);
+    if (gone) await this.queue.forgetSession(sessionId, live?.value ?? null);
+    else if (live !== null) await this.queue.endSession(live.value);
   }
 }
