@@ -54,7 +54,7 @@ export interface Worker {
 export type Program = "environment_worker" | "poller_and_runner";
 
 export function startWorker(product: Product, hosted: Hosted, program: Program, workdir = tempDir()): Worker {
-  const path = new URL(`./clients/${program}.ts`, import.meta.url).pathname;
+  const path = new URL(`./testing/${program}.ts`, import.meta.url).pathname;
   const env = cleanEnv({
     ANTHROPIC_BASE_URL: product.url,
     ANTHROPIC_ENVIRONMENT_ID: hosted.environment_id,

@@ -134,6 +134,48 @@ test("metadata is patched key by key and bounded", async () => {
   }
 });
 
+test("a poller that hangs up takes no item with it", async () => {
+  const environment = await hostedEnvironment(rig);
+  const gone = new AbortController();
+  const { work } = environment.client.beta.environments;
+  const waiting = work.poll(environment.id, { block_ms: 999 }, { signal: gone.signal });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  gone.abort();
+  await expect(waiting).rejects.toThrow(Anthropic.APIUserAbortError);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const session = await hostedSession(rig, environment.id);
+  expect((await polled(environment)).data.id).toBe(session);
+});
+
+test("no odd request is answered with a 500", async () => {
+  const environment = await hostedEnvironment(rig);
+  await hostedSession(rig, environment.id);
+  const { id } = await polled(environment);
+  const odd = ["", "%00", "%F0%9F%98%80", "x".repeat(3_000), "-1", "1e9", "null", "NO_HEARTBEAT", "..%2F..", "'--"];
+  const base = `/v1/environments/${environment.id}/work`;
+  for (const text of odd) {
+    const requests: [string, string, unknown?][] = [
+      ["GET", `${base}/poll?block_ms=${text}&reclaim_older_than_ms=${text}`],
+      ["GET", `${base}?limit=${text}&page=${text}`],
+      ["POST", `${base}/${id}/heartbeat?expected_last_heartbeat=${text}&desired_ttl_seconds=${text}`],
+      ["POST", `${base}/${text}/ack`],
+      ["POST", `${base}/${id}/stop`, text],
+      ["POST", `${base}/${id}/stop`, { force: text }],
+      ["POST", `${base}/${id}`, { metadata: { [text]: text } }],
+      ["DELETE", `/longhaul/v1/environments/${environment.id}/keys/${text}`],
+      ["POST", `/longhaul/v1/environments/${text}/keys`, { name: text }],
+    ];
+    for (const [method, path, body] of requests) {
+      for (const credential of [environment.key, rig.token]) {
+        const headers = { authorization: `Bearer ${credential}`, "anthropic-worker-id": "w".repeat(500) };
+        const answer = await rig.request(path, { method, headers, ...(body === undefined ? {} : { body }) });
+        expect(answer.status, `${method} ${path}`).toBeLessThan(500);
+        await answer.body?.cancel();
+      }
+    }
+  }
+});
+
 describe("refusals", () => {
   test.each([
     ["block_ms=0", /`block_ms` must be a whole number from 1 to 999/],
