@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { say } from "../../e2e/model_server/script.ts";
+import { call, say } from "../../e2e/model_server/script.ts";
 import type { EventDraft } from "../contract/events.ts";
 import { newId } from "../contract/ids.ts";
 import { message, of, type Rig, snapshot, startRig, toolset } from "./testing/rig.ts";
@@ -101,4 +101,44 @@ test("it waits as long as it takes, also over a restart", async () => {
   await again.wake(id, "client_event");
   await again.settled(id);
   expect(await lastIdle(id)).toEqual({ type: "end_turn" });
+});
+
+test("a spawned thread's call is shown to the worker, which reads the session's stream, and so is its interruption", async () => {
+  rig = await startRig((request) => {
+    const child = JSON.stringify(request.body.system).includes("You are tester.");
+    if (request.results.size > 0 && child) return say("Tested.");
+    if (child) return call({ name: "bash", input: { command: "npm test" } });
+    return request.turn === 0 ? call({ name: "send_to_agent", input: { agent: "tester", message: "Go." } }) : say("ok");
+  });
+  const { multiagent: _, ...tester } = snapshot({ name: "tester", system: "You are tester." }).agent;
+  const lead = { multiagent: { type: "coordinator" as const, agents: [tester] } };
+  const make = async (): Promise<{ id: string; thread: string; use: string }> => {
+    const id = newId("session");
+    const { environment, ...session } = snapshot(lead);
+    const hosted = { ...environment, config: { type: "self_hosted" as const } };
+    await rig.ledger.createSession(id, [
+      { type: "longhaul.session_created", session: { ...session, environment: hosted } },
+      message("Test it."),
+    ]);
+    await wake(id);
+    const use = of(await rig.events(id), "agent.tool_use").find(({ name }) => name === "bash");
+    const thread = (await rig.ledger.getSession(id))?.fold.threads[0]?.id ?? "";
+    expect(use?.session_thread_id).toBe(thread);
+    expect(await lastIdle(id)).toEqual({ type: "requires_action", event_ids: [use?.id] });
+    return { id, thread, use: use?.id ?? "" };
+  };
+
+  const answered = await make();
+  const result = answer(answered.use, "all green");
+  await wake(answered.id, { ...result, session_thread_id: answered.thread } as EventDraft);
+  expect(await lastIdle(answered.id)).toEqual({ type: "end_turn" });
+  expect(rig.server.requests.some(({ raw }) => raw.includes("all green"))).toBe(true);
+
+  const stopped = await make();
+  await wake(stopped.id, { type: "user.interrupt" });
+  const seen = await rig.ledger.listPublicEvents(stopped.id, { types: ["user.tool_result"], limit: 9 });
+  expect(seen.events.map(({ event }) => event)).toMatchObject([
+    { tool_use_id: stopped.use, is_error: true, session_thread_id: stopped.thread },
+  ]);
+  expect([rig.sandbox.provisions, rig.sandbox.executions]).toEqual([0, []]);
 });
