@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { BetaSelfHostedWork } from "@anthropic-ai/sdk/resources/beta/environments/work";
 import type { StoredEvent } from "../../main/contract/events.ts";
 import { cleanEnv, exitOf, type Product, tempDir } from "../product/serve.ts";
 
@@ -53,14 +54,27 @@ export interface Worker {
 
 export type Program = "environment_worker" | "poller_and_runner";
 
+/** A program that has the environment's key and polls by itself. */
 export function startWorker(product: Product, hosted: Hosted, program: Program, workdir = tempDir()): Worker {
-  const path = new URL(`./testing/${program}.ts`, import.meta.url).pathname;
-  const env = cleanEnv({
-    ANTHROPIC_BASE_URL: product.url,
+  return startProgram(product, program, workdir, {
     ANTHROPIC_ENVIRONMENT_ID: hosted.environment_id,
     ANTHROPIC_ENVIRONMENT_KEY: hosted.key,
-    WORKDIR: workdir,
   });
+}
+
+/** A program that is handed an item that somebody else has claimed. */
+export function startOnItem(product: Product, work: BetaSelfHostedWork): Worker {
+  return startProgram(product, "handle_item", tempDir(), {
+    ANTHROPIC_ENVIRONMENT_ID: work.environment_id,
+    ANTHROPIC_WORK_ID: work.id,
+    ANTHROPIC_SESSION_ID: work.data.id,
+    ANTHROPIC_WORK_SECRET: work.secret ?? "",
+  });
+}
+
+function startProgram(product: Product, program: string, workdir: string, told: Record<string, string>): Worker {
+  const path = new URL(`./testing/${program}.ts`, import.meta.url).pathname;
+  const env = cleanEnv({ ANTHROPIC_BASE_URL: product.url, WORKDIR: workdir, ...told });
   // A process group of its own, so that it can die with its children.
   const child = spawn(process.execPath, [path], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let text = "";

@@ -1,10 +1,11 @@
 /** The official SDK's own worker helpers, each in a process of its own, against the built product. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { byTurn, call, type ScriptRequest, say } from "../model_server/script.ts";
 import { type ModelServer, startModelServer } from "../model_server/server.ts";
-import { type Product, removeDir, serve, until } from "../product/serve.ts";
+import { type Product, removeDir, run, serve, until } from "../product/serve.ts";
 import { eventsOf, finalMessage, summaryOf } from "../product/sessions.ts";
 import {
   type Hosted,
@@ -12,6 +13,7 @@ import {
   hostedSession,
   type Program,
   resultsOf,
+  startOnItem,
   startWorker,
   type Worker,
 } from "./hosted.ts";
@@ -138,6 +140,24 @@ test("WorkPoller and toolRunner hold calls that ask until the person has answere
     ["deny", false],
   ]);
   expect(resultsOf(await eventsOf(product, id)).map(({ results }) => results.length)).toEqual([1, 1]);
+});
+
+test("an item handed to a fresh process is served with its own token, without any key", async () => {
+  const hosted = await hostedEnvironment(product);
+  const id = await hostedSession(product, hosted, "Work.");
+  const printed = await run(["environment-key", hosted.environment_id, "--data-dir", product.data_dir]);
+  expect(printed.stdout, printed.stderr).toMatch(/^sk-ant-oat01-\S{43}\n$/);
+  const authToken = printed.stdout.trim();
+  const { work } = new Anthropic({ baseURL: product.url, apiKey: null, authToken }).beta.environments;
+  const item = await work.poll(hosted.environment_id);
+  if (item === null) throw new Error("the session was not offered");
+  await work.ack(item.id, { environment_id: hosted.environment_id });
+  const worker = startOnItem(product, item);
+  workers.push(worker);
+  await untilTurnEnds(id, worker);
+  expect(await worker.ended, worker.output()).toBe(0);
+  expect(worker.file("a.txt")).toBe("written and edited\n");
+  expect(await states(hosted)).toEqual(["stopped"]);
 });
 
 test("a worker that is killed in the middle of a call loses its session to the next one, and the person is told", async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { LedgerWriteError } from "../session/ledger.ts";
 import { RecordCredentials } from "./credentials.ts";
 import {
   consumedAndIdle,
@@ -67,6 +68,40 @@ describe("a session is offered", () => {
     const next = await rig.poll();
     expect([next?.session_id, next?.id === item.id]).toEqual([id, false]);
   });
+});
+
+test("who sends work and polls at once gets it, however slow the disk is", async () => {
+  const write = rig.records.write.bind(rig.records);
+  rig.records.write = async (writes) => {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return write(writes);
+  };
+  const id = await rig.session();
+  const polled = rig.poll();
+  await pass(500);
+  expect((await polled)?.session_id).toBe(id);
+});
+
+test("a session that a full disk kept out of the queue is offered as soon as it can be", async () => {
+  const write = rig.records.write.bind(rig.records);
+  let full = true;
+  rig.records.write = async (writes) => {
+    if (full) throw new LedgerWriteError("disk is full");
+    return write(writes);
+  };
+  const first = await rig.session();
+  expect(await rig.poll()).toBeNull();
+  full = false;
+  const item = await rig.hold();
+  expect(item.session_id).toBe(first);
+  // Given back while the disk is full again: the stop itself is refused and can be repeated.
+  full = true;
+  const stop = () => rig.queue.stop(item, { force: true, by: "worker", token: null });
+  await expect(stop()).rejects.toThrow(LedgerWriteError);
+  full = false;
+  expect((await stop()).state).toBe("stopped");
+  expect((await rig.poll())?.session_id).toBe(first);
+  expect(rig.errors.splice(0).length).toBeGreaterThan(0);
 });
 
 describe("after a restart", () => {

@@ -15,7 +15,7 @@ export interface SupplyOptions {
   records: Records;
   ledger: Ledger;
   now: () => number;
-  /** Told about a session that could not be offered; it is again with its next event. */
+  /** Told about a session that could not be offered now; it is tried again when somebody polls. */
   onError: (sessionId: string, error: unknown) => void;
 }
 
@@ -43,6 +43,8 @@ export class WorkSupply {
   readonly #others = new Set<string>();
   /** What is being done for a session: events that come in close together are handled one after the other. */
   readonly #tasks = new Map<string, Promise<void>>();
+  /** Sessions that could not be offered because the records could not be written. */
+  readonly #owed = new Set<string>();
   #unsubscribe: (() => void) | null = null;
 
   constructor(options: SupplyOptions) {
@@ -50,7 +52,8 @@ export class WorkSupply {
     this.#items = new ItemStore(options.records);
     const { records, ledger, now } = options;
     const caughtUp = () => this.#caughtUp();
-    this.queue = new RecordWorkQueue({ records, ledger, now, caughtUp, onStopped: (item) => this.#afterStop(item) });
+    const onStopped = (item: WorkItem) => this.#afterStop(item).catch((error) => this.#failed(item.session_id, error));
+    this.queue = new RecordWorkQueue({ records, ledger, now, caughtUp, onStopped });
   }
 
   /** Follows the ledger from now on, then offers what an earlier process left without an item. Call {@link stop} when done. */
@@ -70,6 +73,8 @@ export class WorkSupply {
   }
 
   async #caughtUp(): Promise<void> {
+    for (const sessionId of this.#owed) this.#later(sessionId, () => this.#offer(sessionId, true));
+    this.#owed.clear();
     await Promise.all(this.#tasks.values());
   }
 
@@ -84,6 +89,11 @@ export class WorkSupply {
     }
   }
 
+  #failed(sessionId: string, error: unknown): void {
+    this.#owed.add(sessionId);
+    this.#options.onError(sessionId, error);
+  }
+
   #remember(sessionId: string): void {
     if (this.#others.size >= MAX_OTHERS) this.#others.clear();
     this.#others.add(sessionId);
@@ -91,7 +101,7 @@ export class WorkSupply {
 
   #later(sessionId: string, task: () => Promise<void>): void {
     const before = this.#tasks.get(sessionId) ?? Promise.resolve();
-    const mine = before.then(task).catch((error: unknown) => this.#options.onError(sessionId, error));
+    const mine = before.then(task).catch((error: unknown) => this.#failed(sessionId, error));
     const done = mine.finally(() => {
       if (this.#tasks.get(sessionId) === done) this.#tasks.delete(sessionId);
     });

@@ -1,13 +1,12 @@
 /** WorkPoller, setupSkills and the session's tool runner put together by hand: serves what is queued, then ends. */
 import Anthropic from "@anthropic-ai/sdk";
-import { WorkPoller } from "@anthropic-ai/sdk/helpers/beta/environments";
 import { betaAgentToolset20260401, setupSkills } from "@anthropic-ai/sdk/tools/agent-toolset/node";
 import { settings } from "./settings.ts";
 
 const { baseURL, environmentId, environmentKey, workdir } = settings();
 const client = new Anthropic({ baseURL, apiKey: null, authToken: environmentKey });
 
-for await (const work of new WorkPoller({ client, environmentId, environmentKey, drain: true })) {
+for await (const work of client.beta.environments.work.poller({ environmentId, environmentKey, drain: true })) {
   const secret = JSON.parse(Buffer.from(work.secret ?? "", "base64url").toString()) as { sessions_token: string };
   const inside = new Anthropic({ baseURL, apiKey: null, authToken: secret.sessions_token });
   const session = await inside.beta.sessions.retrieve(work.data.id);
