@@ -25,6 +25,7 @@ const PORTS = [
   "main/harness/model.ts",
   "main/orchestration/port.ts",
   "main/orchestration/schedules/port.ts",
+  "main/workers/port.ts",
 ];
 
 /** What each area may import besides itself; `x:port` means the port files of `x` only. Other code under `main/` wires and may import all. */
@@ -39,7 +40,8 @@ const DIRECTIONS: Record<string, readonly string[]> = {
   vault: ["contract", "parent_port"],
   harness: ["contract", "crash_points", "session:port", "sandbox:port", "tools:port"],
   orchestration: ["contract", "crash_points", "session:port", "harness", "sandbox:port", "tools:port"],
-  api: ["contract", "session:port", "orchestration:port", "sandbox:port"],
+  workers: ["contract", "session:port"],
+  api: ["contract", "session:port", "orchestration:port", "sandbox:port", "workers:port"],
   renderer: ["contract"],
   electron: ["contract", "config"],
 };

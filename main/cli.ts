@@ -5,6 +5,7 @@ import { helpText, readCommandLine } from "./cli/arguments.ts";
 import { type Command, CommandFailed, type Context, EXIT } from "./cli/command.ts";
 import { verifyLedgerFile } from "./cli/diagnosis/verify_ledger.ts";
 import { doctor } from "./cli/doctor.ts";
+import { environmentKey } from "./cli/engine/environment_key.ts";
 import { env } from "./cli/env.ts";
 import { events } from "./cli/events.ts";
 import { resume } from "./cli/resume.ts";
@@ -18,7 +19,7 @@ import { entriesBeside } from "./supervise.ts";
 import { whenNpmIsGone } from "./supervision/npm_parent.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [start, serve, run, resume, events, verify, env, doctor];
+const COMMANDS: readonly Command[] = [start, serve, run, resume, events, verify, env, environmentKey, doctor];
 
 /** Takes a secret out of the environment now, but complains only when a command needs it: `doctor` must still run. */
 function taken<T>(take: (env: NodeJS.ProcessEnv) => T): () => T {

@@ -6,8 +6,10 @@ import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { launchDeployment } from "./api/v1/deployments/launch.ts";
+import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
@@ -35,6 +37,8 @@ import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
+import { RecordCredentials } from "./workers/credentials.ts";
+import { WorkSupply } from "./workers/supply.ts";
 
 export interface EngineOptions extends Omit<EngineBoot, "type"> {
   /** Path of the embedded sandbox's host program. */
@@ -112,6 +116,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     now: Date.now,
     random: Math.random,
   };
+  const supply = new WorkSupply({ records, ledger, now: Date.now, onError: options.onError });
   const orchestrator = new LeaseOrchestrator({
     ports,
     holder,
@@ -160,6 +165,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     records,
     blobs,
     live,
+    work: supply.queue,
+    credentials: new RecordCredentials(records, Date.now),
     orchestrator,
     schedules,
     vault: brokerVault(model.client),
@@ -195,6 +202,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   });
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
+  await supply.start();
   triggers.start();
   janitor.start();
   await schedules.start();
@@ -214,6 +222,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     drain: async () => {
       triggers.stop();
       await schedules.stop();
+      supply.stop();
       await orchestrator.drain();
       await server.close();
       await janitor.stop();
@@ -232,7 +241,7 @@ async function countAttention(
   let running = 0;
   for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
     if (orchestrator.activity(id) !== null) running += 1;
-    else if (fold.stop_reason?.type === "requires_action") needs_you += 1;
+    else if (openCalls(fold).some(asksPerson)) needs_you += 1;
   }
   return { needs_you, running };
 }

@@ -2,12 +2,14 @@
 import { Hono } from "hono";
 import { ApiError } from "../contract/errors.ts";
 import { newId } from "../contract/ids.ts";
+import { mountAccess } from "./access/access.ts";
 import type { Api, ApiEnv, Deps } from "./http/context.ts";
 import { asApiError, errorResponse, isOurFault, reportToStandardError } from "./http/failure.ts";
-import { guardOrigin, requireKey } from "./http/guard.ts";
+import { guardOrigin, requireCredential } from "./http/guard.ts";
 import { Serial } from "./http/serial.ts";
 import { mountStatic } from "./http/static.ts";
 import { mountEngine, mountSignIn } from "./local/engine.ts";
+import { mountEnvironmentKeys } from "./local/environment_keys.ts";
 import { mountListStream } from "./local/list_stream.ts";
 import { mountLocalSessions } from "./local/sessions.ts";
 import { mountTimeline } from "./local/timeline.ts";
@@ -26,6 +28,7 @@ import { mountSessionList } from "./v1/sessions/list.ts";
 import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
 import { mountSessions } from "./v1/sessions/routes.ts";
 import { mountVaults } from "./v1/vaults/routes.ts";
+import { mountWork } from "./v1/work/routes.ts";
 
 /** The whole API over its ports. {@link listen} serves it. */
 export function createApi(ports: ApiPorts): Api {
@@ -57,10 +60,12 @@ export function createApi(ports: ApiPorts): Api {
   api.use(guardOrigin(ports));
   mountSignIn(api, deps);
   for (const base of ["/v1/*", "/longhaul/*"]) {
-    api.use(base, refuseHead(), requireKey(ports));
+    api.use(base, refuseHead(), requireCredential(ports));
   }
+  mountAccess(api, deps);
   mountAgents(api, deps);
   mountEnvironments(api, deps);
+  mountWork(api, deps);
   mountFiles(api, deps);
   mountSessionCreate(api, deps);
   mountSessionList(api, deps);
@@ -74,6 +79,7 @@ export function createApi(ports: ApiPorts): Api {
   mountDeploymentRuns(api, deps);
   mountVaults(api, deps);
   mountEngine(api, deps);
+  mountEnvironmentKeys(api, deps);
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);
   mountListStream(api, deps);

@@ -11,6 +11,7 @@ import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import type { Records } from "../session/records/records.ts";
+import type { WorkerCredentials, WorkQueue } from "../workers/port.ts";
 
 /** An unexpected failure, for the log. Never holds a body, a header or a query: those may carry secrets. */
 export interface FailureReport {
@@ -26,6 +27,9 @@ export interface ApiPorts {
   records: Records;
   blobs: BlobStore;
   live: LiveDeltas;
+  /** Work of `self_hosted` environments, and who serves it. */
+  work: WorkQueue;
+  credentials: WorkerCredentials;
   orchestrator: Orchestrator;
   schedules: Schedules;
   /** Where the values of credentials are sealed: the broker. Nothing of them is kept or logged on this side. */

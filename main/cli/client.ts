@@ -64,6 +64,11 @@ export class LocalClient {
     await this.#json("POST", `/longhaul/v1/sessions/${encodeURIComponent(id)}/wake`);
   }
 
+  /** A new key for the workers of an environment; its value is in this answer only. */
+  environmentKey(environmentId: string, name: string | null): Promise<{ id: string; value: string }> {
+    return this.#json("POST", `/longhaul/v1/environments/${encodeURIComponent(environmentId)}/keys`, { name });
+  }
+
   /** What the agent changed in each attached repository. */
   async changes(id: string): Promise<RepositoryChanges[]> {
     const answer: { data: RepositoryChanges[] } = await this.#json(
@@ -118,13 +123,13 @@ export class LocalClient {
     }
   }
 
-  async #json<T>(method: "GET" | "POST", path: string): Promise<T> {
-    const response = await this.#request(method, path);
+  async #json<T>(method: "GET" | "POST", path: string, body: object = {}): Promise<T> {
+    const response = await this.#request(method, path, undefined, body);
     const text = await response.text();
     return (text === "" ? null : JSON.parse(text)) as T;
   }
 
-  async #request(method: "GET" | "POST", path: string, signal?: AbortSignal): Promise<Response> {
+  async #request(method: "GET" | "POST", path: string, signal?: AbortSignal, body: object = {}): Promise<Response> {
     const { url, token } = await this.#engine();
     const response = await fetch(new URL(path, url), {
       method,
@@ -132,7 +137,7 @@ export class LocalClient {
         authorization: `Bearer ${token}`,
         ...(method === "POST" ? { "content-type": "application/json" } : {}),
       },
-      ...(method === "POST" ? { body: "{}" } : {}),
+      ...(method === "POST" ? { body: JSON.stringify(body) } : {}),
       ...(signal === undefined ? {} : { signal }),
     });
     if (response.ok) return response;

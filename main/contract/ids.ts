@@ -18,6 +18,7 @@ const PREFIXES = {
   deployment: "depl_",
   deployment_run: "drun_",
   work: "work_",
+  environment_key: "envkey_",
   outcome: "outc_",
   request: "req_",
   lease_holder: "lhh_",

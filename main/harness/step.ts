@@ -88,7 +88,10 @@ function interruptEvents(view: ThreadView, interruptIds: string[]): EventDraft[]
   const events: EventDraft[] = [];
   if (fold.model_request !== null) events.push(...closeRequest(fold.model_request.id, "interrupted"));
   for (const call of fold.calls) {
-    events.push(result(call, INTERRUPTED_TEXT, true));
+    const answer = result(call, INTERRUPTED_TEXT, true);
+    // A client that was shown the call of a spawned thread is shown that it is over.
+    const posted = call.by_client && fold.child !== null;
+    events.push(posted ? ({ ...answer, session_thread_id: view.threadId } as EventDraft) : answer);
     events.push({ type: "longhaul.call_settled", tool_use_id: call.id, how: "interrupted" });
   }
   const last = Math.max(...fold.inputs.filter((input) => interruptIds.includes(input.id)).map((input) => input.seq));

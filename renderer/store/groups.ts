@@ -53,9 +53,14 @@ export function reasonOf(summary: SessionSummary): string {
   if (activity === "running") return firstPlainLine(fold.last_act);
   if (activity === "queued") return "waits for a free slot";
   if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : retryText(fold);
-  if (work === "client") return "waits for a program's result";
+  if (work === "client") return fold.calls.some(isWorkers) ? "waits for a worker" : "waits for a program's result";
   if (fold.phase === "terminated") return "ended";
   return firstPlainLine(fold.last_act);
+}
+
+/** A call of the agent toolset that the worker of a self-hosted environment runs. */
+function isWorkers(call: OpenCall): boolean {
+  return call.kind === "builtin" && call.by_client;
 }
 
 function retryText(fold: SessionFold): string {

@@ -1,10 +1,18 @@
 /** What every route shares: the typed application, the clock and the per-resource queue of changes. */
 import type { Context, Hono } from "hono";
+import type { Caller } from "../../workers/port.ts";
+import type { AccessRow } from "../access/table.ts";
 import type { ApiPorts } from "../ports.ts";
 import type { Serial } from "./serial.ts";
 
 export interface ApiEnv {
-  Variables: { requestId: string };
+  Variables: {
+    requestId: string;
+    /** Who sent the request; set once its credential was accepted. */
+    caller: Caller;
+    /** Row of the access table that granted it; none for what only the API key may call. */
+    accessRow: AccessRow | undefined;
+  };
 }
 
 export type Api = Hono<ApiEnv>;

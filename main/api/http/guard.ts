@@ -53,8 +53,11 @@ function preflightResponse(c: ApiContext, origin: string): Response {
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
-/** Asks for the API key as `Authorization: Bearer` or `x-api-key`; 401 otherwise. Keys in the URL are never looked at. */
-export function requireKey(ports: Pick<ApiPorts, "token">): MiddlewareHandler<ApiEnv> {
+/**
+ * Asks for a credential: the API key as `Authorization: Bearer` or `x-api-key`, or a worker's own one as Bearer; 401
+ * otherwise. Says who calls; what they may call is the access table's. Credentials in the URL are never looked at.
+ */
+export function requireCredential(ports: Pick<ApiPorts, "token" | "credentials">): MiddlewareHandler<ApiEnv> {
   const wanted = digest(ports.token);
   // Equal lengths, no early exit: the time does not tell how much of a guess was right.
   const matches = (key: string | undefined) => key !== undefined && timingSafeEqual(digest(key), wanted);
@@ -62,12 +65,15 @@ export function requireKey(ports: Pick<ApiPorts, "token">): MiddlewareHandler<Ap
     const bearer = /^bearer +(\S+) *$/i.exec(c.req.header("authorization") ?? "")?.[1];
     const viaBearer = matches(bearer);
     const viaHeader = matches(c.req.header("x-api-key"));
-    if (!viaBearer && !viaHeader) {
+    const key = viaBearer || viaHeader;
+    const worker = key || bearer === undefined ? null : await ports.credentials.identify(bearer);
+    if (!key && worker === null) {
       throw new ApiError(
         "authentication_error",
         "The API key is missing or wrong. Send it as `Authorization: Bearer <key>` or `x-api-key: <key>`; `longhaul env` prints the key of a running engine.",
       );
     }
+    c.set("caller", worker ?? { kind: "api_key" });
     await next();
   };
 }

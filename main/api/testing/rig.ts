@@ -8,6 +8,8 @@ import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
 import { MemoryRecords } from "../../session/records/memory_records.ts";
+import { RecordCredentials } from "../../workers/credentials.ts";
+import { WorkSupply } from "../../workers/supply.ts";
 import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
@@ -63,10 +65,19 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     isAgentArchived: async (id) => ((await catalog.getAgent(id))?.archived_at ?? null) !== null,
     onError: (path, error) => failures.push({ request_id: "", method: "SCHEDULE", path, error }),
   });
+  const supply = new WorkSupply({
+    records,
+    ledger,
+    now,
+    onError: (_, error) => void failures.push({ request_id: "", method: "", path: "work queue", error }),
+  });
+  await supply.start();
   const ports: ApiPorts = {
     ledger,
     catalog,
     records,
+    work: supply.queue,
+    credentials: new RecordCredentials(records, now),
     blobs,
     live,
     orchestrator,

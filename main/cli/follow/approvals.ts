@@ -52,6 +52,11 @@ export async function answerCalls(options: ApprovalOptions, answered: Set<string
   return true;
 }
 
+/** A worker's calls are answered by the worker. */
+function waitsForAnswer(call: OpenCall): boolean {
+  return call.kind === "custom" ? waitsForClient(call) : asksPerson(call);
+}
+
 async function askAbout(
   { terminal, style, state, interrupts }: ApprovalOptions,
   call: OpenCall,
@@ -90,7 +95,7 @@ function callText(state: AccountState, call: OpenCall): string {
 }
 
 function waitingCalls({ fold }: AccountState): OpenCall[] {
-  return fold === null ? [] : openCalls(fold).filter(waitsForClient);
+  return fold === null ? [] : openCalls(fold).filter(waitsForAnswer);
 }
 
 /** How to answer when this terminal cannot ask. */

@@ -1,7 +1,9 @@
 /** Follows one session to its rest: prints its account, asks for approvals, and says how it ended. */
 
 import type { SessionFold } from "../../contract/fold.ts";
+import { asksPerson, waitsForClient } from "../../contract/fold_calls.ts";
 import type { TimelineFrame } from "../../contract/local_api.ts";
+import { openCalls } from "../../contract/threads/view.ts";
 import { unfinishedWork } from "../../contract/work.ts";
 import { type AccountState, accountStep } from "../account/account.ts";
 import type { Style } from "../account/words.ts";
@@ -122,12 +124,18 @@ export function endingOf(fold: SessionFold, interrupted: boolean): Exclude<Endin
   const work = unfinishedWork(fold);
   if (work === "now" || work === "later") return null;
   // An interrupt that is on its way answers the calls that wait.
-  if (work === "client") return interrupted ? null : "needs_you";
+  if (work === "client") return interrupted || waitsForWorkerOnly(fold) ? null : "needs_you";
   if (interrupted) return "interrupted";
   if (work === "stopped") return "failed";
   // No work and no reason to stop: nothing was ever asked of this session.
   const reason = fold.stop_reason?.type ?? "end_turn";
   return reason === "end_turn" ? "done" : "failed";
+}
+
+/** True when a worker of a self-hosted environment has, or will be given, all that the session waits for. */
+function waitsForWorkerOnly(fold: SessionFold): boolean {
+  const waiting = openCalls(fold).filter(waitsForClient);
+  return waiting.length > 0 && waiting.every((call) => call.kind === "builtin" && !asksPerson(call));
 }
 
 /** Folds everything that is stored so far, printing nothing. */

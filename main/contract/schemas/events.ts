@@ -34,15 +34,24 @@ const userCustomToolResult = z.strictObject({
   is_error: z.boolean().nullish(),
 });
 
+/** The worker's answer to a call of the agent toolset in a session of a `self_hosted` environment. */
+const userToolResult = z.strictObject({
+  type: z.literal("user.tool_result"),
+  tool_use_id: eventId,
+  content: resultContent.optional(),
+  is_error: z.boolean().nullish(),
+});
+
 export const clientEvent = z.discriminatedUnion("type", [
   userMessage,
   userInterrupt,
   userToolConfirmation,
   userCustomToolResult,
+  userToolResult,
 ]);
 
 /** Events of the contract that a later version takes; named so that the refusal says so. */
-export const LATER_EVENTS = ["user.define_outcome", "user.tool_result", "system.message"] as const;
+export const LATER_EVENTS = ["user.define_outcome", "system.message"] as const;
 
 export const MAX_EVENTS_PER_REQUEST = 100;
 export const MAX_INITIAL_EVENTS = 50;

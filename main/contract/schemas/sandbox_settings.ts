@@ -1,5 +1,5 @@
 /**
- * Settings of a sandbox: keys of an environment's `metadata` that begin with `longhaul.`. Parsed here for both sides: a
+ * Settings of a sandbox, or of the workers in its place: keys of an environment's `metadata` that begin with `longhaul.`. Parsed here for both sides: a
  * request that sets one is refused when it is wrong, and the provider reads the same values with the same rules.
  */
 import type { z } from "zod";
@@ -39,6 +39,13 @@ export function parsePids(text: string): number | null {
   return pids >= MIN_PIDS && pids <= MAX_PIDS ? pids : null;
 }
 
+/** Seconds that a worker of a `self_hosted` environment holds a session without a heartbeat; null when out of bounds. */
+export function parseLeaseSeconds(text: string): number | null {
+  if (!/^\d{1,4}$/.test(text)) return null;
+  const seconds = Number(text);
+  return seconds >= 2 && seconds <= 3600 ? seconds : null;
+}
+
 interface Setting {
   accepts: (value: string) => boolean;
   /** What the value must be, after the key's name. */
@@ -69,6 +76,10 @@ const SETTINGS: Record<string, Setting> = {
   "longhaul.pids": {
     accepts: (value) => parsePids(value) !== null,
     rule: `must be a whole number of processes from "${MIN_PIDS}" to "${MAX_PIDS}", such as "512"`,
+  },
+  "longhaul.worker_lease": {
+    accepts: (value) => parseLeaseSeconds(value) !== null,
+    rule: 'must be a whole number of seconds from "2" to "3600", such as "300"',
   },
 };
 

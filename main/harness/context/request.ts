@@ -22,6 +22,10 @@ export interface RequestOptions {
 const MAX_TOKENS = 32_000;
 const SHORTENED_RESULT_CHARS = 2_000;
 
+/** What a worker's machine looks like is not known here; it collects no outputs. */
+const SELF_HOSTED_PLACE =
+  "Your tools run on a machine of the user's own, in the working directory of its worker. Relative paths begin there.";
+
 const COMPACTION_INSTRUCTION =
   "The context is nearly full. Write a summary that lets you go on with this task without the conversation above: the " +
   "task and every instruction of the user word for word where it matters, decisions and their reasons, what was done, " +
@@ -61,8 +65,11 @@ export function bodyHash(body: string): string {
 
 /** The agent's own prompt, then what the harness knows about the place; the fixed cache breakpoint is at the end. */
 function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
+  const selfHosted = fold.environment.config.type === "self_hosted";
   const place = [
-    "You work in a sandbox. Your working directory is /workspace; files you want to hand over go to /mnt/session/outputs.",
+    selfHosted
+      ? SELF_HOSTED_PLACE
+      : "You work in a sandbox. Your working directory is /workspace; files you want to hand over go to /mnt/session/outputs.",
   ];
   for (const resource of fold.resources) {
     if (resource.type === "file") place.push(`An uploaded file is at ${resource.mount_path} (read-only).`);

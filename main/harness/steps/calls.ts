@@ -218,5 +218,10 @@ export function result(call: OpenCall, text: string, isError: boolean): EventDra
   const content = [{ type: "text" as const, text: safe === "" ? "(no output)" : safe }];
   if (call.kind === "mcp")
     return { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error: isError };
+  // The pair that clients know the call by: the official tool runner would run an interrupted call again without it.
+  if (call.by_client && call.kind === "custom")
+    return { type: "user.custom_tool_result", custom_tool_use_id: call.id, content, is_error: isError };
+  if (call.by_client && !isDenied(call))
+    return { type: "user.tool_result", tool_use_id: call.id, content, is_error: isError };
   return { type: "agent.tool_result", tool_use_id: call.id, content, is_error: isError };
 }

@@ -101,7 +101,7 @@ export async function ask(
       thread_id: view.threadId,
       live: ports.live,
       onToolStart: (name) => {
-        if (toolKind(view.fold, name) === "sandbox") ports.hands.warm(view, emit);
+        if (toolKind(view.fold, name) === "sandbox" && !runsOnWorker(view.fold, name)) ports.hands.warm(view, emit);
       },
     });
     if (answer.model === DEMO_MODEL) refuseDemo(view.fold);
@@ -146,7 +146,8 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
       const use = toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>);
       events.push(use);
       // Allowed calls are dispatched next: recording that here saves a commit between the answer and the tool.
-      if (use.type === "agent.tool_use" && use.evaluated_permission === "allow") started.push(eventId);
+      const runsHere = use.type === "agent.tool_use" && !runsOnWorker(view.fold, use.name);
+      if (runsHere && use.evaluated_permission === "allow") started.push(eventId);
     }
   });
   const called = Object.keys(toolEvents).length > 0;

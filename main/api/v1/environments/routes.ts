@@ -58,9 +58,13 @@ export function mountEnvironments(api: Api, deps: Deps): void {
   });
 
   api.delete("/v1/environments/:id", async (c) => {
-    const { id } = await existingEnvironment(deps, param(c, "id"));
-    // Sessions keep a snapshot of their environment: none of them breaks.
-    await serial.run(QUEUE, () => catalog.deleteEnvironment(id));
+    const { id, config } = await existingEnvironment(deps, param(c, "id"));
+    await serial.run(QUEUE, async () => {
+      // Sessions keep a snapshot of their environment: none of them breaks, unless it lives by its work queue.
+      if (config.type === "self_hosted") await refuseInUse(deps, id);
+      await catalog.deleteEnvironment(id);
+      if (config.type === "self_hosted") await Promise.all([deps.work.forget(id), deps.credentials.forget(id)]);
+    });
     return c.json({ id, type: "environment_deleted" });
   });
 
@@ -88,6 +92,16 @@ export function refuseArchivedEnvironment(environment: Environment): void {
   invalid(
     `Environment ${environment.id} was archived and is read-only. Create a new one instead.`,
     "environment_archived",
+  );
+}
+
+/** Without its queue no worker would ever be given the session again. */
+async function refuseInUse(deps: Deps, id: string): Promise<void> {
+  const session = await deps.work.sessionInUse(id);
+  if (session === null) return;
+  invalid(
+    `Environment ${id} cannot be deleted while session ${session} belongs to it: no worker could serve it any more. ` +
+      "Archive or delete its sessions first, or archive the environment.",
   );
 }
 

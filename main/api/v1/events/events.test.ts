@@ -75,7 +75,7 @@ describe("send", () => {
     ],
     ["an unknown type", { type: "user.shout" }, /`events\[0\]\.type` must be one of/],
     ["an outcome", { type: "user.define_outcome" }, /not supported by this version/],
-    ["a tool result", { type: "user.tool_result" }, /not supported by this version/],
+    ["a worker's result without a call", { type: "user.tool_result" }, /tool_use_id` is required/],
     ["a system message", { type: "system.message", content: [] }, /not supported by this version/],
     ["a server's event", { type: "agent.message", content: [] }, /must be one of/],
     ["a local event", { type: "longhaul.resume_requested", by: "api" }, /must be one of/],
@@ -100,6 +100,7 @@ describe("send", () => {
       { type: "user.custom_tool_result", custom_tool_use_id: "sevt_none" },
       /there is no custom tool call/,
     ],
+    ["a worker's result of nothing", { type: "user.tool_result", tool_use_id: "sevt_none" }, /there is no tool call/],
   ])("refuses %s; of a request with one bad event nothing is appended", async (_, event, text) => {
     const id = await rig.session();
     const answer = await send(id, ...(event === undefined ? [] : [event, message("fine")]));

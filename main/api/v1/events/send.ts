@@ -1,17 +1,19 @@
 /** `POST /v1/sessions/{id}/events`: checked against the session's state, appended all together, then the session is woken. */
 import { budgetReached } from "../../../contract/cost/cost.ts";
 import { invalid } from "../../../contract/errors.ts";
-import type { EventDraft, LedgerEvent, StoredEvent } from "../../../contract/events.ts";
+import type { EventDraft, LedgerEvent } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
 import { type ClientEvent, sendEvents } from "../../../contract/schemas/events.ts";
 import { parseWith } from "../../../contract/schemas/issues.ts";
 import { liveThreads, openCalls } from "../../../contract/threads/view.ts";
+import { refuseForWorkers } from "../../access/access.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { existingSession, isOver } from "../sessions/session.ts";
 import { draftOf } from "./draft.ts";
 import { checkContentFiles } from "./files.ts";
 import { refuseLaterTypes } from "./later.ts";
+import { callField, callOf, checkResult } from "./results.ts";
 
 export function mountEventSend(api: Api, deps: Deps): void {
   api.post("/v1/sessions/:id/events", async (c) => {
@@ -20,6 +22,10 @@ export function mountEventSend(api: Api, deps: Deps): void {
     const body = await readJson(c);
     refuseLaterTypes(body, "events");
     const { events } = parseWith(sendEvents, body, "The request body");
+    refuseForWorkers(
+      c,
+      events.map((event) => event.type),
+    );
     for (const [index, event] of events.entries()) {
       if ("content" in event && event.content !== undefined) {
         await checkContentFiles(deps, event.content, `events[${index}].content`);
@@ -66,16 +72,15 @@ const AT_CAP: ReadonlySet<string> = new Set([
 /** The draft of an event, put into the thread that it concerns. Clients need not name it: the call's id says it. */
 function routed(fold: SessionFold, event: ClientEvent): EventDraft {
   const draft = draftOf(event);
-  if (event.type !== "user.tool_confirmation" && event.type !== "user.custom_tool_result") return draft;
-  const id = event.type === "user.tool_confirmation" ? event.tool_use_id : event.custom_tool_use_id;
+  if (event.type === "user.message" || event.type === "user.interrupt") return draft;
+  const id = event.type === "user.tool_confirmation" ? event.tool_use_id : callOf(event);
   const thread = openCalls(fold).find((call) => call.id === id)?.thread_id;
   if (thread === undefined || thread === fold.primary_thread_id) return draft;
   return { ...draft, session_thread_id: thread } as EventDraft;
 }
 
 /**
- * Refuses events that answer nothing. A custom tool result that is already in the ledger is no error: a client whose
- * connection broke sends it again, and is answered with the stored event.
+ * Refuses events that answer nothing.
  * @returns the stored event of each client event that must not be appended again
  */
 async function checkEvents(
@@ -101,8 +106,9 @@ async function checkEvents(
       case "user.tool_confirmation":
         checkConfirmation(fold, event, `${field}.tool_use_id`, named);
         break;
-      case "user.custom_tool_result": {
-        const earlier = await checkResult(deps, id, fold, event, `${field}.custom_tool_use_id`, named);
+      case "user.custom_tool_result":
+      case "user.tool_result": {
+        const earlier = await checkResult(deps, id, fold, event, `${field}.${callField(event)}`, named);
         if (earlier !== null) answered.set(event, earlier.event);
         break;
       }
@@ -130,33 +136,4 @@ function checkConfirmation(
   if (call.permission !== "ask") invalid(`\`${field}\`: ${id} does not need a confirmation.`);
   if (call.confirmation !== null || named.has(id)) invalid(`\`${field}\`: ${id} was confirmed already.`);
   named.add(id);
-}
-
-async function checkResult(
-  deps: Deps,
-  sessionId: string,
-  fold: SessionFold,
-  event: Extract<ClientEvent, { type: "user.custom_tool_result" }>,
-  field: string,
-  named: Set<string>,
-): Promise<StoredEvent | null> {
-  const id = event.custom_tool_use_id;
-  if (named.has(id)) invalid(`\`${field}\`: there are two results for ${id} in this request. Send one.`);
-  named.add(id);
-  const call = openCalls(fold).find((open) => open.id === id);
-  if (call !== undefined) {
-    if (call.kind !== "custom") invalid(`\`${field}\`: ${id} is a call of ${call.name}, which is not a custom tool.`);
-    return null;
-  }
-  const use = await deps.ledger.getEvent(sessionId, id);
-  if (use?.event.type !== "agent.custom_tool_use") {
-    invalid(
-      `\`${field}\`: there is no custom tool call ${JSON.stringify(id)} in this session. Use the id of the agent.custom_tool_use event.`,
-    );
-  }
-  const results = deps.ledger.getEvents(sessionId, { after_seq: use.seq, types: ["user.custom_tool_result"] });
-  for await (const stored of results) {
-    if (stored.event.type === "user.custom_tool_result" && stored.event.custom_tool_use_id === id) return stored;
-  }
-  return invalid(`\`${field}\`: ${id} was settled without a result, for example by an interrupt. Drop this result.`);
 }

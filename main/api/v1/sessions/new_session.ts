@@ -1,5 +1,4 @@
 /** Makes sessions: everything is checked first, then the session and its first events are stored in one append. */
-import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft, SessionAgent } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
 import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
@@ -11,6 +10,7 @@ import { draftOf } from "../events/draft.ts";
 import { checkContentFiles } from "../events/files.ts";
 import { checkVaultIds } from "../vaults/references.ts";
 import { checkBudgetable } from "./budget.ts";
+import { refuseMounts } from "./hosted_resources.ts";
 import { planResources } from "./resources.ts";
 import { existingSession } from "./session.ts";
 import { resolveAgent } from "./snapshot.ts";
@@ -59,11 +59,7 @@ export async function planSession(
   const agent = await resolveAgent(deps, params.agent);
   const environment = await existingEnvironment(deps, params.environment_id);
   refuseArchivedEnvironment(environment);
-  if (environment.config.type === "self_hosted") {
-    invalid(
-      "`environment_id` names a self_hosted environment; its work queue is not supported by this version of Longhaul yet. Use a cloud environment: it runs on this machine.",
-    );
-  }
+  if (environment.config.type === "self_hosted") refuseMounts(params.resources ?? []);
   const id = origin.id ?? newId("session");
   const vault_ids = params.vault_ids ?? [];
   await checkVaultIds(deps.records, vault_ids, "vault_ids");

@@ -148,14 +148,16 @@ describe("create", () => {
     expect((await rig.ledger.listSessions({ limit: 1000 })).length).toBe(before);
   });
 
-  test("archived agents and environments and self-hosted ones are refused", async () => {
+  test("archived agents and environments are refused, and files in self-hosted ones", async () => {
     const { agent, environment } = await parts();
     const hosted = await rig.client.beta.environments.create({
       name: `h ${Math.random()}`,
       config: { type: "self_hosted" },
     });
     const create = (id: string) => refusalOf(rig.client.beta.sessions.create({ agent: agent.id, environment_id: id }));
-    expect((await create(hosted.id)).message).toMatch(/self_hosted/);
+    const mount = { type: "github_repository" as const, url: "https://github.com/a/b", authorization_token: "t" };
+    const params = { agent: agent.id, environment_id: hosted.id, resources: [mount] };
+    expect((await refusalOf(rig.client.beta.sessions.create(params))).message).toMatch(/resources\[0\].*self_hosted/);
     await rig.client.beta.environments.archive(environment.id);
     expect((await create(environment.id)).errorCode).toBe("environment_archived");
     await rig.client.beta.agents.archive(agent.id);
