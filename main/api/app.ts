@@ -27,6 +27,7 @@ import { mountSessionCreate } from "./v1/sessions/create.ts";
 import { mountSessionList } from "./v1/sessions/list.ts";
 import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
 import { mountSessions } from "./v1/sessions/routes.ts";
+import { mountSkills } from "./v1/skills/routes.ts";
 import { mountVaults } from "./v1/vaults/routes.ts";
 import { mountWork } from "./v1/work/routes.ts";
 
@@ -67,6 +68,7 @@ export function createApi(ports: ApiPorts): Api {
   mountEnvironments(api, deps);
   mountWork(api, deps);
   mountFiles(api, deps);
+  mountSkills(api, deps);
   mountSessionCreate(api, deps);
   mountSessionList(api, deps);
   mountSessions(api, deps);

@@ -10,6 +10,7 @@ import type {
   BetaManagedAgentsSessionAgent,
 } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
+import type { SessionSkill } from "./skills.ts";
 
 import type { TokenPrice } from "./cost/prices.ts";
 import type { ThreadAgent } from "./threads/state.ts";
@@ -52,6 +53,8 @@ export interface SessionSnapshot {
   vault_ids: string[];
   budget: BetaManagedAgentsSession["budget"];
   deployment_id: string | null;
+  /** The versions that `skills` of its agents name; sessions of older versions have none. */
+  skills?: SessionSkill[];
 }
 
 export interface Usage {
@@ -157,7 +160,7 @@ interface LonghaulPayloads {
     through_seq: number;
     tokens_before: number;
   };
-  "longhaul.sandbox_provisioning": { provider: string; cause: "first_tool_call" | "replaced" };
+  "longhaul.sandbox_provisioning": { provider: string; cause: "first_tool_call" | "replaced" | "resources_changed" };
   "longhaul.sandbox_step": { step: string; duration_ms: number; error: string | null };
   "longhaul.sandbox_ready": {
     provider: string;
@@ -187,6 +190,13 @@ interface LonghaulPayloads {
     reason: string;
     /** Connections since the last event of the same host, port and decision. */
     count: number;
+  };
+  "longhaul.resource_added": { resource: SessionResource };
+  "longhaul.resource_removed": { resource_id: string };
+  /** Files of the outputs folder were stored as files of the session; what could not be says why. */
+  "longhaul.outputs_stored": {
+    files: { file_id: string; path: string; size_bytes: number }[];
+    skipped: { path: string; reason: string }[];
   };
   /** The agent's commits were fetched into the person's repository as a branch; their files were not touched. */
   "longhaul.changes_brought_back": { mount_path: string; path: string; branch: string; commit: string };

@@ -31,8 +31,19 @@ const executionIdentity = z
   })
   .nullish();
 
-/** Skills are read so that an empty value, which changes nothing, is not an error. */
-export const skills = z.array(z.unknown()).max(0, { error: NOT_YET }).nullish();
+const skillReference = { skill_id: z.string().min(1).max(128), version: z.string().min(1).max(128).nullish() };
+
+export const MAX_SKILLS = 20;
+
+export const skills = z
+  .array(
+    z.discriminatedUnion("type", [
+      z.strictObject({ type: z.literal("custom"), ...skillReference }),
+      z.strictObject({ type: z.literal("anthropic"), ...skillReference }),
+    ]),
+  )
+  .max(MAX_SKILLS)
+  .nullish();
 
 export const agentCreate = z.strictObject({
   model,
@@ -63,4 +74,5 @@ export const agentUpdate = z.strictObject({
 
 export type AgentCreate = z.output<typeof agentCreate>;
 export type AgentUpdate = z.output<typeof agentUpdate>;
+export type SkillsParams = z.output<typeof skills>;
 export type ModelParams = z.output<typeof model>;

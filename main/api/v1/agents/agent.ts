@@ -6,13 +6,21 @@ import { parseWith } from "../../../contract/schemas/issues.ts";
 import { metadata as metadataSchema } from "../../../contract/schemas/primitives.ts";
 import type { Agent, Catalog } from "../../../session/catalog.ts";
 import { materialiseMultiagent } from "./multiagent.ts";
+import { checkSkillTools } from "./skills.ts";
 import { checkMcpReferences, materialiseTools } from "./tools.ts";
 
-/** Version 1 of a new agent. */
-export async function newAgent(catalog: Catalog, id: string, at: string, params: AgentCreate): Promise<Agent> {
+/** Version 1 of a new agent. @param skills those of `params`, checked */
+export async function newAgent(
+  catalog: Catalog,
+  id: string,
+  at: string,
+  params: AgentCreate,
+  skills: Agent["skills"],
+): Promise<Agent> {
   const tools = materialiseTools(params.tools ?? []);
   const mcp_servers = params.mcp_servers ?? [];
   checkMcpReferences(tools, mcp_servers);
+  checkSkillTools(tools, skills);
   return {
     id,
     type: "agent",
@@ -23,7 +31,7 @@ export async function newAgent(catalog: Catalog, id: string, at: string, params:
     system: params.system || null,
     tools,
     mcp_servers,
-    skills: [],
+    skills,
     multiagent:
       params.multiagent == null
         ? null
@@ -39,8 +47,15 @@ export async function newAgent(catalog: Catalog, id: string, at: string, params:
 /**
  * The next version of an agent, or the same object when the update changes nothing.
  * Omitted fields are kept, lists are replaced whole, null and [] clear, metadata is merged key by key.
+ * @param skills those of `params`, checked; undefined keeps what the agent has
  */
-export async function updatedAgent(catalog: Catalog, agent: Agent, at: string, params: AgentUpdate): Promise<Agent> {
+export async function updatedAgent(
+  catalog: Catalog,
+  agent: Agent,
+  at: string,
+  params: AgentUpdate,
+  skills: Agent["skills"] | undefined,
+): Promise<Agent> {
   const next: Agent = { ...agent };
   if (params.name !== undefined) next.name = params.name;
   if (params.description !== undefined) next.description = params.description || null;
@@ -48,8 +63,10 @@ export async function updatedAgent(catalog: Catalog, agent: Agent, at: string, p
   if (params.model !== undefined) next.model = materialiseModel(params.model, agent.model);
   if (params.tools !== undefined) next.tools = materialiseTools(params.tools ?? []);
   if (params.mcp_servers !== undefined) next.mcp_servers = params.mcp_servers ?? [];
+  if (skills !== undefined) next.skills = skills;
   if (params.metadata != null) next.metadata = patchedMetadata(agent.metadata, params.metadata);
   checkMcpReferences(next.tools, next.mcp_servers);
+  checkSkillTools(next.tools, next.skills);
   next.multiagent = await updatedMultiagent(catalog, agent, params, agent.version);
   if (isDeepStrictEqual(next, agent)) return agent;
   const version = agent.version + 1;

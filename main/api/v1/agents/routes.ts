@@ -11,6 +11,7 @@ import { decodeCursor, encodeCursor, pageOf, rowCursor } from "../../http/cursor
 import { pageLimit, Query } from "../../http/query.ts";
 import { archiveDeploymentsOf } from "../deployments/archive.ts";
 import { newAgent, refuseArchivedAgent, updatedAgent } from "./agent.ts";
+import { checkedSkills } from "./skills.ts";
 
 const MAX_VERSION = 999_999_999;
 const versionCursor = z.strictObject({ before_version: z.int().min(1) });
@@ -19,7 +20,9 @@ export function mountAgents(api: Api, deps: Deps): void {
   const { catalog } = deps;
 
   api.post("/v1/agents", async (c) => {
-    const agent = await newAgent(catalog, newId("agent"), timestamp(deps), await readBody(c, agentCreate));
+    const params = await readBody(c, agentCreate);
+    const skills = await checkedSkills(deps, params.skills);
+    const agent = await newAgent(catalog, newId("agent"), timestamp(deps), params, skills);
     await catalog.createAgent(agent);
     return c.json(agent);
   });
@@ -45,12 +48,13 @@ export function mountAgents(api: Api, deps: Deps): void {
   api.post("/v1/agents/:id", async (c) => {
     const id = param(c, "id");
     const params = await readBody(c, agentUpdate);
+    const skills = params.skills === undefined ? undefined : await checkedSkills(deps, params.skills);
     const agent = await deps.serial.run(id, async () => {
       const current = await existingAgent(deps, id);
       refuseArchivedAgent(current);
       if (params.version !== undefined && params.version !== current.version)
         conflict(id, params.version, current.version);
-      const next = await updatedAgent(catalog, current, timestamp(deps), params);
+      const next = await updatedAgent(catalog, current, timestamp(deps), params, skills);
       if (next === current) return current;
       if (!(await catalog.putAgentVersion(next, current.version))) conflict(id, current.version, next.version);
       return next;

@@ -17,11 +17,14 @@ const MAX_HEAD = 16 * 1024;
 const LINE = Buffer.from("\r\n");
 const BLANK = Buffer.from("\r\n\r\n");
 
-/** The boundary named by a `Content-Type` header. @throws ApiError 400 when the body is not multipart */
-export function boundaryOf(contentType: string | undefined): string {
+/** The boundary named by a `Content-Type` header. @throws ApiError 400 with `advice` when the body is not multipart */
+export function boundaryOf(
+  contentType: string | undefined,
+  advice = "Send the file as multipart/form-data with a boundary, in a part named `file`.",
+): string {
   const match = /^multipart\/form-data\s*;.*?boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType ?? "");
   const boundary = match?.[1] ?? match?.[2];
-  return boundary ?? invalid("Send the file as multipart/form-data with a boundary, in a part named `file`.");
+  return boundary ?? invalid(advice);
 }
 
 /**

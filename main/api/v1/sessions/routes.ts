@@ -8,6 +8,7 @@ import { liveThreads, threadFold } from "../../../contract/threads/view.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
+import { checkSkillTools } from "../agents/skills.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 import { changedBudget } from "./budget.ts";
 import { apiSession, existingSession, isOver, statusOf } from "./session.ts";
@@ -106,6 +107,7 @@ function updateEvent(deps: Deps, fold: SessionFold, params: SessionUpdate): Even
     if (params.agent.tools !== undefined) agent.tools = materialiseTools(params.agent.tools);
     if (params.agent.mcp_servers !== undefined) agent.mcp_servers = params.agent.mcp_servers;
     checkMcpReferences(agent.tools, agent.mcp_servers);
+    checkSkillTools(agent.tools, agent.skills);
     if (!isDeepStrictEqual(agent, fold.agent)) changes.agent = agent;
   }
   return Object.keys(changes).length === 0 ? null : { type: "session.updated", ...changes };

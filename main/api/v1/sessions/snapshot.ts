@@ -7,6 +7,7 @@ import type { Deps } from "../../http/context.ts";
 import { materialiseModel, refuseArchivedAgent } from "../agents/agent.ts";
 import { sessionMultiagent } from "../agents/multiagent.ts";
 import { existingAgent } from "../agents/routes.ts";
+import { checkedSkills, checkSkillTools } from "../agents/skills.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 
 /** @throws ApiError 404 for an unknown agent or version, 400 for an archived one or overrides that contradict */
@@ -17,7 +18,9 @@ export async function resolveAgent(deps: Pick<Deps, "catalog">, params: SessionC
   const wanted = reference.version;
   const agent = wanted === undefined ? newest : await existingAgent(deps, reference.id, wanted);
   const snapshot = snapshotOf(agent, await sessionMultiagent(deps.catalog, agent));
-  return typeof params === "object" && params.type === "agent_with_overrides" ? overridden(snapshot, params) : snapshot;
+  return typeof params === "object" && params.type === "agent_with_overrides"
+    ? overridden(deps, snapshot, params)
+    : snapshot;
 }
 
 function snapshotOf(agent: Agent, multiagent: SessionAgent["multiagent"]): SessionAgent {
@@ -38,7 +41,7 @@ function snapshotOf(agent: Agent, multiagent: SessionAgent["multiagent"]): Sessi
 }
 
 /** Omitted fields inherit, null and [] clear, a value replaces whole; `id` and `version` still name the base agent. */
-function overridden(snapshot: SessionAgent, params: AgentOverrides): SessionAgent {
+async function overridden(deps: Deps, snapshot: SessionAgent, params: AgentOverrides): Promise<SessionAgent> {
   const next = { ...snapshot };
   if (params.model === null)
     invalid("`agent.model` cannot be cleared. Leave it out to use the agent's model.", "agent_model_required");
@@ -46,6 +49,8 @@ function overridden(snapshot: SessionAgent, params: AgentOverrides): SessionAgen
   if (params.system !== undefined) next.system = params.system || null;
   if (params.tools !== undefined) next.tools = materialiseTools(params.tools ?? []);
   if (params.mcp_servers !== undefined) next.mcp_servers = params.mcp_servers ?? [];
+  if (params.skills !== undefined) next.skills = await checkedSkills(deps, params.skills, "agent.skills");
   checkMcpReferences(next.tools, next.mcp_servers);
+  checkSkillTools(next.tools, next.skills);
   return next;
 }
