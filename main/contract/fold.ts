@@ -3,7 +3,7 @@
  * renderer. Its state is small (no transcript): it is stored as JSON and rebuilt from the events at will (L10).
  */
 
-import type { SessionSnapshot, StoredEvent } from "./events.ts";
+import type { SessionResource, SessionSnapshot, StoredEvent } from "./events.ts";
 import { applyEvent } from "./threads/apply_event.ts";
 import { foldThreads } from "./threads/fold_threads.ts";
 import { type ChildThread, newThreadState, type PrimaryOwn, type ThreadState } from "./threads/state.ts";
@@ -28,6 +28,8 @@ export interface SessionFold extends SessionSnapshot, ThreadState {
   updated_at: string;
   last_seq: number;
   archived_at: string | null;
+  /** Files that were attached once and then removed; absent: none. */
+  detached?: Extract<SessionResource, { type: "file" }>[];
   /** Null while there is only the primary thread: then the session's are its own. */
   primary: PrimaryOwn | null;
   /** Spawned threads in order of creation, archived ones too. */

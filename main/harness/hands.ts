@@ -5,6 +5,7 @@ import { askedKind, knownKind, type SandboxProviders } from "../sandbox/choice.t
 import { type CallState, type Hand, NoSandboxImage, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
+import { attachedKey, skillMounts } from "./attachments.ts";
 import type { Emit } from "./ports.ts";
 import type { ThreadView } from "./thread_view.ts";
 
@@ -22,6 +23,8 @@ export class HandPool {
   readonly #blobs: BlobStore;
   readonly #live: LiveDeltas;
   readonly #hands = new Map<string, Promise<Hand>>();
+  /** What was attached when the hand was provisioned. */
+  readonly #attached = new WeakMap<Promise<Hand>, string>();
   readonly #failed = new WeakSet<Promise<Hand>>();
 
   constructor(providers: SandboxProviders, catalog: Catalog, blobs: BlobStore, live: LiveDeltas) {
@@ -33,7 +36,7 @@ export class HandPool {
 
   /** Starts provisioning without waiting: called while the arguments of the first call still stream. */
   warm(view: ThreadView, emit: Emit): void {
-    const known = this.#hands.get(view.sessionId);
+    const known = this.#current(view);
     if (known !== undefined && !this.#failed.has(known)) return;
     this.#start(view, emit);
   }
@@ -43,7 +46,7 @@ export class HandPool {
    * that failed, so that a slow failure is not waited for twice. The next call tries again.
    */
   get(view: ThreadView, emit: Emit): Promise<Hand> {
-    const hand = this.#hands.get(view.sessionId) ?? this.#start(view, emit);
+    const hand = this.#current(view) ?? this.#start(view, emit);
     hand.catch(() => {
       // After a drop a newer one may stand here.
       if (this.#hands.get(view.sessionId) === hand) this.#hands.delete(view.sessionId);
@@ -51,8 +54,16 @@ export class HandPool {
     return hand;
   }
 
+  /** The hand that has all that is attached now; what was attached since is brought in by provisioning again. */
+  #current(view: ThreadView): Promise<Hand> | undefined {
+    const known = this.#hands.get(view.sessionId);
+    return known !== undefined && this.#attached.get(known) === attachedKey(view.fold) ? known : undefined;
+  }
+
   #start(view: ThreadView, emit: Emit): Promise<Hand> {
-    const provisioning = this.#provision(view, emit);
+    const before = this.#hands.get(view.sessionId);
+    const provisioning = this.#provision(view, emit, before);
+    this.#attached.set(provisioning, attachedKey(view.fold));
     this.#hands.set(view.sessionId, provisioning);
     // The call that needs the hand reports the failure.
     provisioning.catch(() => this.#failed.add(provisioning));
@@ -98,7 +109,10 @@ export class HandPool {
     }
   }
 
-  async #provision(view: ThreadView, emit: Emit): Promise<Hand> {
+  /** @param before the hand that lacks what was attached since */
+  async #provision(view: ThreadView, emit: Emit, before: Promise<Hand> | undefined): Promise<Hand> {
+    // A provider answers two requests at a time with one sandbox, as the first of them asked for it.
+    const changed = (await before?.catch(() => null)) != null;
     const asked = askedKind(view.fold.environment.metadata);
     const known = knownKind(view.fold.sandbox);
     let provider: SandboxProvider;
@@ -108,19 +122,28 @@ export class HandPool {
       throw await lost(emit, asked ?? "docker", [], error);
     }
     try {
-      return await this.#provisionWith(provider, null, view, emit);
+      return await this.#provisionWith(provider, { told: null, changed }, view, emit);
     } catch (error) {
       const instead = known === null && error instanceof NoSandboxImage ? this.#providers.instead(asked) : null;
       if (instead === null) throw error;
-      return this.#provisionWith(instead, EMBEDDED_INSTEAD, view, emit);
+      return this.#provisionWith(instead, { told: EMBEDDED_INSTEAD, changed }, view, emit);
     }
   }
 
-  /** @param told what the model must be told with the first result; null: what the provider says */
-  async #provisionWith(provider: SandboxProvider, told: string | null, view: ThreadView, emit: Emit): Promise<Hand> {
+  /**
+   * @param why.told what the model must be told with the first result; null: what the provider says
+   * @param why.changed the sandbox was at hand, but not with all that is attached now
+   */
+  async #provisionWith(
+    provider: SandboxProvider,
+    why: { told: string | null; changed: boolean },
+    view: ThreadView,
+    emit: Emit,
+  ): Promise<Hand> {
     const started = performance.now();
     const { fold, sessionId } = view;
-    const cause = fold.sandbox?.state === "lost" ? "replaced" : "first_tool_call";
+    const lostBefore = fold.sandbox?.state === "lost" ? "replaced" : "first_tool_call";
+    const cause = why.changed ? "resources_changed" : lostBefore;
     await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
     const steps = new Steps(emit);
     try {
@@ -128,13 +151,15 @@ export class HandPool {
         session_id: sessionId,
         environment: fold.environment,
         resources: fold.resources,
+        skills: skillMounts(fold, this.#blobs),
+        detached: fold.detached ?? [],
         had_sandbox: knownKind(fold.sandbox) !== null,
         onStep: (step) => steps.add({ type: "longhaul.sandbox_step", ...step }),
         onProgress: (text) => this.#live.publish(sessionId, { type: "sandbox_progress", text }),
         readFile: (fileId) => this.#readFile(fileId),
       });
       const duration_ms = Math.round(performance.now() - started);
-      const ready = { provider: provider.kind, duration_ms, adopted, how, notice: told ?? notice };
+      const ready = { provider: provider.kind, duration_ms, adopted, how, notice: why.told ?? notice };
       await emit([...(await steps.rest()), { type: "longhaul.sandbox_ready", ...ready }]);
       return hand;
     } catch (error) {

@@ -6,6 +6,7 @@
 import type { Readable } from "node:stream";
 import type { SandboxOrigin, SessionResource, SessionSnapshot } from "../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
+import type { SkillFile } from "../contract/skills.ts";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
 export interface ExecuteCall {
@@ -28,11 +29,28 @@ export interface Hand {
 /** How the id of a call relates to earlier executions, asked on recovery before `execute` is repeated. */
 export type CallState = "unknown" | "running" | "done" | "lost";
 
+/** A skill to put in place: the agent's own files from then on. */
+export interface SkillMount {
+  /** Of its version. */
+  id: string;
+  name: string;
+  /** Its folder in the sandbox. */
+  path: string;
+  /** Rejects with an Error that says why the files cannot be had. */
+  read(): Promise<readonly SkillFile[]>;
+}
+
+export type FileResource = Extract<SessionResource, { type: "file" }>;
+
 export interface ProvisionRequest {
   session_id: string;
   /** `metadata` may hold sandbox settings, see `docker/settings.ts`. */
   environment: SessionSnapshot["environment"];
   resources: readonly SessionResource[];
+  /** Absent: none. */
+  skills?: readonly SkillMount[];
+  /** Files that were attached once and shall be there no longer; absent: none. */
+  detached?: readonly FileResource[];
   /** True when the session's events tell of an earlier sandbox: if it cannot be found, something was lost. */
   had_sandbox: boolean;
   /** Told about each step as it ends (an event in the timeline). */

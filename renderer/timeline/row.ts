@@ -89,7 +89,7 @@ export interface ToolRow extends RowBase {
 export interface SandboxRow extends RowBase {
   kind: "sandbox";
   provider: string;
-  cause: "first_tool_call" | "replaced";
+  cause: "first_tool_call" | "replaced" | "resources_changed";
   /** `cut_off`: the process that made it ended; `failed`: it could not be had, `reason` says why. */
   state: "provisioning" | "ready" | "failed" | "cut_off";
   /** Null until it is ready. */

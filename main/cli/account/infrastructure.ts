@@ -51,8 +51,7 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
   const { event, created_at: at } = stored;
   switch (event.type) {
     case "longhaul.sandbox_provisioning": {
-      const why = event.cause === "replaced" ? "a new one is made" : "is made ready for the first tool call";
-      return row(style, at, "sandbox", `${event.provider}: ${why}`, { paint: "dim" });
+      return row(style, at, "sandbox", `${event.provider}: ${PROVISIONED[event.cause]}`, { paint: "dim" });
     }
     case "longhaul.sandbox_step": {
       const failed = event.error !== null;
@@ -106,6 +105,12 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
       return "";
   }
 }
+
+const PROVISIONED = {
+  first_tool_call: "is made ready for the first tool call",
+  replaced: "a new one is made",
+  resources_changed: "gets what was attached since",
+} as const;
 
 const SETTLED: Record<Settlement, string> = {
   collected: "finished in the sandbox meanwhile; its result was collected",

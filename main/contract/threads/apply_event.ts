@@ -126,6 +126,11 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
     case "longhaul.outcome_unknown":
       next.outcomes_unknown += 1;
       return;
+    case "longhaul.resource_added":
+      next.resources = [...next.resources, event.resource];
+      return;
+    case "longhaul.resource_removed":
+      return removeResource(next, event.resource_id);
     case "longhaul.sandbox_provisioning":
       next.sandbox = sandboxState(next.sandbox, event.provider, "provisioning");
       return;
@@ -139,6 +144,12 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
     default:
       return;
   }
+}
+
+function removeResource(next: SessionFold, id: string): void {
+  const removed = next.resources.find((resource) => "id" in resource && resource.id === id);
+  next.resources = next.resources.filter((resource) => resource !== removed);
+  if (removed?.type === "file") next.detached = [...(next.detached ?? []), removed];
 }
 
 function sandboxState(before: SandboxState | null, provider: string, state: SandboxState["state"]): SandboxState {

@@ -1,6 +1,6 @@
 /** Fills the folder of an embedded sandbox: directories, attached files, copies of repositories. Each of them once. */
 import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
 import type { ProvisionRequest } from "../port.ts";
@@ -12,6 +12,7 @@ import { type Store, storeAt } from "../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resources/mount.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
+import { realFolder } from "./placing/real_folder.ts";
 
 /** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
 type MarkerState = "placing" | "complete";
@@ -71,9 +72,9 @@ async function placeFile(
   const staged = await emptyFolder(join(layout.staging, safeName(resource.id)));
   await writeFile(join(staged, "file"), bytes);
   await chmod(join(staged, "file"), 0o444);
-  const target = join(layout.root, path);
-  await mkdir(dirname(target), { recursive: true });
-  await rename(join(staged, "file"), target);
+  // The agent may have worked here since: the file may be attached to a session that runs.
+  const folder = await realFolder(layout.root, dirname(path));
+  await rename(join(staged, "file"), join(folder, basename(path)));
   await setMarker(layout, resource.id, "complete");
   await rm(staged, { recursive: true, force: true });
   return [`attach ${path} (${bytes.length} bytes)`];
@@ -158,7 +159,7 @@ export function baselineDir(layout: SandboxLayout, resource: LocalRepositoryReso
   return join(layout.baselines, safeName(resource.id));
 }
 
-async function marker(layout: SandboxLayout, id: string): Promise<MarkerState | null> {
+export async function marker(layout: SandboxLayout, id: string): Promise<MarkerState | null> {
   const text = await readFile(join(layout.markers, safeName(id)), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null;
     throw error;
@@ -167,13 +168,13 @@ async function marker(layout: SandboxLayout, id: string): Promise<MarkerState | 
   return text === null ? null : text === "complete" ? "complete" : "placing";
 }
 
-async function setMarker(layout: SandboxLayout, id: string, state: MarkerState): Promise<void> {
+export async function setMarker(layout: SandboxLayout, id: string, state: MarkerState): Promise<void> {
   const file = join(layout.markers, safeName(id));
   await writeFile(`${file}.tmp`, state);
   await rename(`${file}.tmp`, file);
 }
 
-async function emptyFolder(path: string): Promise<string> {
+export async function emptyFolder(path: string): Promise<string> {
   await rm(path, { recursive: true, force: true });
   await mkdir(path, { recursive: true, mode: 0o700 });
   return path;

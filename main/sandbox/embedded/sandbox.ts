@@ -19,6 +19,8 @@ import type { Answer } from "./calls.ts";
 import type { SandboxLayout } from "./layout.ts";
 import { type HostClient, HostGone } from "./link/client.ts";
 import { connectHost, findHost, type HostProgram, hostRecord } from "./link/launch.ts";
+import { removeDetached } from "./placing/detached.ts";
+import { placeSkills } from "./placing/skills.ts";
 import { makeDirectories, placeResources, repositoryChanges } from "./provision.ts";
 import { bringBackChanges } from "./results/bring_back.ts";
 
@@ -57,7 +59,7 @@ export class EmbeddedSandbox implements Hand {
     try {
       await makeDirectories(this.#layout);
       // The host loads its code while files are copied; it needs nothing but the folders.
-      const [connection] = await Promise.all([this.#connect(), placeResources(this.#layout, request)]);
+      const [connection] = await Promise.all([this.#connect(), this.#place(request)]);
       if (!connection.adopted) {
         const duration_ms = Math.round(performance.now() - started);
         request.onStep({ step: "start the sandbox's process", duration_ms, error: null });
@@ -67,6 +69,13 @@ export class EmbeddedSandbox implements Hand {
     } catch (error) {
       throw lost(error);
     }
+  }
+
+  async #place(request: ProvisionRequest): Promise<void> {
+    await removeDetached(this.#layout, request);
+    await placeResources(this.#layout, request);
+    // After the repositories: one of them may be the whole working directory.
+    await placeSkills(this.#layout, request);
   }
 
   async execute(name: string, input: unknown, call: ExecuteCall): Promise<string> {

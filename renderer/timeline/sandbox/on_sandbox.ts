@@ -10,6 +10,7 @@ import { readyText, sandboxName } from "./words.ts";
 function provisioningText(timeline: Timeline, provider: string, cause: SandboxRow["cause"]): string {
   const name = sandboxName(provider);
   if (cause === "replaced") return `Replacing the ${name}`;
+  if (cause === "resources_changed") return `Bringing changed resources into the ${name}`;
   // Its sandbox may be alive, stopped or gone: what was found is told when it is ready.
   const before = rowOfKind(timeline, timeline.latest.sandbox, "sandbox");
   return before?.state === "ready" ? `Looking for the session's ${name}` : `Making the ${name}`;

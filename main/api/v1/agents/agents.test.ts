@@ -160,7 +160,7 @@ describe("create", () => {
     ],
     ["a metadata key that is too long", { metadata: { ["k".repeat(65)]: "" } }, /at most 64 characters/],
     ["a roster without agents", { multiagent: { type: "coordinator", agents: [] } }, /`multiagent.agents` must/],
-    ["skills", { skills: [{ type: "anthropic", skill_id: "xlsx" }] }, /`skills` is not supported by this version/],
+    ["skills", { skills: [{ type: "anthropic", skill_id: "xlsx" }] }, /cannot be had on this machine/],
     ["another speed", { model: { id: "m", speed: "fast" } }, /`model\.speed` must be "standard"/],
   ])("refuses %s", async (_, fields, text) => {
     const answer = await rig.request("/v1/agents", { method: "POST", body: { name: "a", model: "m", ...fields } });

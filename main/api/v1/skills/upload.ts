@@ -10,8 +10,7 @@ import { isScript, MAX_SKILL_BYTES, MAX_SKILL_FILES, SkillTreeBuilder, tooManyFi
 import { isZip, readZip } from "./zip_read.ts";
 
 const MAX_DISPLAY_NAME = 255;
-/** What boundaries and part heads add to the files. */
-const ENVELOPE_BYTES = 2 * 1024 * 1024;
+const DRAINED_BYTES = 256 * 1024 * 1024;
 
 export interface SkillUpload extends SkillManifest {
   files: SkillFile[];
@@ -29,15 +28,17 @@ export async function receiveSkill(c: ApiContext, fields: readonly "display_name
     c.req.header("content-type"),
     "Send the files as multipart/form-data, in parts named `files[]`.",
   );
-  if (Number(c.req.header("content-length") ?? 0) > MAX_SKILL_BYTES + ENVELOPE_BYTES) tooLarge(MAX_SKILL_BYTES);
-  const body =
-    c.req.raw.body ?? invalid("The request body is empty. Send the files in multipart parts named `files[]`.");
+  const body = c.req.raw.body?.getReader();
+  if (body === undefined) invalid("The request body is empty. Send the files in multipart parts named `files[]`.");
   const form = new SkillForm(fields);
   try {
-    await readMultipart(body, boundary, (head) => form.part(head));
+    await readMultipart(chunksOf(body), boundary, (head) => form.part(head));
   } catch (error) {
-    if (error instanceof ApiError) throw error;
-    invalid("The upload ended early: the connection was closed before all of it arrived. Send it again.");
+    if (!(error instanceof ApiError)) {
+      invalid("The upload ended early: the connection was closed before all of it arrived. Send it again.");
+    }
+    await drain(body);
+    throw error;
   }
   const tree = new SkillTreeBuilder();
   const [only] = form.files;
@@ -45,6 +46,21 @@ export async function receiveSkill(c: ApiContext, fields: readonly "display_name
   else for (const { name, bytes } of form.files) tree.add(name, isScript(bytes), bytes);
   const { folder, files, manifest } = tree.finish();
   return { ...(await readManifest(manifest, folder)), files, display_name: form.displayName };
+}
+
+type Body = ReadableStreamDefaultReader<Uint8Array>;
+
+async function* chunksOf(body: Body): AsyncGenerator<Uint8Array> {
+  for (let next = await body.read(); !next.done; next = await body.read()) yield next.value;
+}
+
+/** A client that still sends does not read: what is on its way is let in and dropped, so that it gets the refusal. */
+async function drain(body: Body): Promise<void> {
+  let left = DRAINED_BYTES;
+  for await (const chunk of chunksOf(body)) {
+    left -= chunk.length;
+    if (left < 0) return;
+  }
 }
 
 /** The body under which the files are stored. */

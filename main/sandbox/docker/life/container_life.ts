@@ -4,7 +4,9 @@ import type { EventDraft } from "../../../contract/events.ts";
 import { type ProvisionRequest, type ProvisionResult, SandboxLost, SandboxRebuildable } from "../../port.ts";
 import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
+import { removeDetached } from "../resources/detached.ts";
 import { placeResources } from "../resources/place.ts";
+import { placeSkills } from "../resources/skills.ts";
 import { sandboxSettings } from "../settings.ts";
 import { buildContainer, discard } from "./build.ts";
 import type { DispatchLog } from "./calls/dispatch_log.ts";
@@ -115,7 +117,10 @@ export class ContainerLife {
   }
 
   async #place(container: DockerContainer, request: ProvisionRequest): Promise<void> {
+    await removeDetached(container, request);
     if (request.resources.length > 0) await placeResources(container, request, this.#install.options.dataDir);
+    // After the repositories: one of them may be the whole working directory.
+    await placeSkills(container, request);
   }
 
   /** The open channel; made anew, with what that needs, when there is none. Rejects with SandboxLost. */

@@ -12,7 +12,7 @@ import { NO_GIT, QUIET_GIT } from "./scripts.ts";
 const STATE_DIR = "/var/lib/longhaul-resources";
 export const MARKERS = `${STATE_DIR}/markers`;
 export const SCRATCH = `${STATE_DIR}/scratch`;
-const AGENT_ID = 1000;
+export const AGENT_ID = 1000;
 const MAX_MARKER_BYTES = 4096;
 
 /** "placing": half in, to be cleared away; "failed": nothing is in; "complete": in, and the agent may have changed it since. */

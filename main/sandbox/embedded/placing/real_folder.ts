@@ -1,0 +1,20 @@
+/** Folders of a sandbox in which the agent may have put links that lead out of it. */
+import { lstat, mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+
+/**
+ * Makes a folder with those above it, without following a link.
+ * @param path as the agent sees it, without . and .. parts
+ * @returns its real path on this disk. Rejects when a link or a file is in the way.
+ */
+export async function realFolder(root: string, path: string): Promise<string> {
+  let folder = await realpath(root);
+  for (const part of path.split("/").filter((name) => name !== "")) {
+    folder = join(folder, part);
+    await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+    if (!(await lstat(folder)).isDirectory()) throw new Error(`A link or a file is in the way of ${path}.`);
+  }
+  return folder;
+}
