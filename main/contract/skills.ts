@@ -8,8 +8,8 @@ export interface SessionSkill {
   /** Slug of the skill. */
   name: string;
   description: string;
-  /** Its folder below {@link skillsRoot}: the name, unless another version of that name is in the session too. */
-  folder: string;
+  /** Its folder in the sandbox. */
+  path: string;
   /** Lower-case hex SHA-256 of its files as {@link packSkill} writes them. */
   sha256: string;
 }
@@ -25,28 +25,28 @@ export interface SkillFile {
 const ROOT = "/workspace/skills";
 const ROOT_BESIDE_REPOSITORIES = "/mnt/session/skills";
 
+/** A version as it was found, before the session gives it a place. */
+export type FoundSkill = Omit<SessionSkill, "path">;
+
 /**
- * The folder that holds a session's skills. Where the SDK's worker puts them, unless a repository lies there: skills in
- * its work tree would show up as changes that the agent made.
+ * The skills of a session's agents, each version once and in a folder of its own. They are where the SDK's worker puts
+ * them, unless a repository lies there: in its work tree they would show up as changes that the agent made.
  */
-export function skillsRoot(resources: readonly SessionResource[]): string {
-  const taken = resources.some((resource) => {
-    if (resource.type !== "local_repository" && resource.type !== "github_repository") return false;
-    return `${ROOT}/`.startsWith(`${resource.mount_path}/`) || resource.mount_path.startsWith(`${ROOT}/`);
-  });
-  return taken ? ROOT_BESIDE_REPOSITORIES : ROOT;
+export function placedSkills(found: readonly FoundSkill[], resources: readonly SessionResource[]): SessionSkill[] {
+  const root = resources.some(liesInTheWay) ? ROOT_BESIDE_REPOSITORIES : ROOT;
+  const placed = new Map<string, SessionSkill>();
+  const paths = new Set<string>();
+  for (const skill of found) {
+    if (placed.has(skill.version)) continue;
+    let path = `${root}/${skill.name}`;
+    for (let count = 2; paths.has(path); count += 1) path = `${root}/${skill.name}-${count}`;
+    paths.add(path);
+    placed.set(skill.version, { ...skill, path });
+  }
+  return [...placed.values()];
 }
 
-/** The skills of several agents of one session, each version once and in a folder of its own. */
-export function joinSkills(lists: readonly (readonly SessionSkill[])[]): SessionSkill[] {
-  const joined = new Map<string, SessionSkill>();
-  const folders = new Set<string>();
-  for (const skill of lists.flat()) {
-    if (joined.has(skill.version)) continue;
-    let folder = skill.name;
-    for (let count = 2; folders.has(folder); count += 1) folder = `${skill.name}-${count}`;
-    folders.add(folder);
-    joined.set(skill.version, { ...skill, folder });
-  }
-  return [...joined.values()];
+function liesInTheWay(resource: SessionResource): boolean {
+  if (resource.type !== "local_repository" && resource.type !== "github_repository") return false;
+  return `${ROOT}/`.startsWith(`${resource.mount_path}/`) || resource.mount_path.startsWith(`${ROOT}/`);
 }

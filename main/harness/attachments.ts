@@ -1,7 +1,6 @@
 /** What a session has attached, as its hands need to know it. */
 import type { SessionFold } from "../contract/fold.ts";
 import { unpackSkill } from "../contract/skill_pack.ts";
-import { skillsRoot } from "../contract/skills.ts";
 import type { SkillMount } from "../sandbox/port.ts";
 import type { BlobStore } from "../session/catalog.ts";
 
@@ -13,11 +12,7 @@ export function attachedKey(fold: SessionFold): string {
 
 /** The session's skills; their bytes are found by hash, also when the skill itself was deleted. */
 export function skillMounts(fold: SessionFold, blobs: BlobStore): SkillMount[] {
-  const root = skillsRoot(fold.resources);
-  return (fold.skills ?? []).map(({ version, name, folder, sha256 }) => ({
-    id: version,
-    name,
-    path: `${root}/${folder}`,
-    read: async () => unpackSkill(await blobs.get(sha256)),
-  }));
+  return (fold.skills ?? []).map(({ version, name, path, sha256 }) => {
+    return { id: version, name, path, read: async () => unpackSkill(await blobs.get(sha256)) };
+  });
 }

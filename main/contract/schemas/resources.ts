@@ -79,6 +79,14 @@ const githubRepository = z.strictObject({
 
 export const MAX_RESOURCES = 500;
 
+/** Body of `POST /v1/sessions/{id}/resources`. */
+export const addedResource = z.strictObject({
+  ...file.shape,
+  type: z.literal("file", {
+    error: 'must be "file": other resources are attached when a session is created',
+  }),
+});
+
 /** Resources of the contract that a later version takes; named so that the refusal says so. */
 export const LATER_RESOURCES = ["memory_store"] as const;
 

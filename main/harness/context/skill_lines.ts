@@ -1,6 +1,5 @@
 /** What the system prompt says of skills: enough to know when to read one, and where it is. */
 import type { SessionFold } from "../../contract/fold.ts";
-import { skillsRoot } from "../../contract/skills.ts";
 
 const WHAT_SKILLS_ARE =
   "You have skills: folders with instructions, and often scripts and references, for certain kinds of work. When a task " +
@@ -13,21 +12,16 @@ const IN_REPOSITORIES =
 /**
  * Lines of the system prompt. They depend on the session's snapshot only, so that its bytes stay the same; none for
  * sessions of versions that knew no skills.
- * @param agent whose skills are told; default: the session's
  */
-export function skillLines(
-  fold: Pick<SessionFold, "agent" | "skills" | "resources">,
-  agent: Pick<SessionFold["agent"], "skills" | "tools"> = fold.agent,
-): string[] {
-  const { skills } = fold;
+export function skillLines(fold: Pick<SessionFold, "agent" | "skills" | "resources">): string[] {
+  const { agent, skills } = fold;
   if (skills === undefined) return [];
   const lines: string[] = [];
-  const root = skillsRoot(fold.resources);
   for (const { version } of agent.skills) {
     const skill = skills.find((known) => known.version === version);
     if (skill === undefined) continue;
     const description = skill.description.replace(/\s+/g, " ");
-    lines.push(`- ${skill.name} (${root}/${skill.folder}/SKILL.md): ${description}`);
+    lines.push(`- ${skill.name} (${skill.path}/SKILL.md): ${description}`);
   }
   if (lines.length > 0) lines.unshift(WHAT_SKILLS_ARE);
   const hasRepository = fold.resources.some(({ type }) => type === "local_repository" || type === "github_repository");

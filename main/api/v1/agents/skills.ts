@@ -1,7 +1,7 @@
 /** Skills of an agent: references are checked when the agent is saved and pinned to a version when a session begins. */
 import { invalid } from "../../../contract/errors.ts";
 import type { SkillsParams } from "../../../contract/schemas/agents.ts";
-import { joinSkills, type SessionSkill } from "../../../contract/skills.ts";
+import type { FoundSkill } from "../../../contract/skills.ts";
 import type { Agent } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { findSkill, findSkillByName, findVersion, type SkillRecord, type SkillVersionRecord } from "../skills/skill.ts";
@@ -43,7 +43,7 @@ export function checkSkillTools(tools: Agent["tools"], skills: Agent["skills"]):
 export interface PinnedSkills {
   /** Every reference with the id of a version. */
   skills: Agent["skills"];
-  used: SessionSkill[];
+  found: FoundSkill[];
 }
 
 /**
@@ -53,14 +53,14 @@ export interface PinnedSkills {
  */
 export async function pinnedSkills(deps: Stores, references: Agent["skills"], field = "agent"): Promise<PinnedSkills> {
   const skills: SkillReference[] = [];
-  const used: SessionSkill[] = [];
+  const found: FoundSkill[] = [];
   for (const [index, reference] of references.entries()) {
     const version = await existingVersion(deps, reference, `${field}.skills[${index}]`);
     skills.push({ ...reference, version: version.id });
     const { name, description, sha256 } = version;
-    used.push({ version: version.id, name, description, folder: name, sha256 });
+    found.push({ version: version.id, name, description, sha256 });
   }
-  return { skills, used: joinSkills([used]) };
+  return { skills, found };
 }
 
 async function existingVersion(deps: Stores, reference: SkillReference, field: string): Promise<SkillVersionRecord> {

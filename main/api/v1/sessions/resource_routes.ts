@@ -1,16 +1,19 @@
-/** `/v1/sessions/{id}/resources`: what was attached when the session was created. */
+/** `/v1/sessions/{id}/resources`: what is attached to a session. Files can be added to it and removed from it. */
 
 import { z } from "zod";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import type { SessionResource } from "../../../contract/events.ts";
+import { addedResource } from "../../../contract/schemas/resources.ts";
+import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
+import { addFile, removeResource } from "./changing_resources.ts";
 import { existingSession } from "./session.ts";
 
 const cursorSchema = z.strictObject({ after: z.int().min(0) });
 const NOT_YET =
-  "Resources of a session cannot be changed by this version of Longhaul yet. Create a new session with the resources it needs.";
+  "A resource cannot be changed by this version of Longhaul yet. Create a new session with the resources it needs.";
 
 export function mountSessionResources(api: Api, deps: Deps): void {
   api.get("/v1/sessions/:id/resources", async (c) => {
@@ -31,11 +34,19 @@ export function mountSessionResources(api: Api, deps: Deps): void {
   });
 
   api.post("/v1/sessions/:id/resources", async (c) => {
-    await existingSession(deps, param(c, "id"));
-    return invalid(NOT_YET);
+    const id = param(c, "id");
+    await existingSession(deps, id);
+    const params = await readBody(c, addedResource);
+    return c.json(await deps.serial.run(id, () => addFile(deps, id, params)));
   });
 
-  api.on(["POST", "DELETE"], "/v1/sessions/:id/resources/:resource", async (c) => {
+  api.delete("/v1/sessions/:id/resources/:resource", async (c) => {
+    const [id, resource] = [param(c, "id"), param(c, "resource")];
+    await deps.serial.run(id, async () => removeResource(deps, id, await existingResource(deps, id, resource)));
+    return c.json({ id: resource, type: "session_resource_deleted" });
+  });
+
+  api.post("/v1/sessions/:id/resources/:resource", async (c) => {
     await existingResource(deps, param(c, "id"), param(c, "resource"));
     return invalid(NOT_YET);
   });

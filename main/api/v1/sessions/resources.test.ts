@@ -163,13 +163,63 @@ describe("files", () => {
   });
 });
 
-test("resources are read one by one; changing them is refused for now", async () => {
-  const { id, resources } = await create([{ type: "local_repository", path: folder }]);
-  const resource = resources[0]?.id ?? "";
-  const api = rig.client.beta.sessions.resources;
-  expect(await api.retrieve(resource, { session_id: id })).toEqual(resources[0]);
-  expect((await refusalOf(api.retrieve("sesrsc_none", { session_id: id }))).status).toBe(404);
-  const add = await refusalOf(api.add(id, { type: "file", file_id: "file_1" }));
-  expect([add.status, add.message]).toEqual([400, expect.stringContaining("by this version of Longhaul yet")]);
-  expect((await refusalOf(api.delete(resource, { session_id: id }))).status).toBe(400);
+describe("changing what is attached", () => {
+  const upload = async (name: string) => rig.client.beta.files.upload({ file: await toFile(Buffer.from(name), name) });
+
+  test("a file is added as the session's own copy and removed with it", async () => {
+    const { id } = await create([{ type: "local_repository", path: folder }]);
+    const file = await upload("late.csv");
+    const api = rig.client.beta.sessions.resources;
+    const added = await api.add(id, { type: "file", file_id: file.id, mount_path: "/in/late.csv" });
+    expect(added).toEqual({
+      id: expect.stringMatching(/^sesrsc_/),
+      type: "file",
+      file_id: expect.stringMatching(/^file_/),
+      mount_path: "/mnt/session/uploads/in/late.csv",
+      created_at: expect.any(String),
+      updated_at: expect.any(String),
+    });
+    expect(added.file_id).not.toBe(file.id);
+    expect(await api.retrieve(added.id, { session_id: id })).toEqual(added);
+    expect((await rig.client.beta.files.list({ scope_id: id })).data).toMatchObject([{ id: added.file_id }]);
+    const twin = await api.add(id, { type: "file", file_id: added.file_id });
+    for (const mount_path of ["/in/late.csv", "/in", "/in/late.csv/x"]) {
+      const error = await refusalOf(api.add(id, { type: "file", file_id: file.id, mount_path }));
+      expect([error.status, error.message]).toEqual([400, expect.stringMatching(/`mount_path`.*is taken/)]);
+    }
+    expect(await api.delete(added.id, { session_id: id })).toEqual({ id: added.id, type: "session_resource_deleted" });
+    expect((await refusalOf(api.delete(added.id, { session_id: id }))).status).toBe(404);
+    expect((await refusalOf(rig.client.beta.files.retrieveMetadata(added.file_id))).status).toBe(404);
+    expect((await rig.client.beta.sessions.retrieve(id)).resources).toMatchObject([{ type: "local_repository" }, twin]);
+    expect((await rig.ledger.getSession(id))?.fold.detached).toEqual([added]);
+  });
+
+  test("what cannot be added is refused, and a repository can be let go of", async () => {
+    const { id, resources } = await create([{ type: "local_repository", path: folder }]);
+    const api = rig.client.beta.sessions.resources;
+    const repository = resources[0]?.id ?? "";
+    expect(await api.retrieve(repository, { session_id: id })).toEqual(resources[0]);
+    expect((await refusalOf(api.retrieve("sesrsc_none", { session_id: id }))).status).toBe(404);
+    const refuse = async (body: unknown) => (await refusalOf(api.add(id, body as never))).message;
+    expect(await refuse({ type: "file", file_id: "file_none" })).toMatch(/`file_id`: there is no file/);
+    expect(await refuse({ type: "file" })).toMatch(/file_id/);
+    expect(await refuse({ type: "github_repository", url: "https://x.org/y" })).toMatch(/`type` must be/);
+    const update = { session_id: id, authorization_token: "t" };
+    expect((await refusalOf(api.update(repository, update))).status).toBe(400);
+    await api.delete(repository, { session_id: id });
+    expect((await rig.client.beta.sessions.retrieve(id)).resources).toEqual([]);
+    const file = await upload("x");
+    expect((await refusalOf(api.add("sesn_none", { type: "file", file_id: file.id }))).status).toBe(404);
+    await rig.client.beta.sessions.archive(id);
+    expect((await refusalOf(api.add(id, { type: "file", file_id: file.id }))).status).toBe(400);
+  });
+
+  test("there are at most 500", async () => {
+    const file = await upload("many");
+    const many = Array.from({ length: 500 }, (_, i) => ({ type: "file", file_id: file.id, mount_path: `/${i}` }));
+    const { id } = await create(many);
+    const error = await refusalOf(rig.client.beta.sessions.resources.add(id, { type: "file", file_id: file.id }));
+    expect([error.status, error.message]).toEqual([400, expect.stringMatching(/at most 500/)]);
+    expect((await create([...many, { type: "file", file_id: file.id }])).status).toBe(400);
+  });
 });

@@ -37,19 +37,24 @@ export async function planResources(
   const mounted = new Set<string>();
   for (const [index, resource] of params.entries()) {
     const field = `resources[${index}]`;
-    if (resource.type === "file") await planFile(deps, sessionId, at, resource, field, planned);
+    if (resource.type === "file") await planFile(deps, sessionId, at, resource, `${field}.`, planned);
     else if (resource.type === "github_repository") planned.resources.push(planRemote(at, resource, field));
     else planned.resources.push(await planRepository(at, resource, field));
     const mount = planned.resources.at(-1);
     const path = mount !== undefined && "mount_path" in mount ? (mount.mount_path ?? "") : "";
-    if (mounted.has(path))
-      invalid(`\`${field}.mount_path\`: ${path} is taken by another resource. Choose another path.`);
+    if (mounted.has(path)) mountTaken(path, `${field}.`);
     mounted.add(path);
   }
   return planned;
 }
 
-async function planFile(
+/** @param field what stands before the names of the resource's fields in the request: `resources[0].` or nothing */
+export function mountTaken(path: string, field: string): never {
+  invalid(`\`${field}mount_path\`: ${path} is taken by another resource. Choose another path.`);
+}
+
+/** Adds a file and its copy to `planned`; `field` as in {@link mountTaken}. @throws ApiError 400 */
+export async function planFile(
   deps: Pick<Deps, "catalog" | "now">,
   sessionId: string,
   at: string,
@@ -57,7 +62,7 @@ async function planFile(
   field: string,
   planned: PlannedResources,
 ): Promise<void> {
-  const file = await usableFile(deps, params.file_id, `${field}.file_id`);
+  const file = await usableFile(deps, params.file_id, `${field}file_id`);
   const copy: FileRecord = { ...file, id: newId("file"), created_at: at, scope: { id: sessionId, type: "session" } };
   planned.files.push(copy);
   planned.resources.push({

@@ -134,7 +134,9 @@ describe("agents and sessions", () => {
     expect(next.agent.skills).toEqual([{ ...first[0], version: newer.id }]);
     await beta.skills.delete(skill.id);
     const fold = (await rig.ledger.getSession(id))?.fold;
-    expect(fold?.skills).toMatchObject([{ name: "pinned", folder: "pinned", version: skill.latest_version_id }]);
+    expect(fold?.skills).toMatchObject([
+      { name: "pinned", path: "/workspace/skills/pinned", version: skill.latest_version_id },
+    ]);
     expect(await rig.ports.blobs.get(fold?.skills?.[0]?.sha256 ?? "")).toBeInstanceOf(Uint8Array);
     const error = await refusalOf(rig.session({ agent: agent.id }));
     expect([error.status, error.message]).toEqual([
