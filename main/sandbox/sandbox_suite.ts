@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, vi } from "vitest";
 import type { Hand, SandboxProvider } from "./port.ts";
+import { attachmentsSuite } from "./testing/attachments_suite.ts";
 import { bashSuite } from "./testing/bash_suite.ts";
 import { type Bench, type Fields, provisionRequest, runTool, type SandboxUnderTest } from "./testing/bench.ts";
 import { callsSuite, killedSuite } from "./testing/calls_suite.ts";
@@ -49,6 +50,7 @@ export function sandboxSuite(name: string, setUp: () => Promise<SandboxUnderTest
     describe("file tools", () => filesSuite(bench));
     describe("calls", () => callsSuite(bench));
     describe("a killed sandbox", () => killedSuite(bench));
+    describe("what is attached", () => attachmentsSuite(bench));
     describe("provisioning and destroying", () => provisioningSuite(bench));
   });
 }

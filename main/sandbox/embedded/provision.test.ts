@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -165,6 +165,38 @@ test("a repository that appears later is attached by the next provisioning", asy
   repository(repo, { "a.txt": "a\n" });
   const { hand } = await provider.provision(request(resource()));
   expect(await runTool(hand, "bash", { command: "cat 'my repo/a.txt'" })).toBe("a");
+});
+
+test("a link that the agent put in the way leads neither a file nor a skill out of the sandbox", async () => {
+  const outside = join(dataDir, "outside");
+  mkdirSync(outside);
+  writeFileSync(join(outside, "old.txt"), "old");
+  const file = { id: "sesrsc_f", type: "file" as const, file_id: "file_1", mount_path: "/in/old.txt" };
+  const attached = { ...file, created_at: "", updated_at: "" };
+  const skill = { id: "skver_1", name: "s", path: "/workspace/skills/s" };
+  const files = [{ path: "SKILL.md", executable: false, bytes: Buffer.from("x") }];
+  const more = {
+    resources: [attached],
+    skills: [{ ...skill, read: async () => files }],
+    readFile: async () => ({ filename: "x", bytes: Buffer.from("new") }),
+  };
+  await provider.provision(request());
+  const { root } = layout();
+  symlinkSync(outside, join(root, "mnt/session/uploads/in"));
+  symlinkSync(outside, join(root, "workspace/skills"));
+  await provider.provision({ ...request(), ...more });
+  expect(steps.slice(-2).map(({ error }) => error)).toEqual([
+    expect.stringMatching(/link or a file is in the way of \/mnt\/session\/uploads\/in/),
+    expect.stringMatching(/link or a file is in the way of \/workspace\/skills/),
+  ]);
+  expect(readdirSync(outside)).toEqual(["old.txt"]);
+  // The agent swaps a folder with an attached file for a link: what has that name elsewhere is not removed.
+  rmSync(join(root, "mnt/session/uploads/in"));
+  await provider.provision({ ...request(), ...more });
+  rmSync(join(root, "mnt/session/uploads/in"), { recursive: true });
+  symlinkSync(outside, join(root, "mnt/session/uploads/in"));
+  await provider.provision({ ...request(), detached: [attached] });
+  expect(readdirSync(outside)).toEqual(["old.txt"]);
 });
 
 test("nothing is known of a session that was never provisioned", async () => {
