@@ -15,6 +15,7 @@ import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
+import { OutputFiles } from "./engine/output_files.ts";
 import { Prices } from "./engine/prices.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
@@ -124,6 +125,18 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     lease_ms: LEASE_MS,
     onError: options.onError,
   });
+  const outputFiles = new OutputFiles({
+    ledger,
+    catalog,
+    blobs,
+    sandboxes,
+    isAtWork: (sessionId) => orchestrator.activity(sessionId) !== null,
+    now: Date.now,
+    onError: options.onError,
+  });
+  orchestrator.onActivity((sessionId) => {
+    if (orchestrator.activity(sessionId) === null) outputFiles.rested(sessionId);
+  });
   // Containers of sessions that rest for so long are stopped; their files are kept and the next call starts them again.
   const idle_ms = idleTime(process.env["LONGHAUL_SANDBOX_IDLE_HOURS"]);
   const janitor = new Janitor({
@@ -178,6 +191,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     outputs: (sessionId) => sandboxes.outputs(sessionId),
     readOutput: (sessionId, path) => sandboxes.readOutput(sessionId, path),
     prices: () => prices.table(),
+    storeOutputs: (sessionId) => outputFiles.refresh(sessionId),
     requestContext: (sessionId, spanId) => rebuildRequest({ ledger, catalog, blobs }, sessionId, spanId),
     health: () =>
       engineHealth({
@@ -224,6 +238,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await schedules.stop();
       supply.stop();
       await orchestrator.drain();
+      await outputFiles.stop();
       await server.close();
       await janitor.stop();
       await providers.close();

@@ -51,6 +51,11 @@ export interface ApiPorts {
   outputs(sessionId: string): Promise<OutputFile[]>;
   /** The bytes of one of them; null when there is no such regular file. Rejects with SandboxLost. */
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;
+  /**
+   * Resolves when the session's outputs are files of it as they are now, or a while later without them when its sandbox
+   * is slow; never rejects.
+   */
+  storeOutputs(sessionId: string): Promise<void>;
   /** The exact request of one model call, rebuilt; null when the span is unknown. */
   requestContext(sessionId: string, modelRequestStartId: string): Promise<RequestContext | null>;
   /** List prices as they hold now, by model id. */

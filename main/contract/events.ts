@@ -193,8 +193,10 @@ interface LonghaulPayloads {
   };
   "longhaul.resource_added": { resource: SessionResource };
   "longhaul.resource_removed": { resource_id: string };
-  /** Files of the outputs folder were stored as files of the session; what could not be says why. */
+  /** Files of the outputs folder were stored as files of the session; what could not be says why. Long lists are cut. */
   "longhaul.outputs_stored": {
+    /** Of all that were stored. */
+    count: number;
     files: { file_id: string; path: string; size_bytes: number }[];
     skipped: { path: string; reason: string }[];
   };

@@ -5,7 +5,16 @@ import type { BetaFileMetadata } from "@anthropic-ai/sdk/resources/beta/files";
 
 export type Agent = BetaManagedAgentsAgent;
 export type Environment = BetaEnvironment;
-export type FileRecord = BetaFileMetadata & { sha256: string };
+export type FileRecord = BetaFileMetadata & {
+  sha256: string;
+  /** Of a file that the agent left in its outputs folder: where it was when it was stored. */
+  output?: {
+    path: string;
+    modified_at: string;
+    /** False when it may have been changed since without showing it. */
+    settled: boolean;
+  };
+};
 
 export interface CatalogQuery {
   limit: number;

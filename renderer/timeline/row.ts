@@ -126,6 +126,7 @@ export type NoticeCode =
   | "checkpoint"
   | "egress"
   | "brought_back"
+  | "files"
   | "compacted"
   | "continuation"
   | "stopped";

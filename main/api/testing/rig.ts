@@ -90,6 +90,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     bringBack: async () => [],
     outputs: async () => [],
     readOutput: async () => null,
+    storeOutputs: async () => undefined,
     requestContext: async (_, span) =>
       span === "sevt_known"
         ? { model_request_start_id: span, request: { model: "m" }, bytes: 13, sha256: "00", matches: true }

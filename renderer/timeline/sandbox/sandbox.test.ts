@@ -17,7 +17,7 @@ function begun(): { builder: LogBuilder; span: string; call: string } {
   return { builder, span, call };
 }
 
-function provisioning(builder: LogBuilder, cause: "first_tool_call" | "replaced" = "first_tool_call"): string {
+function provisioning(builder: LogBuilder, cause: SandboxRow["cause"] = "first_tool_call"): string {
   return builder.add({ type: "longhaul.sandbox_provisioning", provider: "docker", cause });
 }
 
@@ -259,5 +259,36 @@ describe("the network", () => {
     const { builder } = begun();
     const id = egress(builder, "moc.\u202Eevil", "denied", 1);
     expect(buildTimeline(builder.events).rows.get(id)?.what).toContain("[U+202E]");
+  });
+});
+
+describe("files", () => {
+  it("on their way in and out are told, with what could not be stored", () => {
+    const { builder } = begun();
+    const resource = { id: "sesrsc_1", type: "file" as const, file_id: "file_1", mount_path: "/mnt/session/uploads/a" };
+    builder.add({ type: "longhaul.resource_added", resource: { ...resource, created_at: "", updated_at: "" } });
+    builder.add({ type: "longhaul.resource_removed", resource_id: "sesrsc_1" });
+    const file = { file_id: "file_2", size_bytes: 1 };
+    const skip = { path: "big", reason: "It is too large." };
+    builder.add({ type: "longhaul.outputs_stored", count: 1, files: [{ ...file, path: "g\u202Eo.md" }], skipped: [] });
+    builder.add({ type: "longhaul.outputs_stored", count: 2, files: [{ ...file, path: "a" }], skipped: [skip] });
+    builder.add({ type: "longhaul.outputs_stored", count: 0, files: [], skipped: [skip] });
+    expect(
+      notices(buildTimeline(builder.events), "files").map(({ tone, what, detail }) => [tone, what, detail]),
+    ).toEqual([
+      ["quiet", "A file was attached at /mnt/session/uploads/a", ""],
+      ["quiet", "A resource was taken away from the session", "sesrsc_1"],
+      ["quiet", "Stored the output g[U+202E]o.md", "g[U+202E]o.md"],
+      ["note", "Stored 2 outputs", "big: It is too large."],
+      ["note", "Could not store big", "big: It is too large."],
+    ]);
+  });
+
+  it("that are brought into a sandbox at work are no new sandbox", () => {
+    const { builder } = begun();
+    provisioning(builder);
+    ready(builder, "created");
+    provisioning(builder, "resources_changed");
+    expect(sandboxes(buildTimeline(builder.events)).at(-1)?.what).toMatch(/^Bringing changed resources into the /);
   });
 });

@@ -4,9 +4,9 @@ import { ApiError, invalid, notFound } from "../../../contract/errors.ts";
 import type { FileRecord } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 
-/** The response object of a file: the record without the place of its bytes. */
+/** The response object of a file: the record without the places of its bytes. */
 export function apiFile(record: FileRecord): BetaFileMetadata {
-  const { sha256: _, ...metadata } = record;
+  const { sha256: _, output: __, ...metadata } = record;
   return metadata;
 }
 

@@ -20,6 +20,7 @@ export function mountFiles(api: Api, deps: Deps): void {
     const scope_id = query.text("scope_id");
     const scope = scope_id === undefined ? {} : { scope_id };
     const page = query.text("page");
+    if (scope_id !== undefined && page === undefined) await deps.storeOutputs(scope_id);
     if (ids.length > 0) {
       if (ids.length > MAX_IDS) invalid(`\`ids[]\` must have at most ${MAX_IDS} values (it has ${ids.length}).`);
       if (page !== undefined || query.text("limit") !== undefined)

@@ -13,6 +13,8 @@ import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 import { changedBudget } from "./budget.ts";
 import { apiSession, existingSession, isOver, statusOf } from "./session.ts";
 
+const FILES_AT_ONCE = 1000;
+
 export function mountSessions(api: Api, deps: Deps): void {
   const { ledger, serial } = deps;
 
@@ -80,8 +82,11 @@ function refuseWhileRunning(deps: Deps, record: Refusable, verb: "archive" | "de
 async function cleanUp(deps: Deps, fold: SessionFold, requestId: string): Promise<void> {
   const id = fold.session_id;
   const removeFiles = async () => {
-    const files = await deps.catalog.listFiles({ scope_id: id, limit: 1000 });
-    for (const file of files) await deps.catalog.deleteFile(file.id);
+    for (;;) {
+      const files = await deps.catalog.listFiles({ scope_id: id, limit: FILES_AT_ONCE });
+      for (const file of files) await deps.catalog.deleteFile(file.id);
+      if (files.length < FILES_AT_ONCE) return;
+    }
   };
   const results = await Promise.allSettled([deps.revokeCapability(id), deps.destroySandbox(fold), removeFiles()]);
   for (const result of results) {
