@@ -1,6 +1,6 @@
 /** What a session has attached, as its hands need to know it. */
 import type { SessionFold } from "../contract/fold.ts";
-import { unpackSkill } from "../contract/skill_pack.ts";
+import { unpackSkill } from "../contract/skills/skill_pack.ts";
 import type { SkillMount } from "../sandbox/port.ts";
 import type { BlobStore } from "../session/catalog.ts";
 

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { call, say } from "../../e2e/model_server/script.ts";
 import type { SessionResource } from "../contract/events.ts";
 import { newId } from "../contract/ids.ts";
-import { packSkill } from "../contract/skill_pack.ts";
+import { packSkill } from "../contract/skills/skill_pack.ts";
 import type { ProvisionRequest } from "../sandbox/port.ts";
 import { message, of, type Rig, snapshot, startRig } from "./testing/rig.ts";
 

@@ -6,7 +6,7 @@
 import type { Readable } from "node:stream";
 import type { SandboxOrigin, SessionResource, SessionSnapshot } from "../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
-import type { SkillFile } from "../contract/skills.ts";
+import type { SkillFile } from "../contract/skills/session_skills.ts";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
 export interface ExecuteCall {

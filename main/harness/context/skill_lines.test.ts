@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { SessionResource } from "../../contract/events.ts";
-import { placedSkills } from "../../contract/skills.ts";
+import { placedSkills } from "../../contract/skills/session_skills.ts";
 import { snapshot, toolset } from "../../orchestration/testing/rig.ts";
 import { skillLines } from "./skill_lines.ts";
 

@@ -1,7 +1,7 @@
 /** Skills of an agent: references are checked when the agent is saved and pinned to a version when a session begins. */
 import { invalid } from "../../../contract/errors.ts";
 import type { SkillsParams } from "../../../contract/schemas/agents.ts";
-import type { FoundSkill } from "../../../contract/skills.ts";
+import type { FoundSkill } from "../../../contract/skills/session_skills.ts";
 import type { Agent } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { findSkill, findSkillByName, findVersion, type SkillRecord, type SkillVersionRecord } from "../skills/skill.ts";

@@ -1,6 +1,6 @@
 /** The files of an uploaded skill: paths that are safe on every disk, all below one folder, with a SKILL.md at its root. */
 import { invalid } from "../../../contract/errors.ts";
-import type { SkillFile } from "../../../contract/skills.ts";
+import type { SkillFile } from "../../../contract/skills/session_skills.ts";
 
 export const MAX_SKILL_BYTES = 30 * 1024 * 1024;
 export const MAX_SKILL_FILES = 1000;

@@ -1,7 +1,7 @@
 /** Takes in the files of a skill: a form with one part per file, or with one zip archive. */
 import { ApiError, invalid } from "../../../contract/errors.ts";
-import { packSkill } from "../../../contract/skill_pack.ts";
-import type { SkillFile } from "../../../contract/skills.ts";
+import type { SkillFile } from "../../../contract/skills/session_skills.ts";
+import { packSkill } from "../../../contract/skills/skill_pack.ts";
 import { tooLarge } from "../../http/body.ts";
 import type { ApiContext } from "../../http/context.ts";
 import { boundaryOf, type PartHead, type PartWriter, readMultipart } from "../files/multipart.ts";

@@ -1,7 +1,7 @@
 /** `/v1/skills/{id}/versions`: each upload of a skill is kept until it is deleted. */
 import { invalid, notFound } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
-import { unpackSkill } from "../../../contract/skill_pack.ts";
+import { unpackSkill } from "../../../contract/skills/skill_pack.ts";
 import { asBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param, timestamp } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";

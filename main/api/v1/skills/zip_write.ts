@@ -1,5 +1,5 @@
 /** A skill's files as a zip archive with one top-level folder. */
-import type { SkillFile } from "../../../contract/skills.ts";
+import type { SkillFile } from "../../../contract/skills/session_skills.ts";
 
 /** The same files give the same archive. */
 const MADE_AT = new Date("2000-01-01T12:00:00Z");

@@ -1,6 +1,6 @@
 /** Puts the files of skills into a container, each skill once. */
 import { posix } from "node:path";
-import type { SkillFile } from "../../../contract/skills.ts";
+import type { SkillFile } from "../../../contract/skills/session_skills.ts";
 import { type ProvisionRequest, SandboxLost, type SkillMount } from "../../port.ts";
 import { folderName } from "../../resources/history/store.ts";
 import { megabytes } from "../../resources/mount.ts";

@@ -1,5 +1,5 @@
 /** Skills of a session: what it was created with, and where they are in its sandbox. */
-import type { SessionResource } from "./events.ts";
+import type { SessionResource } from "../events.ts";
 
 /** One version of a skill as a session keeps it; the bytes are found by their hash, also after the skill was deleted. */
 export interface SessionSkill {

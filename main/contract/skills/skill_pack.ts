@@ -1,6 +1,6 @@
 /** The files of a skill's version as one body: a length, a list of the files in JSON, then their bytes one after the other. */
 import { z } from "zod";
-import type { SkillFile } from "./skills.ts";
+import type { SkillFile } from "./session_skills.ts";
 
 const LENGTH_BYTES = 4;
 
