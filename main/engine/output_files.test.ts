@@ -179,6 +179,9 @@ test("a large file waits until the session rests", async () => {
 test("calls are followed by one pass a few seconds later, however many there are", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   outputs = { a: { text: "a" } };
+  // A turn without a call leaves nothing that is worth a look.
+  files.rested(id);
+  vi.advanceTimersByTime(10_000);
   for (let i = 0; i < 20; i += 1) {
     await ledger.emitEvent(id, { type: "agent.tool_result", tool_use_id: "sevt_x", content: [] });
     vi.advanceTimersByTime(100);

@@ -27,6 +27,8 @@ export class OutputFiles {
   /** Passes of one session at a time join; those of several sessions follow each other, so that memory is bounded. */
   readonly #passes = new Map<string, Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
+  /** Sessions whose sandboxes were used since their last pass at rest. */
+  readonly #used = new Set<string>();
   readonly #ended = new Map<string, number>();
   /** What could not be stored and was told, by session. */
   readonly #told = new Map<string, Set<string>>();
@@ -40,7 +42,8 @@ export class OutputFiles {
 
   /** The session rests: all that it left is stored soon. */
   rested(sessionId: string): void {
-    this.#schedule(sessionId, AFTER_REST_MS);
+    // A turn without a call left nothing; what runs on in the background is found by who lists the session's files.
+    if (this.#used.has(sessionId)) this.#schedule(sessionId, AFTER_REST_MS);
   }
 
   /** Resolves when what is there now is stored, or a while later without it when the sandbox is slow; never rejects. */
@@ -58,7 +61,7 @@ export class OutputFiles {
   /** The session was deleted. */
   forget(sessionId: string): void {
     clearTimeout(this.#timers.get(sessionId)?.timer);
-    for (const known of [this.#timers, this.#ended, this.#told]) known.delete(sessionId);
+    for (const known of [this.#timers, this.#used, this.#ended, this.#told]) known.delete(sessionId);
   }
 
   /** Resolves when nothing is read or stored any more. */
@@ -73,6 +76,7 @@ export class OutputFiles {
   #onEvents(events: readonly StoredEvent[]): void {
     for (const { event, session_id } of events) {
       if (event.type === "agent.tool_result") {
+        this.#used.add(session_id);
         this.#ended.delete(session_id);
         this.#schedule(session_id, AFTER_CALL_MS);
       }
@@ -114,13 +118,14 @@ export class OutputFiles {
 
   async #store(sessionId: string): Promise<void> {
     const { ledger, sandboxes, isAtWork } = this.#ports;
+    const atWork = isAtWork(sessionId);
+    if (!atWork) this.#used.delete(sessionId);
     const session = await ledger.getSession(sessionId);
     if (session === null || session.fold.sandbox?.made !== true) return;
     const outputs = await sandboxes.outputs(sessionId);
     if (outputs.length === 0) return;
     const known = await this.#known(sessionId);
-    const limit = isAtWork(sessionId) ? MAX_BYTES_AT_WORK : MAX_OUTPUT_BYTES;
-    const { chosen, skipped } = choose(outputs, known, limit);
+    const { chosen, skipped } = choose(outputs, known, atWork ? MAX_BYTES_AT_WORK : MAX_OUTPUT_BYTES);
     const stored: { file_id: string; path: string; size_bytes: number }[] = [];
     for (const output of chosen) {
       if (this.#stopped) break;

@@ -1,5 +1,5 @@
 /** Skills of a session: what it was created with, and where they are in its sandbox. */
-import type { SessionResource } from "../events.ts";
+import type { SessionResource, SessionSnapshot } from "../events.ts";
 
 /** One version of a skill as a session keeps it; the bytes are found by their hash, also after the skill was deleted. */
 export interface SessionSkill {
@@ -8,7 +8,7 @@ export interface SessionSkill {
   /** Slug of the skill. */
   name: string;
   description: string;
-  /** Its folder in the sandbox. */
+  /** Its folder in the sandbox; on a worker's machine, relative to the working directory. */
   path: string;
   /** Lower-case hex SHA-256 of its files as {@link packSkill} writes them. */
   sha256: string;
@@ -24,6 +24,8 @@ export interface SkillFile {
 
 const ROOT = "/workspace/skills";
 const ROOT_BESIDE_REPOSITORIES = "/mnt/session/skills";
+/** Below a worker's own working directory, which nobody here knows. */
+const ROOT_OF_WORKERS = "skills";
 
 /** A version as it was found, before the session gives it a place. */
 export type FoundSkill = Omit<SessionSkill, "path">;
@@ -32,8 +34,11 @@ export type FoundSkill = Omit<SessionSkill, "path">;
  * The skills of a session's agents, each version once and in a folder of its own. They are where the SDK's worker puts
  * them, unless a repository lies there: in its work tree they would show up as changes that the agent made.
  */
-export function placedSkills(found: readonly FoundSkill[], resources: readonly SessionResource[]): SessionSkill[] {
-  const root = resources.some(liesInTheWay) ? ROOT_BESIDE_REPOSITORIES : ROOT;
+export function placedSkills(
+  found: readonly FoundSkill[],
+  place: { environment: Pick<SessionSnapshot["environment"], "config">; resources: readonly SessionResource[] },
+): SessionSkill[] {
+  const root = rootOf(place);
   const placed = new Map<string, SessionSkill>();
   const paths = new Set<string>();
   for (const skill of found) {
@@ -44,6 +49,11 @@ export function placedSkills(found: readonly FoundSkill[], resources: readonly S
     placed.set(skill.version, { ...skill, path });
   }
   return [...placed.values()];
+}
+
+function rootOf({ environment, resources }: Parameters<typeof placedSkills>[1]): string {
+  if (environment.config.type === "self_hosted") return ROOT_OF_WORKERS;
+  return resources.some(liesInTheWay) ? ROOT_BESIDE_REPOSITORIES : ROOT;
 }
 
 function liesInTheWay(resource: SessionResource): boolean {

@@ -13,11 +13,16 @@ const repository = (mount_path: string): SessionResource => ({
   created_at: "",
   updated_at: "",
 });
+const { environment } = snapshot();
+const place = (...resources: SessionResource[]) => ({ environment, resources });
 const agent = (...versions: string[]) =>
   snapshot({ skills: versions.map((version) => ({ type: "custom" as const, skill_id: "s", version })) }).agent;
 
 test("each agent of a session is told of its own skills, with the place that the session gave them", () => {
-  const skills = placedSkills([found("v1", "doc"), found("v2", "doc"), found("v1", "doc"), found("v3", "pdf")], []);
+  const skills = placedSkills(
+    [found("v1", "doc"), found("v2", "doc"), found("v1", "doc"), found("v3", "pdf")],
+    place(),
+  );
   expect(skills.map(({ path }) => path)).toEqual([
     "/workspace/skills/doc",
     "/workspace/skills/doc-2",
@@ -33,12 +38,14 @@ test("each agent of a session is told of its own skills, with the place that the
 });
 
 test("skills stay out of a repository's work tree", () => {
-  const root = (mount_path: string) => placedSkills([found("v1", "doc")], [repository(mount_path)])[0]?.path;
+  const root = (mount_path: string) => placedSkills([found("v1", "doc")], place(repository(mount_path)))[0]?.path;
   expect(root("/workspace/app")).toBe("/workspace/skills/doc");
   expect(root("/workspace/skillset")).toBe("/workspace/skills/doc");
   for (const taken of ["/workspace", "/workspace/skills", "/workspace/skills/doc"]) {
     expect(root(taken)).toBe("/mnt/session/skills/doc");
   }
+  const worker = { environment: { ...environment, config: { type: "self_hosted" as const } }, resources: [] };
+  expect(placedSkills([found("v1", "doc")], worker)[0]?.path).toBe("skills/doc");
 });
 
 test("repositories may bring skills along; sessions of older versions keep the prompt that they had", () => {

@@ -14,7 +14,8 @@ const AT_ONCE = 500;
 
 export function mountSkills(api: Api, deps: Deps): void {
   api.post("/v1/skills", async (c) => {
-    const upload = await receiveSkill(c, ["display_name"]);
+    // Older clients say display_title.
+    const upload = await receiveSkill(c, ["display_name", "display_title"]);
     const { name, description } = upload;
     const sha256 = await deps.blobs.put(packed(upload));
     const at = timestamp(deps);

@@ -23,7 +23,10 @@ export interface SkillUpload extends SkillManifest {
  * @param fields which plain fields the form may have besides its files
  * @throws ApiError 400 or 413
  */
-export async function receiveSkill(c: ApiContext, fields: readonly "display_name"[]): Promise<SkillUpload> {
+export async function receiveSkill(
+  c: ApiContext,
+  fields: readonly ("display_name" | "display_title")[],
+): Promise<SkillUpload> {
   const boundary = boundaryOf(
     c.req.header("content-type"),
     "Send the files as multipart/form-data, in parts named `files[]`.",
