@@ -1,5 +1,6 @@
 /** Skills of an agent: references are checked when the agent is saved and pinned to a version when a session begins. */
 import { invalid } from "../../../contract/errors.ts";
+import type { SessionAgent } from "../../../contract/events.ts";
 import type { SkillsParams } from "../../../contract/schemas/agents.ts";
 import type { FoundSkill } from "../../../contract/skills/session_skills.ts";
 import type { Agent } from "../../../session/catalog.ts";
@@ -40,27 +41,62 @@ export function checkSkillTools(tools: Agent["tools"], skills: Agent["skills"]):
   );
 }
 
-export interface PinnedSkills {
-  /** Every reference with the id of a version. */
-  skills: Agent["skills"];
+/** What a session's agents may have together, each version counted once. */
+const MAX_SESSION_SKILLS = 500;
+
+export interface PinnedAgent {
+  /** With the id of a version in every reference, those of its roster too. */
+  agent: SessionAgent;
+  /** Those versions. */
   found: FoundSkill[];
 }
 
 /**
- * What a new session gets: deleting a skill later takes nothing from it.
- * @param field what the request calls the agent
+ * The agent of a new session: deleting a skill later takes nothing from it.
  * @throws ApiError 400 when a skill is gone
  */
-export async function pinnedSkills(deps: Stores, references: Agent["skills"], field = "agent"): Promise<PinnedSkills> {
-  const skills: SkillReference[] = [];
-  const found: FoundSkill[] = [];
-  for (const [index, reference] of references.entries()) {
-    const version = await existingVersion(deps, reference, `${field}.skills[${index}]`);
-    skills.push({ ...reference, version: version.id });
-    const { name, description, sha256 } = version;
-    found.push({ version: version.id, name, description, sha256 });
+export async function pinnedAgent(deps: Stores, agent: SessionAgent): Promise<PinnedAgent> {
+  const found = new Map<string, FoundSkill>();
+  const pin = async <T extends HasSkills>(one: T, field: string): Promise<T> => {
+    const skills: SkillReference[] = [];
+    for (const [index, reference] of one.skills.entries()) {
+      const version = await existingVersion(deps, reference, `${field}.skills[${index}]`);
+      skills.push({ ...reference, version: version.id });
+      const { name, description, sha256 } = version;
+      found.set(version.id, { version: version.id, name, description, sha256 });
+    }
+    return { ...one, skills };
+  };
+  const pinned = await pin(agent, "agent");
+  const multiagent = await pinnedRoster(agent.multiagent, pin);
+  if (found.size > MAX_SESSION_SKILLS) {
+    invalid(`\`agent\`: it and its roster have ${found.size} skills; a session can have ${MAX_SESSION_SKILLS}.`);
   }
-  return { skills, found };
+  return { agent: { ...pinned, multiagent }, found: [...found.values()] };
+}
+
+type HasSkills = Pick<Agent, "skills">;
+type Pin = <T extends HasSkills>(agent: T, field: string) => Promise<T>;
+
+async function pinnedRoster(roster: SessionAgent["multiagent"], pin: Pin): Promise<SessionAgent["multiagent"]> {
+  if (roster === null) return null;
+  if (roster.type === "coordinator") {
+    const agents: typeof roster.agents = [];
+    for (const [index, entry] of roster.agents.entries()) {
+      agents.push(entry.type === "advisor" ? entry : await pin(entry, `agent.multiagent.agents[${index}]`));
+    }
+    return { ...roster, agents };
+  }
+  const members = async (member: "subagents" | "workflows"): Promise<typeof roster.subagents> => {
+    const spawning = roster[member];
+    if (spawning.type === "disabled") return spawning;
+    const predefined_agents: typeof spawning.predefined_agents = [];
+    for (const [index, one] of spawning.predefined_agents.entries()) {
+      predefined_agents.push(await pin(one, `agent.multiagent.${member}.predefined_agents[${index}]`));
+    }
+    return { ...spawning, predefined_agents };
+  };
+  return { ...roster, subagents: await members("subagents"), workflows: await members("workflows") };
 }
 
 async function existingVersion(deps: Stores, reference: SkillReference, field: string): Promise<SkillVersionRecord> {

@@ -146,6 +146,38 @@ describe("agents and sessions", () => {
     expect((await beta.agents.update(agent.id, { version: 1, skills: null })).skills).toEqual([]);
   });
 
+  test("the agents of a roster bring their skills along", async () => {
+    const { beta } = rig.client;
+    const [mine, theirs] = [await upload("mine"), await upload("theirs")];
+    const helper = await beta.agents.create({
+      name: "helper",
+      model: "m",
+      tools: toolset,
+      skills: [{ type: "custom", skill_id: theirs.id }],
+    });
+    const agent = { name: "a", model: "m", tools: toolset, skills: [{ type: "custom" as const, skill_id: mine.id }] };
+    const three = {
+      type: "multiagent_20261001" as const,
+      subagents: { type: "enabled" as const, predefined_agents: [helper.id] },
+    };
+    for (const multiagent of [
+      { type: "coordinator" as const, agents: [helper.id, { type: "self" as const }] },
+      three,
+    ]) {
+      const { id } = await beta.agents.create({ ...agent, multiagent });
+      const fold = (await rig.ledger.getSession(await rig.session({ agent: id })))?.fold;
+      expect(fold?.skills?.map(({ path }) => path)).toEqual(["/workspace/skills/mine", "/workspace/skills/theirs"]);
+      expect(JSON.stringify(fold?.agent)).not.toContain('"latest"');
+    }
+    await beta.skills.delete(theirs.id);
+    const { id } = await beta.agents.create({ ...agent, multiagent: { type: "coordinator", agents: [helper.id] } });
+    const error = await refusalOf(rig.session({ agent: id }));
+    expect([error.status, error.message]).toEqual([
+      400,
+      expect.stringMatching(/agent\.multiagent\.agents\[0\]\.skills\[0\]/),
+    ]);
+  });
+
   test("a skill of Anthropic's needs an uploaded one of its name", async () => {
     const { beta } = rig.client;
     const skills = [{ type: "anthropic" as const, skill_id: "pptx" }];
