@@ -10,9 +10,8 @@ import type {
   BetaManagedAgentsSessionAgent,
 } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
-import type { SessionSkill } from "./skills/session_skills.ts";
-
 import type { TokenPrice } from "./cost/prices.ts";
+import type { SessionSkill } from "./skills/session_skills.ts";
 import type { ThreadAgent } from "./threads/state.ts";
 
 export type ContractEvent = BetaManagedAgentsSessionEvent;

@@ -2,9 +2,11 @@
 import type { EventDraft, SessionAgent } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
 import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
+import { placedSkills } from "../../../contract/skills/session_skills.ts";
 import type { Environment, FileRecord } from "../../../session/catalog.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
 import { type Deps, timestamp } from "../../http/context.ts";
+import { pinnedAgent } from "../agents/skills.ts";
 import { existingEnvironment, refuseArchivedEnvironment } from "../environments/routes.ts";
 import { draftOf } from "../events/draft.ts";
 import { checkContentFiles } from "../events/files.ts";
@@ -56,7 +58,7 @@ export async function planSession(
   params: SessionCreate,
   origin: SessionOrigin = {},
 ): Promise<SessionPlan> {
-  const agent = await resolveAgent(deps, params.agent);
+  const { agent, found } = await pinnedAgent(deps, await resolveAgent(deps, params.agent));
   const environment = await existingEnvironment(deps, params.environment_id);
   refuseArchivedEnvironment(environment);
   if (environment.config.type === "self_hosted") refuseMounts(params.resources ?? []);
@@ -85,6 +87,7 @@ export async function planSession(
       vault_ids,
       budget: params.budget ?? null,
       deployment_id: origin.deployment_id ?? null,
+      skills: placedSkills(found, { environment, resources: planned.resources }),
     },
   };
   return { id, agent, environment, files: planned.files, events: [created, ...events.map(draftOf)] };
