@@ -11,7 +11,10 @@ import { checkedSkills, checkSkillTools } from "../agents/skills.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
 
 /** @throws ApiError 404 for an unknown agent or version, 400 for an archived one or overrides that contradict */
-export async function resolveAgent(deps: Pick<Deps, "catalog">, params: SessionCreate["agent"]): Promise<SessionAgent> {
+export async function resolveAgent(
+  deps: Pick<Deps, "catalog" | "records">,
+  params: SessionCreate["agent"],
+): Promise<SessionAgent> {
   const reference = typeof params === "string" ? { id: params, version: undefined } : params;
   const newest = await existingAgent(deps, reference.id);
   refuseArchivedAgent(newest);
@@ -41,7 +44,11 @@ function snapshotOf(agent: Agent, multiagent: SessionAgent["multiagent"]): Sessi
 }
 
 /** Omitted fields inherit, null and [] clear, a value replaces whole; `id` and `version` still name the base agent. */
-async function overridden(deps: Deps, snapshot: SessionAgent, params: AgentOverrides): Promise<SessionAgent> {
+async function overridden(
+  deps: Pick<Deps, "records">,
+  snapshot: SessionAgent,
+  params: AgentOverrides,
+): Promise<SessionAgent> {
   const next = { ...snapshot };
   if (params.model === null)
     invalid("`agent.model` cannot be cleared. Leave it out to use the agent's model.", "agent_model_required");
