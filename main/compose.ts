@@ -15,7 +15,7 @@ import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
-import { OutputFiles } from "./engine/output_files.ts";
+import { OutputFiles } from "./engine/outputs/output_files.ts";
 import { Prices } from "./engine/prices.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";

@@ -1,11 +1,11 @@
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { LonghaulEventOf } from "../contract/events.ts";
-import { SandboxLost } from "../sandbox/port.ts";
-import { memoryBlobStore } from "../session/blobs.ts";
-import { MemoryCatalog } from "../session/memory_catalog.ts";
-import { MemoryLedger } from "../session/memory_ledger.ts";
-import { newSession } from "../session/testing/drafts.ts";
+import type { LonghaulEventOf } from "../../contract/events.ts";
+import { SandboxLost } from "../../sandbox/port.ts";
+import { memoryBlobStore } from "../../session/blobs.ts";
+import { MemoryCatalog } from "../../session/memory_catalog.ts";
+import { MemoryLedger } from "../../session/memory_ledger.ts";
+import { newSession } from "../../session/testing/drafts.ts";
 import { MAX_STORED_OUTPUTS, OutputFiles } from "./output_files.ts";
 
 const NOW = Date.parse("2026-06-01T12:00:00Z");

@@ -1,12 +1,12 @@
 /** One file of an outputs folder on its way into the files of its session. */
 import { basename } from "node:path";
 import { getMimeType } from "hono/utils/mime";
-import { newId } from "../contract/ids.ts";
-import type { OutputFile } from "../contract/local_api.ts";
-import { SandboxLost } from "../sandbox/port.ts";
-import type { BlobStore, Catalog, FileRecord } from "../session/catalog.ts";
-import type { Ledger } from "../session/ledger.ts";
-import type { SessionSandboxes } from "./session_sandboxes.ts";
+import { newId } from "../../contract/ids.ts";
+import type { OutputFile } from "../../contract/local_api.ts";
+import { SandboxLost } from "../../sandbox/port.ts";
+import type { BlobStore, Catalog, FileRecord } from "../../session/catalog.ts";
+import type { Ledger } from "../../session/ledger.ts";
+import type { SessionSandboxes } from "../session_sandboxes.ts";
 
 export interface OutputPorts {
   ledger: Pick<Ledger, "getSession" | "emitEvent" | "subscribe">;

@@ -2,9 +2,9 @@
  * Stores what agents leave in their outputs folder as files of the session: a moment after a tool call, when the session
  * comes to rest, and when somebody lists the session's files. A file that changes gets a new id, and the former goes.
  */
-import type { StoredEvent } from "../contract/events.ts";
-import type { OutputFile } from "../contract/local_api.ts";
-import type { FileRecord } from "../session/catalog.ts";
+import type { StoredEvent } from "../../contract/events.ts";
+import type { OutputFile } from "../../contract/local_api.ts";
+import type { FileRecord } from "../../session/catalog.ts";
 import { type OutputPorts, type Skipped, storeOutput } from "./stored_output.ts";
 
 /** Outputs of one session that are stored; the rest stays in its sandbox. */
