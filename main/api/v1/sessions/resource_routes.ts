@@ -8,7 +8,7 @@ import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
-import { addFile, removeResource } from "./changing_resources.ts";
+import { addFile, removeResource } from "./attaching/attached_resources.ts";
 import { existingSession } from "./session.ts";
 
 const cursorSchema = z.strictObject({ after: z.int().min(0) });

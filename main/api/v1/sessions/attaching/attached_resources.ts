@@ -1,11 +1,11 @@
 /** Attaches files to a session that exists and takes resources away from it; its sandbox follows with the next call. */
-import { invalid } from "../../../contract/errors.ts";
-import type { SessionResource } from "../../../contract/events.ts";
-import type { SessionFold } from "../../../contract/fold.ts";
-import { type FileResourceParams, MAX_RESOURCES } from "../../../contract/schemas/resources.ts";
-import { type Deps, timestamp } from "../../http/context.ts";
-import { mountTaken, type PlannedResources, planFile } from "./resources.ts";
-import { existingSession, isOver } from "./session.ts";
+import { invalid } from "../../../../contract/errors.ts";
+import type { SessionResource } from "../../../../contract/events.ts";
+import type { SessionFold } from "../../../../contract/fold.ts";
+import { type FileResourceParams, MAX_RESOURCES } from "../../../../contract/schemas/resources.ts";
+import { type Deps, timestamp } from "../../../http/context.ts";
+import { mountTaken, type PlannedResources, planFile } from "../resources.ts";
+import { existingSession, isOver } from "../session.ts";
 
 /** @returns the resource, with the session's own copy of the file. @throws ApiError 400 */
 export async function addFile(deps: Deps, sessionId: string, params: FileResourceParams): Promise<SessionResource> {
