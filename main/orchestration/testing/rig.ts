@@ -12,6 +12,7 @@ import { HandPool } from "../../harness/hands.ts";
 import { ModelError, type ModelPort } from "../../harness/model.ts";
 import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
+import { EndpointWebTools } from "../../harness/web/executor.ts";
 import { onlyProvider } from "../../sandbox/choice.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
@@ -94,6 +95,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     live,
     model,
     hands: new HandPool(providers, catalog, blobs, live),
+    web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
     priceOf: (model) => priceOf(LIST_PRICES, model),
     now: Date.now,
