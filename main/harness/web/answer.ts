@@ -13,6 +13,8 @@ export interface WebAnswer {
   model: string;
   blocks: AnswerBlock[];
   stop_reason: string | null;
+  /** The stream came to its end. */
+  complete: boolean;
   /** Cumulative, as far as the stream came. */
   usage: Usage;
   /** As the endpoint counts them; counted from the blocks where it does not. */
@@ -26,6 +28,7 @@ export function emptyAnswer(model: string): WebAnswer {
     model,
     blocks: [],
     stop_reason: null,
+    complete: false,
     usage: { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 },
     web_search_requests: 0,
     web_fetch_requests: 0,
@@ -47,6 +50,9 @@ export function takeEvent(answer: WebAnswer, event: RawMessageStreamEvent): void
     case "message_delta":
       answer.stop_reason = event.delta?.stop_reason ?? answer.stop_reason;
       return addUsage(answer, event.usage);
+    case "message_stop":
+      answer.complete = true;
+      return;
     default:
   }
 }

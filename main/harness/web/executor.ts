@@ -114,6 +114,8 @@ export class EndpointWebTools implements WebTools {
       const answer = run.begin();
       const body = webRequest(call, argument, soFar, forced && part === 0);
       for await (const event of this.#options.model.stream(call.session_id, body, run.signal)) takeEvent(answer, event);
+      if (!answer.complete)
+        throw new ModelError("failed", "The endpoint's stream ended before its answer was complete.");
       const outcome = outcomeOf(call, answer);
       if (outcome.kind !== "pending" || answer.stop_reason !== "pause_turn" || part === MAX_CONTINUATIONS)
         return outcome;

@@ -3,7 +3,7 @@
 import { Readable } from "node:stream";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { Script } from "../../../e2e/model_server/script.ts";
-import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
+import { type ModelServer, type ModelServerOptions, startModelServer } from "../../../e2e/model_server/server.ts";
 import { LIST_PRICES, priceOf } from "../../contract/cost/prices.ts";
 import type { EventDraft, SessionSnapshot, StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
@@ -76,8 +76,12 @@ export interface Rig {
   close(): Promise<void>;
 }
 
-export async function startRig(script: Script, options: Partial<HarnessPorts["limits"]> = {}): Promise<Rig> {
-  const server = await startModelServer({ script, cacheMinTokens: 0 });
+export async function startRig(
+  script: Script,
+  options: Partial<HarnessPorts["limits"]> = {},
+  endpoint: Partial<ModelServerOptions> = {},
+): Promise<Rig> {
+  const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
   const ledger = new MemoryLedger({ isHolderAlive: (row) => row.id === alive });
   const catalog = new MemoryCatalog();
