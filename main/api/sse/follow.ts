@@ -4,11 +4,14 @@ import type { LiveFrame } from "../../session/live.ts";
 import type { Deps } from "../http/context.ts";
 import { asApiError, isOurFault } from "../http/failure.ts";
 import { existingSession } from "../v1/sessions/session.ts";
+import { feedOf } from "./feed.ts";
 import { Inbox, type InboxItem } from "./inbox.ts";
 import { SseWriter } from "./writer.ts";
 
 /** Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. */
 const BATCH = 200;
+/** Less than the ledger takes out of an event as a large body. */
+const MAX_INLINE_CHARS = 16 * 1024;
 
 export interface Follower {
   /** Puts one stored event on the stream. */
@@ -46,12 +49,9 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
   const inbox = new Inbox();
   let deletion: StoredEvent | null = null;
   const stops = [
-    deps.ledger.subscribe((events) => {
-      for (const stored of events) {
-        if (stored.session_id !== sessionId) continue;
-        if (stored.event.type === "session.deleted") deletion = stored;
-        inbox.committed(stored.seq);
-      }
+    feedOf(deps.ledger).follow(sessionId, (events) => {
+      for (const stored of events) if (stored.event.type === "session.deleted") deletion = stored;
+      inbox.committed(events);
     }),
   ];
   if (options.live !== "none") {
@@ -106,7 +106,13 @@ async function pump(
   let seq = await drain(deps, options, writer, follower, options.afterSeq ?? newest, newest);
   if (!writer.closed) await follower.caughtUp?.(seq);
   for (let item = await inbox.next(); item !== null && !writer.closed; item = await inbox.next()) {
-    if (item.type === "commit") seq = await drain(deps, options, writer, follower, seq, item.through);
+    if (item.type === "commit") {
+      const { events, through } = item;
+      // Not kept while the reader is waited for: what is left is read again.
+      item.events = null;
+      if (events !== null) seq = await direct(options, writer, follower, seq, events);
+      seq = await drain(deps, options, writer, follower, seq, through);
+    }
     const gone = deletion();
     // The rows may be gone before they were read here: the announcement itself is enough to end with.
     if (gone !== null && item.type === "commit") {
@@ -115,6 +121,29 @@ async function pump(
     }
     await follower.item?.(item);
   }
+}
+
+/**
+ * Sends events as they were committed, without reading them from the ledger, and returns the new position. Stops where
+ * one is missing before the next, where the reader is behind, and where the ledger would show something else.
+ */
+async function direct(
+  options: FollowOptions,
+  writer: SseWriter,
+  follower: Follower,
+  seq: number,
+  events: readonly StoredEvent[],
+): Promise<number> {
+  let position = seq;
+  for (const stored of events) {
+    if (stored.seq <= position) continue;
+    if (stored.seq !== position + 1 || writer.congested || writer.closed) break;
+    // Its large bodies are markers for this reader.
+    if (!options.hydrate && JSON.stringify(stored.event).length > MAX_INLINE_CHARS) break;
+    if (stored.event.type !== "session.deleted") await follower.event(stored);
+    position = stored.seq;
+  }
+  return position;
 }
 
 /** Sends everything after `seq` and up to `through`, and returns the new position; never sends `session.deleted`. */

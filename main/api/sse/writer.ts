@@ -5,6 +5,11 @@ const HIGH_WATER = 256 * 1024;
 /** Node's fetch gives up on a body that is silent for five minutes; proxies earlier. */
 const KEEP_ALIVE_MS = 15_000;
 
+/** The bytes of one frame, as text. */
+export function frameText(type: string, data: unknown): string {
+  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
 export class SseWriter {
   readonly response: Response;
   readonly #closed = new Set<() => void>();
@@ -50,7 +55,12 @@ export class SseWriter {
 
   /** Queues one frame. `type` is the SSE event name: clients drop frames without one. */
   frame(type: string, data: unknown): void {
-    if (!this.closed) this.#push(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    if (!this.closed) this.#push(frameText(type, data));
+  }
+
+  /** Queues a frame that {@link frameText} made, for several readers at once. */
+  ready(frame: string): void {
+    if (!this.closed) this.#push(frame);
   }
 
   /** Resolves when the writer is not congested any more, or closed. */
