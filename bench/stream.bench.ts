@@ -152,11 +152,11 @@ async function write(target: Target): Promise<number[][]> {
 
 function everyStream(preview: (stream: number) => void): NodeJS.Timeout {
   const STEP_MS = 5;
-  let next = 0;
-  let owed = 0;
+  const begin = performance.now();
+  let sent = 0;
   return setInterval(() => {
-    owed += (SESSIONS * PREVIEW_RATE * STEP_MS) / 1_000;
-    for (; owed >= 1; owed--) preview(next++ % SESSIONS);
+    const due = ((performance.now() - begin) / 1_000) * SESSIONS * PREVIEW_RATE;
+    for (; sent < due; sent++) preview(sent % SESSIONS);
   }, STEP_MS);
 }
 

@@ -8,8 +8,14 @@ import { feedOf } from "./feed.ts";
 import { Inbox, type InboxItem } from "./inbox.ts";
 import { SseWriter } from "./writer.ts";
 
-/** Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. */
-const BATCH = 200;
+/**
+ * Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. A batch waits in
+ * memory with its bodies, so it grows only where events are small.
+ */
+const FIRST_BATCH = 8;
+const MAX_BATCH = 200;
+const SMALL_BATCH_CHARS = 64 * 1024;
+const LARGE_BATCH_CHARS = 512 * 1024;
 /** Less than the ledger takes out of an event as a large body. */
 const MAX_INLINE_CHARS = 16 * 1024;
 
@@ -156,10 +162,12 @@ async function drain(
   through: number,
 ): Promise<number> {
   let position = seq;
+  let limit = FIRST_BATCH;
   while (position < through) {
+    const before = writer.written;
     const batch: StoredEvent[] = [];
     // Not further: live frames that arrived between this commit and the next one belong before the next one.
-    const range = { after_seq: position, before_seq: through + 1, limit: BATCH, hydrate: options.hydrate };
+    const range = { after_seq: position, before_seq: through + 1, limit, hydrate: options.hydrate };
     for await (const stored of deps.ledger.getEvents(options.sessionId, range)) batch.push(stored);
     for (const stored of batch) {
       await writer.drained();
@@ -168,6 +176,9 @@ async function drain(
       position = stored.seq;
     }
     if (batch.length === 0) return position;
+    const chars = writer.written - before;
+    if (chars < SMALL_BATCH_CHARS) limit = Math.min(MAX_BATCH, limit * 2);
+    else if (chars > LARGE_BATCH_CHARS) limit = Math.max(1, Math.floor(limit / 4));
   }
   return position;
 }

@@ -16,6 +16,7 @@ export class SseWriter {
   readonly #keepAlive: NodeJS.Timeout;
   #queue: string[] = [];
   #bytes = 0;
+  #written = 0;
   #ending = false;
   #done = false;
   /** The reader waits for data. */
@@ -47,6 +48,11 @@ export class SseWriter {
   /** True when the reader is far behind: wait with {@link drained}, or drop what may be dropped. */
   get congested(): boolean {
     return this.#bytes > HIGH_WATER;
+  }
+
+  /** Characters queued so far. */
+  get written(): number {
+    return this.#written;
   }
 
   get closed(): boolean {
@@ -85,6 +91,7 @@ export class SseWriter {
   #push(text: string): void {
     this.#queue.push(text);
     this.#bytes += text.length;
+    this.#written += text.length;
     this.#wanted?.();
   }
 
