@@ -14,7 +14,7 @@ import { startRig } from "../main/api/testing/rig.ts";
 import { newId } from "../main/contract/ids.ts";
 import { fileBlobStore } from "../main/session/blobs.ts";
 import { openSqliteLedger } from "../main/session/sqlite/open.ts";
-import { agentMessage, sessionCreated } from "../main/session/testing/drafts.ts";
+import { agentMessage, PRIMARY_THREAD, sessionCreated } from "../main/session/testing/drafts.ts";
 import { ms, table } from "./measure/stats.ts";
 import type { ReaderJob, ReaderReport } from "./measure/stream_reader.ts";
 import type { BenchResult } from "./run.ts";
@@ -225,6 +225,7 @@ async function product(previews: boolean): Promise<Target> {
           open.set(stream, event_id);
           rig.live.publish(sessionId, {
             type: "preview",
+            thread_id: PRIMARY_THREAD,
             frame:
               known === undefined
                 ? { type: "event_start", event: { type: "agent.message", id: event_id } }

@@ -5,7 +5,7 @@ import { newId } from "../../contract/ids.ts";
 import { SseParser } from "../../contract/sse.ts";
 import type { EventRange } from "../../session/ledger.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
-import { sessionCreated } from "../../session/testing/drafts.ts";
+import { PRIMARY_THREAD, sessionCreated } from "../../session/testing/drafts.ts";
 import { type Rig, startRig } from "../testing/rig.ts";
 
 let rig: Rig;
@@ -73,7 +73,7 @@ test(
         for (let n = 0; n < EVENTS; n++) {
           const event_id = newId("event");
           const start = { type: "event_start" as const, event: { type: "agent.message" as const, id: event_id } };
-          rig.live.publish(id, { type: "preview", frame: start });
+          rig.live.publish(id, { type: "preview", thread_id: PRIMARY_THREAD, frame: start });
           // Some transactions hold several events, and some events are large.
           const large = (n + session) % 18 === 0 ? "x".repeat(100_000) : "";
           if (n % 5 === 0 && n + 1 < EVENTS) await rig.emit(id, { ...said(n), id: event_id }, said(++n, large));

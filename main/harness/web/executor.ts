@@ -5,13 +5,13 @@ import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { Usage } from "../../contract/events.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import { ModelError, type ModelPort } from "../model.ts";
-import { emptyAnswer, takeEvent, type WebAnswer } from "./answer.ts";
-import { checkedArgument, Refused } from "./argument.ts";
-import { codeText, failureText, missingText, NO_ENDPOINT_TEXT } from "./failures.ts";
+import { checkedArgument, Refused } from "./allowed/argument.ts";
+import { emptyAnswer, takeEvent, type WebAnswer } from "./endpoint/answer.ts";
+import { codeText, failureText, missingText, NO_ENDPOINT_TEXT } from "./endpoint/failures.ts";
+import { webRequest } from "./endpoint/request.ts";
+import { type Outcome, outcomeOf, text } from "./endpoint/results.ts";
+import { cannotForce, isMissing, isTransient } from "./endpoint/verdicts.ts";
 import type { ResultContent, WebCall, WebResult, WebSpending, WebTools } from "./port.ts";
-import { webRequest } from "./request.ts";
-import { type Outcome, outcomeOf, text } from "./results.ts";
-import { cannotForce, isMissing, isTransient } from "./verdicts.ts";
 
 export interface WebToolsOptions {
   model: Pick<ModelPort, "stream">;

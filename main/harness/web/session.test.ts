@@ -54,7 +54,7 @@ test("a session searches and fetches as with any tool, and its usage has both ki
   expect(rig.sandbox.provisions).toBe(0);
   expect(rejected()).toEqual([]);
   const fold = (await rig.ledger.getSession(id))?.fold;
-  expect(fold?.server_tool_use).toEqual({ web_search_requests: 1, web_fetch_requests: 1 });
+  expect(fold?.usage.server_tool_use).toEqual({ web_search_requests: 1, web_fetch_requests: 1 });
   const inside = of(events, "span.model_request_end").reduce((sum, event) => sum + event.model_usage.input_tokens, 0);
   const beside = of(events, "longhaul.web_request").reduce((sum, event) => sum + event.usage.input_tokens, 0);
   expect(beside).toBeGreaterThan(0);
@@ -132,7 +132,8 @@ test("a call that was in flight when its process died is made again", async () =
   const view = await SessionView.open(rig.ledger, id);
   const going = new AbortController();
   const signals = { interrupt: new AbortController().signal, shutdown: going.signal };
-  const run = (ports: HarnessPorts) => step(view, ports, (events) => view.emit(events, lease ?? { token: 0 }), signals);
+  const run = (ports: HarnessPorts) =>
+    step(view.primary, ports, (events) => view.emit(events, lease ?? { token: 0 }), signals);
   // Message to answer, then the call, in the middle of which the process goes away.
   await run(rig.ports);
   const calling = run(rig.ports);
@@ -198,4 +199,32 @@ test("a long page and a PDF are shortened when the history no longer fits", asyn
   expect(raw).toContain("[document of 8000 characters left out]");
   expect(rejected()).toEqual([]);
   expect(of(await rig.events(id), "longhaul.compaction")).toHaveLength(1);
+});
+
+test("a spawned thread searches too, and both it and the session are charged", async () => {
+  const lead = ({ turn, lastText }: ScriptRequest): ScriptTurn => {
+    if (turn === 0) return call({ name: "send_to_agent", input: { agent: "scout", message: "Find the guide." } });
+    return say(lastText.includes("Message from the agent") ? "Thanks." : "Waiting.");
+  };
+  rig = await startRig(
+    withWeb(
+      (request) => (JSON.stringify(request.body.system).includes("You are scout.") ? research : lead)(request),
+      web,
+    ),
+  );
+  const { multiagent: _, ...scout } = snapshot({ name: "scout", system: "You are scout." }).agent;
+  const agents = [{ ...scout, id: "agent_scout", description: "Finds things." }];
+  const id = await rig.create("Go.", { system: "You are lead.", multiagent: { type: "coordinator", agents } });
+  await rig.orchestrator.settled(id);
+  const fold = (await rig.ledger.getSession(id))?.fold;
+  const [thread] = fold?.threads ?? [];
+  const requests = { web_search_requests: 1, web_fetch_requests: 1 };
+  expect(thread?.usage.server_tool_use).toEqual(requests);
+  expect(fold?.usage.server_tool_use).toEqual(requests);
+  expect(fold?.primary?.usage.server_tool_use).toBeUndefined();
+  expect(fold?.usage.input_tokens).toBe((thread?.usage.input_tokens ?? 0) + (fold?.primary?.usage.input_tokens ?? 0));
+  const events = await rig.events(id);
+  expect(of(events, "agent.tool_result").map((event) => event.is_error)).toEqual([false, false, false]);
+  expect(of(events, "session.usage").at(-1)?.usage.server_tool_use).toEqual(requests);
+  expect(rejected()).toEqual([]);
 });

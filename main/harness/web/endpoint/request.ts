@@ -5,7 +5,7 @@ import type {
   WebFetchTool20250910,
   WebSearchTool20250305,
 } from "@anthropic-ai/sdk/resources/messages/messages";
-import { type WebCall, webConfig } from "./port.ts";
+import { type WebCall, webConfig } from "../port.ts";
 
 /** Enough for the tool's call and, after a search, for what its results say. */
 const MAX_TOKENS = { web_search: 6_000, web_fetch: 2_048 };

@@ -1,6 +1,6 @@
 /** Reads the answer to a request that carries a server tool. Nothing in it is taken for granted. */
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
-import type { Usage } from "../../contract/events.ts";
+import type { Usage } from "../../../contract/events.ts";
 
 export type Fields = Record<string, unknown>;
 

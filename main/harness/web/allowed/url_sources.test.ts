@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { EventDraft } from "../../contract/events.ts";
-import { newId } from "../../contract/ids.ts";
-import { message, snapshot } from "../../orchestration/testing/rig.ts";
-import { MemoryLedger } from "../../session/memory_ledger.ts";
+import type { EventDraft } from "../../../contract/events.ts";
+import { newId } from "../../../contract/ids.ts";
+import { message, snapshot } from "../../../orchestration/testing/rig.ts";
+import { MemoryLedger } from "../../../session/memory_ledger.ts";
 import { wasShown } from "./url_sources.ts";
 
 const URL_ = "https://docs.example.com/guide/a?b=1";

@@ -4,10 +4,10 @@
  * what it has read in the sandbox to any server.
  */
 import { domainToUnicode } from "node:url";
-import type { LedgerEvent } from "../../contract/events.ts";
-import type { Ledger } from "../../session/ledger.ts";
-import { isWebTool } from "./definitions.ts";
-import type { WebFetchConfig } from "./port.ts";
+import type { LedgerEvent } from "../../../contract/events.ts";
+import type { Ledger } from "../../../session/ledger.ts";
+import { isWebTool } from "../definitions.ts";
+import type { WebFetchConfig } from "../port.ts";
 
 type UrlSources = WebFetchConfig["url_sources"];
 type ToolFilter = NonNullable<UrlSources>["client_tool_results"];

@@ -1,5 +1,5 @@
 /** What a failed web request says about its endpoint. */
-import type { ModelError, ModelErrorKind } from "../model.ts";
+import type { ModelError, ModelErrorKind } from "../../model.ts";
 
 const TRANSIENT = new Set<ModelErrorKind>(["offline", "overloaded", "rate_limited", "failed"]);
 

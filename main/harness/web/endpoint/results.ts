@@ -1,8 +1,8 @@
 /** From an endpoint's answer to the content that the session's model sees. Everything is bounded and made safe text. */
-import { clean } from "../context/transcript.ts";
+import { clean } from "../../context/transcript.ts";
+import { permitted } from "../allowed/domains.ts";
+import { type ResultContent, type WebCall, webConfig } from "../port.ts";
 import { type AnswerBlock, blocksOf, type Fields, isFields, stringOf, type WebAnswer } from "./answer.ts";
-import { permitted } from "./domains.ts";
-import { type ResultContent, type WebCall, webConfig } from "./port.ts";
 import { contentTokens } from "./request.ts";
 
 const MAX_RESULTS = 20;

@@ -1,6 +1,6 @@
 /** What the session's model is told when a web tool fails: the API's code where there is one, and what to do. */
-import type { ModelError } from "../model.ts";
-import type { WebToolName } from "./definitions.ts";
+import type { ModelError } from "../../model.ts";
+import type { WebToolName } from "../definitions.ts";
 
 const CODES: Record<string, string> = {
   invalid_tool_input: "the endpoint could not read the input. Check it and try again.",

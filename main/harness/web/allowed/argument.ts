@@ -1,9 +1,9 @@
 /** The one argument of a web tool, checked before anything is sent. */
-import type { Ledger } from "../../session/ledger.ts";
-import { clean } from "../context/transcript.ts";
+import type { Ledger } from "../../../session/ledger.ts";
+import { clean } from "../../context/transcript.ts";
+import { codeText } from "../endpoint/failures.ts";
+import { type WebCall, webConfig } from "../port.ts";
 import { permitted } from "./domains.ts";
-import { codeText } from "./failures.ts";
-import { type WebCall, webConfig } from "./port.ts";
 import { MAX_URL_CHARS, wasShown } from "./url_sources.ts";
 
 const MAX_QUERY_CHARS = 1_000;
