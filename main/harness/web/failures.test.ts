@@ -40,6 +40,14 @@ describe("an endpoint without the tools", () => {
     expect(web.rig.server.requests).toHaveLength(1);
   });
 
+  test("that drops them and then misses the tool it shall use is known from then on", async () => {
+    const message = "tool_choice: Tool 'web_search' not found in provided tools";
+    const { run } = await start(() => ({ status: 400, error: { type: "invalid_request_error", message } }));
+    expect(textOf(await run("web_search", { query: "q" }))).toContain("endpoint offers no web search");
+    await run("web_search", { query: "q" });
+    expect(web.rig.server.requests).toHaveLength(1);
+  });
+
   test("the offline demo says that no endpoint is set up, and nothing is remembered", async () => {
     const { run } = await start([{ content: [{ type: "text", text: "demo" }] }, FOUND]);
     web.rig.model.answersAs = DEMO_MODEL;

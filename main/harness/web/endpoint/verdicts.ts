@@ -10,7 +10,12 @@ export function isTransient(failure: ModelError): boolean {
 
 /** Thinking that cannot be turned off, and some compatible endpoints, do not go with a forced tool. */
 export function cannotForce(failure: ModelError): boolean {
-  return failure.kind === "rejected" && /tool_choice|forces? tool use/i.test(failure.message);
+  // A named tool that is "not found" was dropped by an endpoint that does not know it: that is another finding.
+  return (
+    failure.kind === "rejected" &&
+    /tool_choice|forces? tool use/i.test(failure.message) &&
+    !/not found/i.test(failure.message)
+  );
 }
 
 /** A word of the agent's settings in the refusal: then they are what the endpoint does not like, not its tool. */
