@@ -7,6 +7,9 @@ import {
   say,
   withWeb,
 } from "../../../e2e/model_server/script.ts";
+import { addCost, addSearches, NO_COST } from "../../contract/cost/cost.ts";
+import { LIST_PRICES, priceOf } from "../../contract/cost/prices.ts";
+import type { Usage } from "../../contract/events.ts";
 import { message, of, type Rig, snapshot, startRig, toolset } from "../../orchestration/testing/rig.ts";
 import { rebuildRequest } from "../context/rebuild.ts";
 import type { HarnessPorts } from "../ports.ts";
@@ -39,7 +42,7 @@ const rejected = () => rig.server.requests.filter((request) => request.rejected 
 
 test("a session searches and fetches as with any tool, and its usage has both kinds of requests", async () => {
   rig = await startRig(withWeb(research, web));
-  const id = await rig.create("Find the guide.");
+  const id = await rig.create("Find the guide.", { model: { id: "claude-sonnet-4-6" } });
   await rig.orchestrator.settled(id);
   const events = await rig.events(id);
   expect(of(events, "agent.tool_use").map((event) => [event.name, event.evaluated_permission])).toEqual([
@@ -59,6 +62,8 @@ test("a session searches and fetches as with any tool, and its usage has both ki
   const beside = of(events, "longhaul.web_request").reduce((sum, event) => sum + event.usage.input_tokens, 0);
   expect(beside).toBeGreaterThan(0);
   expect(fold?.usage.input_tokens).toBe(inside + beside);
+  const tokens = addCost(NO_COST, fold?.usage as Usage, priceOf(LIST_PRICES, "claude-sonnet-4-6"));
+  expect(fold?.cost).toEqual(addSearches(tokens, 1));
   for (const { event } of events) {
     if (event.type === "span.model_request_start") {
       expect(await rebuildRequest(rig.ports, id, event.id)).toMatchObject({ matches: true });
