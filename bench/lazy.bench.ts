@@ -12,6 +12,7 @@ import { newId } from "../main/contract/ids.ts";
 import { HandPool } from "../main/harness/hands.ts";
 import type { ModelPort } from "../main/harness/model.ts";
 import { readEvents } from "../main/harness/model_stream.ts";
+import { EndpointWebTools } from "../main/harness/web/executor.ts";
 import { LeaseOrchestrator } from "../main/orchestration/orchestrator.ts";
 import { message, snapshot } from "../main/orchestration/testing/rig.ts";
 import { onlyProvider } from "../main/sandbox/choice.ts";
@@ -96,6 +97,7 @@ async function measure(server: ModelServer, install: Install, eager: boolean): P
       live,
       model,
       hands: new HandPool(onlyProvider(provider), catalog, blobs, live),
+      web: new EndpointWebTools({ model, ledger }),
       limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3 },
       priceOf: () => null,
       now: Date.now,

@@ -23,6 +23,7 @@ import { BrokerModel } from "./harness/broker_model.ts";
 import { rebuildRequest } from "./harness/context/rebuild.ts";
 import { HandPool } from "./harness/hands.ts";
 import type { HarnessPorts } from "./harness/ports.ts";
+import { EndpointWebTools } from "./harness/web/executor.ts";
 import { LeaseOrchestrator } from "./orchestration/orchestrator.ts";
 import { Scheduler } from "./orchestration/schedules/scheduler.ts";
 import { Triggers } from "./orchestration/triggers.ts";
@@ -112,6 +113,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     live,
     model,
     hands,
+    web: new EndpointWebTools({ model, ledger }),
     limits: { compact_at_tokens: 150_000, max_rounds: 2_000, max_failures: 10, ...options.limits },
     priceOf: (model) => prices.of(model),
     now: Date.now,

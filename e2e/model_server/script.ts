@@ -1,5 +1,10 @@
 /** What the server answers, request by request. */
-import type { RefusalStopDetails, StopReason } from "@anthropic-ai/sdk/resources/messages/messages";
+import type {
+  RefusalStopDetails,
+  StopReason,
+  WebFetchToolResultErrorCode,
+  WebSearchToolResultErrorCode,
+} from "@anthropic-ai/sdk/resources/messages/messages";
 import type { MessagesErrorType } from "./checks/rejection.ts";
 
 /** A request that passed every check. */
@@ -27,11 +32,33 @@ export interface RequestBody {
 }
 
 export type ReplyBlock =
-  | { type: "text"; text: string }
+  | { type: "text"; text: string; citations?: { url: string; title: string; cited_text: string }[] }
   | { type: "thinking"; thinking: string }
   | { type: "redacted_thinking"; data: string }
   /** `id` is made up when left out. `partial_json` replaces the streamed input, to end it in the middle. */
-  | { type: "tool_use"; name: string; input: Record<string, unknown>; id?: string; partial_json?: string };
+  | { type: "tool_use"; name: string; input: Record<string, unknown>; id?: string; partial_json?: string }
+  /** The API's own search: a call and its result. The request's tool decides what of `results` is left. */
+  | {
+      type: "web_search";
+      query?: string;
+      results?: { url: string; title: string; page_age?: string }[];
+      error_code?: WebSearchToolResultErrorCode;
+      /** The call alone: the answer is paused before the result. */
+      pending?: true;
+    }
+  /** The API's own fetch, of a page's text or of a PDF in base64. */
+  | {
+      type: "web_fetch";
+      url: string;
+      redirected_to?: string;
+      title?: string;
+      text?: string;
+      pdf?: string;
+      error_code?: WebFetchToolResultErrorCode;
+      pending?: true;
+    }
+  /** Sent as it is, for answers that no API gives. */
+  | { type: "raw"; block: Record<string, unknown> };
 
 export interface Reply {
   content: ReplyBlock[];
@@ -87,6 +114,22 @@ export const say = (text: string): Reply => ({ content: [{ type: "text", text }]
 export const call = (...calls: { name: string; input: Record<string, unknown>; id?: string }[]): Reply => ({
   content: calls.map((item) => ({ type: "tool_use", ...item })),
 });
+
+/**
+ * Keeps apart the two kinds of requests of a session with web tools: its own, and those that carry a server tool
+ * because one of the web tools was called.
+ */
+export function withWeb(
+  session: (request: ScriptRequest) => ScriptTurn | Promise<ScriptTurn>,
+  web: (request: ScriptRequest) => ScriptTurn | Promise<ScriptTurn>,
+): (request: ScriptRequest) => ScriptTurn | Promise<ScriptTurn> {
+  return (request) => (isWebRequest(request.body) ? web(request) : session(request));
+}
+
+/** True for a request that carries a web tool of the API. */
+export function isWebRequest(body: RequestBody): boolean {
+  return (body.tools ?? []).some((tool) => /^web_(search|fetch)_/.test(String(tool.type)));
+}
 
 /** 529 as the API sends it when it is overloaded. */
 export const overloaded = (retryAfterSeconds?: number): Fault => ({

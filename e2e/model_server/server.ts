@@ -8,6 +8,7 @@ import { PromptCache } from "./cache.ts";
 import { checkSize, MAX_BODY_BYTES, parseBody } from "./checks/body.ts";
 import { Rejection } from "./checks/rejection.ts";
 import { checkRequest, type ModelLimits } from "./checks/request.ts";
+import { refuseServerTools } from "./checks/server_tools.ts";
 import { ThinkingLedger } from "./checks/thinking.ts";
 import type { Turn } from "./checks/turns.ts";
 import { sendFault, sendJson, sendReply } from "./respond.ts";
@@ -23,6 +24,8 @@ export interface ModelServerOptions {
   cacheMinTokens?: number;
   /** Clock of the prompt cache, in ms. */
   now?: () => number;
+  /** False: an endpoint that knows tools of the client only and refuses the API's own web tools. Default: true. */
+  serverTools?: boolean;
   /** Port to listen on, to come back where an earlier server was. Default: any free one. */
   port?: number;
 }
@@ -90,6 +93,7 @@ class ModelApi {
   readonly #models: Record<string, ModelLimits>;
   readonly #cache: PromptCache;
   // A fixed secret: a server that is started again accepts the thinking an earlier one issued.
+  readonly #serverTools: boolean;
   readonly #thinking = new ThinkingLedger("longhaul-model-server");
   #script: Script;
   #position = 0;
@@ -100,6 +104,7 @@ class ModelApi {
     this.#script = options.script;
     this.apiKey = options.apiKey === undefined ? "sk-ant-local-test" : options.apiKey;
     this.#models = options.models ?? DEFAULT_MODELS;
+    this.#serverTools = options.serverTools ?? true;
     this.#cache = new PromptCache(options.cacheMinTokens ?? 1024, options.now ?? Date.now);
   }
 
@@ -168,11 +173,12 @@ class ModelApi {
     }
     if (route !== "POST /v1/messages") throw new Rejection(`Not found: ${route}`, 404, "not_found_error");
     record.body = parseBody(record.raw) as RequestBody;
+    if (!this.#serverTools) refuseServerTools(record.body);
     const { turns } = checkRequest(record.body, "create", this.#models, this.#thinking);
     const turn = await this.#next(record.body, turns);
     if (!isReply(turn)) return sendFault(turn, request, response, requestId);
     const usage = this.#cache.use(record.body, this.apiKey ?? "");
-    const built = buildReply(turn, record.body.model, usage, (prefix) => this.#newId(prefix), this.#thinking);
+    const built = buildReply(turn, record.body, usage, (prefix) => this.#newId(prefix), this.#thinking);
     await sendReply(turn, built, record.body.stream === true, response, requestId, signal);
   }
 

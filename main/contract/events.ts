@@ -145,6 +145,19 @@ interface LonghaulPayloads {
   "longhaul.model_request_abandoned": { model_request_start_id: string; cause: "cut_off" | "interrupted" | "failed" };
   /** Text that the harness itself adds as a user turn, for example after `max_tokens`. */
   "longhaul.continuation": { text: string; cause: "max_tokens" | "pause_turn" };
+  /** What a call of a web tool cost: its requests are made beside the conversation. */
+  "longhaul.web_request": {
+    tool_use_id: string;
+    tool: string;
+    model: string;
+    usage: Usage;
+    /** List price of the model then; null when it has none. */
+    price: TokenPrice | null;
+    web_search_requests: number;
+    web_fetch_requests: number;
+    attempts: number;
+    duration_ms: number;
+  };
   "longhaul.tool_started": { tool_use_id: string; attempt: number };
   "longhaul.call_settled": { tool_use_id: string; how: Settlement };
   /** Shown in the timeline and the resume sheet: nobody can know whether the call took effect. */

@@ -6,6 +6,7 @@ import type { ThreadFold } from "../contract/threads/view.ts";
 import { toolDefinitions } from "../sandbox/toolset/definitions.ts";
 import { agentTools, isAgentTool } from "./agents/tools.ts";
 import { sessionEventsTool } from "./session_events.ts";
+import { isWebTool, webToolDefinitions } from "./web/definitions.ts";
 
 type Evaluation = Pick<EventOf<"agent.tool_use">, "evaluated_permission" | "evaluation">;
 
@@ -20,13 +21,14 @@ function configOf(set: Toolset, name: string): Toolset["default_config"] {
 }
 
 /**
- * Tools of the next request in a fixed order: the sandbox's, custom ones, those for other agents, then `session_events`
- * once a compaction has happened (before that, everything is still in the context and the tool would only cost tokens).
+ * Tools of the next request in a fixed order: the sandbox's, the web's, custom ones, those for other agents, then
+ * `session_events` once a compaction has happened (before that, everything is still in the context and the tool would
+ * only cost tokens).
  */
 export function offeredTools(fold: ThreadFold): Tool[] {
   const tools: Tool[] = [];
   const set = toolset(fold);
-  for (const definition of set === undefined ? [] : toolDefinitions) {
+  for (const definition of set === undefined ? [] : [...toolDefinitions, ...webToolDefinitions]) {
     if (set === undefined || !configOf(set, definition.name).enabled) continue;
     tools.push({
       name: definition.name,
@@ -47,7 +49,7 @@ export function offeredTools(fold: ThreadFold): Tool[] {
   return tools;
 }
 
-export type ToolKind = "agents" | "sandbox" | "custom" | "session_events" | "unknown";
+export type ToolKind = "agents" | "sandbox" | "web" | "custom" | "session_events" | "unknown";
 
 /** What kind of tool the session offers under this name. */
 export function toolKind(fold: ThreadFold, name: string): ToolKind {
@@ -55,8 +57,9 @@ export function toolKind(fold: ThreadFold, name: string): ToolKind {
   if (isAgentTool(fold, name)) return "agents";
   if (fold.agent.tools.some((tool) => tool.type === "custom" && tool.name === name)) return "custom";
   const set = toolset(fold);
-  const known = toolDefinitions.some((definition) => definition.name === name);
-  return set !== undefined && known && configOf(set, name).enabled ? "sandbox" : "unknown";
+  if (set === undefined || !configOf(set, name).enabled) return "unknown";
+  if (isWebTool(name)) return "web";
+  return toolDefinitions.some((definition) => definition.name === name) ? "sandbox" : "unknown";
 }
 
 /**
@@ -68,7 +71,7 @@ export function evaluate(fold: ThreadFold, name: string): Evaluation {
   // The contract leaves `evaluation` out when the call was refused before any policy applied.
   if (kind === "unknown") return { evaluated_permission: "deny" };
   const set = toolset(fold);
-  if (kind !== "sandbox" || set === undefined) {
+  if ((kind !== "sandbox" && kind !== "web") || set === undefined) {
     return { evaluated_permission: "allow", evaluation: { type: "always_allow" } };
   }
   const policy = configOf(set, name).permission_policy;

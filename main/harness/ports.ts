@@ -8,6 +8,7 @@ import type { LiveDeltas } from "../session/live.ts";
 import type { Limits } from "./decide.ts";
 import type { HandPool } from "./hands.ts";
 import type { ModelPort } from "./model.ts";
+import type { WebTools } from "./web/port.ts";
 
 /** Shared by all sessions of an engine. */
 export interface HarnessPorts {
@@ -17,6 +18,7 @@ export interface HarnessPorts {
   live: LiveDeltas;
   model: ModelPort;
   hands: HandPool;
+  web: WebTools;
   limits: Limits & {
     /** Failed model requests in a row before the turn is given up. Being offline does not count. */
     max_failures: number;

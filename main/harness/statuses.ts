@@ -103,6 +103,7 @@ function usageEvent(fold: SessionFold, now: number): EventDraft {
         ephemeral_5m_input_tokens: fold.usage.cache_creation_input_tokens,
         ephemeral_1h_input_tokens: 0,
       },
+      ...(fold.usage.server_tool_use === undefined ? {} : { server_tool_use: fold.usage.server_tool_use }),
     },
     budget: fold.budget,
   };

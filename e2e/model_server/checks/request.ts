@@ -20,7 +20,7 @@ import {
   tagged,
 } from "./shape.ts";
 import type { ThinkingLedger } from "./thinking.ts";
-import { checkToolChoice, toolChoice, tools } from "./tools.ts";
+import { checkForcedTool, checkToolChoice, toolChoice, tools } from "./tools.ts";
 import { checkThinking, checkToolPairs, type Turn, turnsOf } from "./turns.ts";
 
 export interface ModelLimits {
@@ -120,6 +120,7 @@ export function checkRequest(
   checkCacheControls(request);
   const turns = checkMessages(request, limits);
   checkToolChoice(request);
+  checkForcedTool(request);
   checkThinking(turns, ledger, request.thinking !== undefined && (request.thinking as Json).type !== "disabled");
   const promptTokens = estimateTokens(request);
   if (route === "create" && promptTokens > limits.context) {

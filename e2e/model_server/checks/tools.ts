@@ -2,6 +2,7 @@
 
 import { cacheControl } from "./blocks.ts";
 import { reject } from "./rejection.ts";
+import { isServerToolType, serverTool } from "./server_tools.ts";
 import {
   anything,
   boolean,
@@ -64,12 +65,13 @@ const customTool = fields({
 
 /** Tools that the API itself defines, by the stem of their dated type. */
 const BUILT_IN =
-  /^(bash|text_editor|memory|web_search|web_fetch|code_execution|tool_search_tool_regex|tool_search_tool_bm25|browser|computer)_[0-9]{8}$/;
+  /^(bash|text_editor|memory|code_execution|tool_search_tool_regex|tool_search_tool_bm25|browser|computer)_[0-9]{8}$/;
 
 const tool: Check = (value, path) => {
   object(value, path);
   const { type } = value as Json;
   if (type === undefined || type === null || type === "custom") customTool(value, `${path}.custom`);
+  else if (typeof type === "string" && isServerToolType(type)) serverTool(value, path);
   else if (typeof type !== "string" || !BUILT_IN.test(type))
     reject(`${path}: Input tag '${String(type)}' is not a known tool type`);
 };
@@ -88,6 +90,15 @@ export const tools: Check = (value, path) => {
 };
 
 export const toolChoice: Check = choiceShape;
+
+/** Thinking and a forced tool exclude each other. */
+export function checkForcedTool(request: Json): void {
+  const choice = request.tool_choice as Json | undefined;
+  const thinking = request.thinking as Json | undefined;
+  if (choice?.type !== "tool" && choice?.type !== "any") return;
+  if (thinking === undefined || thinking.type === "disabled") return;
+  reject("Thinking may not be enabled when tool_choice forces tool use.");
+}
 
 /** `tool_choice` needs tools, and a named tool must be among them. */
 export function checkToolChoice(request: Json): void {

@@ -156,7 +156,8 @@ describe("timeline", () => {
     vi.spyOn(own.ledger, "getEvents").mockImplementation(() => {
       throw new Error("disk");
     });
-    await own.emit(id, { type: "session.status_running" });
+    // Only what is too large to be passed on as it is has to be read.
+    await own.emit(id, { type: "agent.message", content: [{ type: "text", text: "x".repeat(100_000) }] });
     await vi.waitFor(() => expect(frames.ended).toBe(true), { timeout: 10_000 });
     expect(frames.seen.at(-1)).toMatchObject({ type: "error", error: { type: "api_error" } });
     expect(own.failures).toHaveLength(1);

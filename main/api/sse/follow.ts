@@ -4,11 +4,20 @@ import type { LiveFrame } from "../../session/live.ts";
 import type { Deps } from "../http/context.ts";
 import { asApiError, isOurFault } from "../http/failure.ts";
 import { existingSession } from "../v1/sessions/session.ts";
+import { feedOf } from "./feed.ts";
 import { Inbox, type InboxItem } from "./inbox.ts";
 import { SseWriter } from "./writer.ts";
 
-/** Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. */
-const BATCH = 200;
+/**
+ * Events read from the ledger at a time: a database cursor must not stay open while a reader is slow. A batch waits in
+ * memory with its bodies, so it grows only where events are small.
+ */
+const FIRST_BATCH = 8;
+const MAX_BATCH = 200;
+const SMALL_BATCH_CHARS = 64 * 1024;
+const LARGE_BATCH_CHARS = 512 * 1024;
+/** Less than the ledger takes out of an event as a large body. */
+const MAX_INLINE_CHARS = 16 * 1024;
 
 export interface Follower {
   /** Puts one stored event on the stream. */
@@ -46,12 +55,9 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
   const inbox = new Inbox();
   let deletion: StoredEvent | null = null;
   const stops = [
-    deps.ledger.subscribe((events) => {
-      for (const stored of events) {
-        if (stored.session_id !== sessionId) continue;
-        if (stored.event.type === "session.deleted") deletion = stored;
-        inbox.committed(stored.seq);
-      }
+    feedOf(deps.ledger).follow(sessionId, (events) => {
+      for (const stored of events) if (stored.event.type === "session.deleted") deletion = stored;
+      inbox.committed(events);
     }),
   ];
   if (options.live !== "none") {
@@ -106,7 +112,13 @@ async function pump(
   let seq = await drain(deps, options, writer, follower, options.afterSeq ?? newest, newest);
   if (!writer.closed) await follower.caughtUp?.(seq);
   for (let item = await inbox.next(); item !== null && !writer.closed; item = await inbox.next()) {
-    if (item.type === "commit") seq = await drain(deps, options, writer, follower, seq, item.through);
+    if (item.type === "commit") {
+      const { events, through } = item;
+      // Not kept while the reader is waited for: what is left is read again.
+      item.events = null;
+      if (events !== null) seq = await direct(options, writer, follower, seq, events);
+      seq = await drain(deps, options, writer, follower, seq, through);
+    }
     const gone = deletion();
     // The rows may be gone before they were read here: the announcement itself is enough to end with.
     if (gone !== null && item.type === "commit") {
@@ -115,6 +127,29 @@ async function pump(
     }
     await follower.item?.(item);
   }
+}
+
+/**
+ * Sends events as they were committed, without reading them from the ledger, and returns the new position. Stops where
+ * one is missing before the next, where the reader is behind, and where the ledger would show something else.
+ */
+async function direct(
+  options: FollowOptions,
+  writer: SseWriter,
+  follower: Follower,
+  seq: number,
+  events: readonly StoredEvent[],
+): Promise<number> {
+  let position = seq;
+  for (const stored of events) {
+    if (stored.seq <= position) continue;
+    if (stored.seq !== position + 1 || writer.congested || writer.closed) break;
+    // Its large bodies are markers for this reader.
+    if (!options.hydrate && JSON.stringify(stored.event).length > MAX_INLINE_CHARS) break;
+    if (stored.event.type !== "session.deleted") await follower.event(stored);
+    position = stored.seq;
+  }
+  return position;
 }
 
 /** Sends everything after `seq` and up to `through`, and returns the new position; never sends `session.deleted`. */
@@ -127,10 +162,12 @@ async function drain(
   through: number,
 ): Promise<number> {
   let position = seq;
+  let limit = FIRST_BATCH;
   while (position < through) {
+    const before = writer.written;
     const batch: StoredEvent[] = [];
     // Not further: live frames that arrived between this commit and the next one belong before the next one.
-    const range = { after_seq: position, before_seq: through + 1, limit: BATCH, hydrate: options.hydrate };
+    const range = { after_seq: position, before_seq: through + 1, limit, hydrate: options.hydrate };
     for await (const stored of deps.ledger.getEvents(options.sessionId, range)) batch.push(stored);
     for (const stored of batch) {
       await writer.drained();
@@ -139,6 +176,9 @@ async function drain(
       position = stored.seq;
     }
     if (batch.length === 0) return position;
+    const chars = writer.written - before;
+    if (chars < SMALL_BATCH_CHARS) limit = Math.min(MAX_BATCH, limit * 2);
+    else if (chars > LARGE_BATCH_CHARS) limit = Math.max(1, Math.floor(limit / 4));
   }
   return position;
 }

@@ -1,17 +1,23 @@
 /** What waits to be put on a stream, in order of arrival, with bounded memory. */
+import type { StoredEvent } from "../../contract/events.ts";
 import type { LiveFrame } from "../../session/live.ts";
 
 export type InboxItem =
-  /** Events up to this position were committed: read them from the ledger. */
-  { type: "commit"; through: number } | { type: "activity" } | { type: "live"; frame: LiveFrame };
+  /**
+   * Events up to this position were committed. `events` are the newest of them, for a reader that keeps up; null, or
+   * with some missing before them: read from the ledger.
+   */
+  | { type: "commit"; through: number; events: readonly StoredEvent[] | null }
+  | { type: "activity" }
+  | { type: "live"; frame: LiveFrame };
 
 const MAX_LIVE_ITEMS = 512;
 const MAX_LIVE_CHARS = 1024 * 1024;
 const MAX_SHED = 1000;
 
 /**
- * Committed events are only announced here and read by position, so a slow reader lags behind and loses none; at most
- * one announcement stands between two live frames. Live frames exist nowhere else: beyond the bounds they are dropped,
+ * Committed events wait here only for a reader that has nothing else to do. For any other they are announced, and read
+ * by position later, so a slow reader lags behind and loses none; at most one announcement stands between two live frames. Live frames exist nowhere else: beyond the bounds they are dropped,
  * and with one frame all later ones of the same message or call, so that what was shown stays a prefix of the whole.
  */
 export class Inbox {
@@ -23,10 +29,15 @@ export class Inbox {
   #liveChars = 0;
   readonly #shed = new Set<string>();
 
-  committed(through: number): void {
+  /** @param events what one transaction appended, in order; at least one */
+  committed(events: readonly StoredEvent[]): void {
+    const through = events.at(-1)?.seq ?? 0;
     const last = this.#items.at(-1);
-    if (last?.type === "commit") last.through = through;
-    else this.#push({ type: "commit", through });
+    if (last === undefined) this.#push({ type: "commit", through, events });
+    else if (last.type === "commit") {
+      last.through = through;
+      last.events = null;
+    } else this.#push({ type: "commit", through, events: null });
   }
 
   activityChanged(): void {

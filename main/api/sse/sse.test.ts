@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import type { LedgerEvent } from "../../contract/events.ts";
+import type { LedgerEvent, StoredEvent } from "../../contract/events.ts";
 import type { PreviewFrame } from "../../contract/local_api.ts";
+import { feedOf } from "./feed.ts";
 import { Inbox } from "./inbox.ts";
 import { PreviewGate } from "./preview_gate.ts";
 import { SseWriter } from "./writer.ts";
@@ -14,9 +15,11 @@ const delta = (event_id: string, text = "x"): PreviewFrame => ({
 });
 const live = (frame: PreviewFrame) => ({ type: "preview", thread_id: "sthr_1", frame }) as const;
 
+const events = (...seqs: number[]) => seqs.map((seq) => ({ seq }) as StoredEvent);
+
 async function taken(inbox: Inbox): Promise<unknown[]> {
   const items: unknown[] = [];
-  inbox.committed(999);
+  inbox.committed(events(999));
   for (let item = await inbox.next(); item !== null; item = await inbox.next()) {
     if (item.type === "commit" && item.through === 999) break;
     items.push(item.type === "live" && item.frame.type === "preview" ? item.frame.frame : item);
@@ -27,25 +30,35 @@ async function taken(inbox: Inbox): Promise<unknown[]> {
 describe("Inbox", () => {
   test("keeps the order of arrival and merges announcements that nothing stands between", async () => {
     const inbox = new Inbox();
-    inbox.committed(1);
-    inbox.committed(2);
+    inbox.committed(events(1));
+    inbox.committed(events(2));
     inbox.live(live(start("a")));
-    inbox.committed(3);
+    inbox.committed(events(3));
     inbox.activityChanged();
     inbox.activityChanged();
     expect(await taken(inbox)).toEqual([
-      { type: "commit", through: 2 },
+      { type: "commit", through: 2, events: null },
       start("a"),
-      { type: "commit", through: 3 },
+      { type: "commit", through: 3, events: null },
       { type: "activity" },
     ]);
+  });
+
+  test("holds events only for a reader that has nothing else to do", async () => {
+    const inbox = new Inbox();
+    inbox.committed(events(1, 2));
+    expect(await inbox.next()).toEqual({ type: "commit", through: 2, events: events(1, 2) });
+    inbox.live(live(start("a")));
+    inbox.committed(events(3));
+    await inbox.next();
+    expect(await inbox.next()).toEqual({ type: "commit", through: 3, events: null });
   });
 
   test("stays small whatever arrives, and what is left of a message is a prefix of it", async () => {
     const inbox = new Inbox();
     for (let n = 0; n < 5000; n += 1) {
       inbox.live(live(n === 0 ? start("a") : delta("a", `${n}`)));
-      inbox.committed(n);
+      inbox.committed(events(n));
       inbox.activityChanged();
     }
     const items = await taken(inbox);
@@ -60,6 +73,51 @@ describe("Inbox", () => {
     const next = inbox.next();
     inbox.close();
     expect(await next).toBeNull();
+  });
+});
+
+describe("the feed of a ledger", () => {
+  test("subscribes once for all, tells each of its session only, and lets go with the last", () => {
+    const listeners = new Set<(events: readonly StoredEvent[]) => void>();
+    let subscriptions = 0;
+    const ledger = {
+      subscribe: (listener: (events: readonly StoredEvent[]) => void) => {
+        subscriptions += 1;
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    };
+    const seen: string[] = [];
+    const take = (name: string) => (given: readonly StoredEvent[]) =>
+      seen.push(`${name} ${given.map(({ seq }) => seq)}`);
+    const stops = [
+      ["a", "x"],
+      ["b", "x"],
+      ["c", "y"],
+    ].map(([name = "", id = ""]) => feedOf(ledger).follow(id, take(name)));
+    const commit = () => {
+      const given = [
+        ["x", 1],
+        ["y", 7],
+        ["x", 2],
+        ["z", 3],
+      ].map(([session_id, seq]) => ({ session_id, seq }) as StoredEvent);
+      for (const listener of listeners) listener(given);
+    };
+    commit();
+    expect(seen).toEqual(["a 1,2", "b 1,2", "c 7"]);
+    expect(subscriptions).toBe(1);
+    stops[0]?.();
+    stops[0]?.();
+    seen.length = 0;
+    commit();
+    expect(seen).toEqual(["b 1,2", "c 7"]);
+    stops[1]?.();
+    stops[2]?.();
+    expect(listeners.size).toBe(0);
+    const stop = feedOf(ledger).follow("x", take("d"));
+    expect(listeners.size).toBe(1);
+    stop();
   });
 });
 

@@ -5,12 +5,18 @@ const HIGH_WATER = 256 * 1024;
 /** Node's fetch gives up on a body that is silent for five minutes; proxies earlier. */
 const KEEP_ALIVE_MS = 15_000;
 
+/** The bytes of one frame, as text. */
+export function frameText(type: string, data: unknown): string {
+  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
 export class SseWriter {
   readonly response: Response;
   readonly #closed = new Set<() => void>();
   readonly #keepAlive: NodeJS.Timeout;
   #queue: string[] = [];
   #bytes = 0;
+  #written = 0;
   #ending = false;
   #done = false;
   /** The reader waits for data. */
@@ -44,13 +50,23 @@ export class SseWriter {
     return this.#bytes > HIGH_WATER;
   }
 
+  /** Characters queued so far. */
+  get written(): number {
+    return this.#written;
+  }
+
   get closed(): boolean {
     return this.#done || this.#ending;
   }
 
   /** Queues one frame. `type` is the SSE event name: clients drop frames without one. */
   frame(type: string, data: unknown): void {
-    if (!this.closed) this.#push(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    if (!this.closed) this.#push(frameText(type, data));
+  }
+
+  /** Queues a frame that {@link frameText} made, for several readers at once. */
+  ready(frame: string): void {
+    if (!this.closed) this.#push(frame);
   }
 
   /** Resolves when the writer is not congested any more, or closed. */
@@ -75,6 +91,7 @@ export class SseWriter {
   #push(text: string): void {
     this.#queue.push(text);
     this.#bytes += text.length;
+    this.#written += text.length;
     this.#wanted?.();
   }
 

@@ -24,6 +24,24 @@ function isHttpUrl(text: string): boolean {
 
 export const httpUrl = z.string().max(2048).refine(isHttpUrl, "must be an http or https URL");
 
+const LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
+const HOST = `${LABEL}(\\.${LABEL})*`;
+
+/** A host name: no wildcard, no scheme, no port, no path. */
+export const hostName = z
+  .string()
+  .max(253)
+  .regex(new RegExp(`^${HOST}$`), 'must be a host name such as "docs.example.com", without scheme, port, path or *');
+
+/** A host name, optionally followed by a path. */
+export const hostWithPath = z
+  .string()
+  .max(2048)
+  .regex(
+    new RegExp(`^${HOST}(/[^\\s?#]*)?$`),
+    'must be a host name such as "docs.example.com", optionally followed by a path, without scheme, port or *',
+  );
+
 /** A host name with an optional `*.` in front: no scheme, no port, no path. */
 export const hostPattern = z
   .string()

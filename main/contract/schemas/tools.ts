@@ -1,6 +1,10 @@
 /** Tools and MCP servers of an agent, and the rules that tie the two together. */
 import { z } from "zod";
-import { hostPattern, httpUrl } from "./primitives.ts";
+import { hostName, hostWithPath, httpUrl } from "./primitives.ts";
+
+const uniqueNames = (named: readonly { name: string }[]) =>
+  new Set(named.map((item) => item.name)).size === named.length;
+const NAMED_TWICE = "must name each tool once";
 
 const policy = z
   .discriminatedUnion("type", [
@@ -18,32 +22,31 @@ function builtin<N extends string>(name: N) {
   return z.strictObject({ name: z.literal(name), type: z.literal(name).optional(), ...setting });
 }
 
-const domains = z.array(hostPattern).min(1).max(64).optional();
+const domains = z.array(hostName).min(1).max(64).optional();
 /** A search result's domain may carry a path. */
-const domainsWithPath = z
-  .array(
-    z
-      .string()
-      .max(2048)
-      .regex(/^[A-Za-z0-9.-]+(\/\S*)?$/, "must be a host name, optionally followed by a path"),
-  )
-  .min(1)
-  .max(64)
-  .optional();
+const domainsWithPath = z.array(hostWithPath).min(1).max(64).optional();
 
-const named = z.strictObject({ type: z.literal("tool_reference"), name: z.string().min(1) });
 const shorthand = z.enum(["all", "none"]);
-const toolFilter = z
-  .union([
-    shorthand,
-    z.discriminatedUnion("type", [
-      z.strictObject({ type: z.literal("all") }),
-      z.strictObject({ type: z.literal("none") }),
-      z.strictObject({ type: z.literal("only"), tools: z.array(named).min(1).max(128) }),
-      z.strictObject({ type: z.literal("except"), tools: z.array(named).min(1).max(128) }),
-    ]),
-  ])
-  .nullish();
+
+/** @param name what may be named in an `only` or `except` list */
+function toolFilter<N extends string>(name: z.ZodType<N>) {
+  const reference = z.strictObject({ type: z.literal("tool_reference"), name });
+  const listed = z.array(reference).min(1).max(128).refine(uniqueNames, NAMED_TWICE);
+  return z
+    .union([
+      shorthand,
+      z.discriminatedUnion("type", [
+        z.strictObject({ type: z.literal("all") }),
+        z.strictObject({ type: z.literal("none") }),
+        z.strictObject({ type: z.literal("only"), tools: listed }),
+        z.strictObject({ type: z.literal("except"), tools: listed }),
+      ]),
+    ])
+    .nullish();
+}
+
+const clientTools = toolFilter(z.string().min(1));
+const serverTools = toolFilter(z.enum(["web_search", "web_fetch"]));
 const userInput = z.union([shorthand, z.strictObject({ type: shorthand })]).nullish();
 
 const webFetch = z.strictObject({
@@ -54,9 +57,21 @@ const webFetch = z.strictObject({
   blocked_domains: domains,
   max_content_tokens: z.int().min(1).nullish(),
   url_sources: z
-    .strictObject({ client_tool_results: toolFilter, server_tool_results: toolFilter, user_input: userInput })
+    .strictObject({ client_tool_results: clientTools, server_tool_results: serverTools, user_input: userInput })
     .nullish(),
 });
+
+const placeName = z.string().min(1).max(255).nullish();
+
+function isTimezone(name: string): boolean {
+  try {
+    return (
+      new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "" && /^[A-Za-z]/.test(name)
+    );
+  } catch {
+    return false;
+  }
+}
 
 const webSearch = z.strictObject({
   name: z.literal("web_search"),
@@ -67,10 +82,13 @@ const webSearch = z.strictObject({
   user_location: z
     .strictObject({
       type: z.literal("approximate"),
-      city: z.string().nullish(),
-      country: z.string().length(2).nullish(),
-      region: z.string().nullish(),
-      timezone: z.string().nullish(),
+      city: placeName,
+      country: z
+        .string()
+        .regex(/^[A-Z]{2}$/, 'must be a two-letter country code in upper case, such as "DE"')
+        .nullish(),
+      region: placeName,
+      timezone: z.string().refine(isTimezone, 'must be an IANA time zone such as "Europe/Berlin"').nullish(),
     })
     .nullish(),
 });
@@ -90,10 +108,6 @@ export const toolConfig = z
     (config) => !("allowed_domains" in config && config.allowed_domains && config.blocked_domains),
     "must not have both allowed_domains and blocked_domains",
   );
-
-const uniqueNames = (configs: readonly { name: string }[]) =>
-  new Set(configs.map((config) => config.name)).size === configs.length;
-const NAMED_TWICE = "must name each tool once";
 
 const agentToolset = z.strictObject({
   type: z.literal("agent_toolset_20260401"),

@@ -1,9 +1,8 @@
 /** What each event changes in the state of a session or thread. */
-import { addCost } from "../cost/cost.ts";
 import type { IdleStopReason, LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
 import type { SandboxState, SessionFold } from "../fold.ts";
 import { foldCall, foldInput, foldResult, oneLine, startClock } from "../fold_calls.ts";
-import { addUsage, type ThreadState } from "./state.ts";
+import { spend, type ThreadState } from "./state.ts";
 
 /**
  * Takes one event into the state of a session or of one of its threads. `next` is the caller's own copy: assignments are
@@ -62,9 +61,11 @@ export function applyEvent(next: SessionFold, event: LedgerEvent, stored: Stored
       next.model_requests += 1;
       return;
     case "span.model_request_end":
-      next.cost = addCost(next.cost, event.model_usage, next.model_request?.price ?? null);
-      next.usage = addUsage(next.usage, event.model_usage);
+      spend(next, event, next.model_request?.price ?? null);
       next.model_request = null;
+      return;
+    case "longhaul.web_request":
+      spend(next, event, event.price);
       return;
     default:
       applyLocal(next, event, stored);

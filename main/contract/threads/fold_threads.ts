@@ -1,16 +1,15 @@
 /** The fold of a session with spawned threads: each event changes the thread that it belongs to, or the session as a whole. */
 
-import { addCost } from "../cost/cost.ts";
 import type { TokenPrice } from "../cost/prices.ts";
 import type { LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
 import type { SessionFold } from "../fold.ts";
 import { startClock } from "../fold_calls.ts";
 import { applyEvent, goOn, rest, run, stopClock } from "./apply_event.ts";
 import {
-  addUsage,
   type ChildThread,
   newThreadState,
   primaryOwn,
+  spend,
   THREAD_FIELDS,
   type ThreadState,
   threadName,
@@ -148,10 +147,8 @@ function applyInThread(thread: SessionFold, event: LedgerEvent, stored: StoredEv
  * @param price of the thread's request that was under way before the event
  */
 function applyToSession(next: SessionFold, event: LedgerEvent, stored: StoredEvent, price: TokenPrice | null): void {
-  if (event.type === "span.model_request_end") {
-    next.cost = addCost(next.cost, event.model_usage, price);
-    next.usage = addUsage(next.usage, event.model_usage);
-  } else if (event.type === "span.model_request_start" || event.type === "longhaul.tool_started") {
+  spend(next, event, event.type === "longhaul.web_request" ? event.price : price);
+  if (event.type === "span.model_request_start" || event.type === "longhaul.tool_started") {
     startClock(next, stored.created_at);
   }
 }

@@ -1,8 +1,8 @@
 /** What the fold keeps of one thread: where its loop stands. The primary thread's state is the session fold's own. */
 import type { BetaManagedAgentsSessionThread } from "@anthropic-ai/sdk/resources/beta/sessions/threads";
-import { type Cost, NO_COST } from "../cost/cost.ts";
+import { addCost, addSearches, type Cost, NO_COST } from "../cost/cost.ts";
 import type { TokenPrice } from "../cost/prices.ts";
-import type { IdleStopReason, SessionErrorBody, Usage } from "../events.ts";
+import type { IdleStopReason, LedgerEvent, SessionErrorBody, Usage } from "../events.ts";
 import type { OpenCall, PendingInput } from "../fold_calls.ts";
 
 export type ThreadPhase = "idle" | "running" | "rescheduling" | "terminated";
@@ -24,6 +24,12 @@ export interface RetryPlan {
   at: string;
   error_type: string;
   waits_for_network: boolean;
+}
+
+/** What a thread has used so far. */
+export interface TotalUsage extends Usage {
+  /** Web tools used at the endpoint; missing before the first. */
+  server_tool_use?: { web_search_requests: number; web_fetch_requests: number };
 }
 
 export interface ThreadState {
@@ -58,7 +64,7 @@ export interface ThreadState {
   context_tokens: number;
   /** The endpoint refused the last request for its size. */
   context_full: boolean;
-  usage: Usage;
+  usage: TotalUsage;
   cost: Cost;
   /** Milliseconds in status running, without sleep and without the time in which no process was there. */
   active_ms: number;
@@ -134,7 +140,29 @@ export function threadName(agent: ThreadAgent): string {
   return agent.type === "advisor" ? "anthropic.advisor" : agent.name;
 }
 
-export function addUsage(a: Usage, b: Usage): Usage {
+/**
+ * Adds what an event tells of tokens and searches: those of the conversation's requests, and of web tools beside them.
+ * @param price of the request that the event belongs to
+ */
+export function spend(total: Pick<ThreadState, "usage" | "cost">, event: LedgerEvent, price: TokenPrice | null): void {
+  if (event.type === "span.model_request_end") {
+    total.cost = addCost(total.cost, event.model_usage, price);
+    total.usage = { ...total.usage, ...tokens(total.usage, event.model_usage) };
+  } else if (event.type === "longhaul.web_request") {
+    const { web_search_requests, web_fetch_requests } = event;
+    total.cost = addSearches(addCost(total.cost, event.usage, price), web_search_requests);
+    const before = total.usage.server_tool_use ?? { web_search_requests: 0, web_fetch_requests: 0 };
+    total.usage = {
+      ...tokens(total.usage, event.usage),
+      server_tool_use: {
+        web_search_requests: before.web_search_requests + web_search_requests,
+        web_fetch_requests: before.web_fetch_requests + web_fetch_requests,
+      },
+    };
+  }
+}
+
+function tokens(a: Usage, b: Usage): Usage {
   return {
     input_tokens: a.input_tokens + b.input_tokens,
     output_tokens: a.output_tokens + b.output_tokens,

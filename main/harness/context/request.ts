@@ -97,9 +97,15 @@ const ADVISOR =
   "You advise another agent in the middle of its work. You see only what it writes and have no tools. Give your best " +
   "judgement, with reasons, in a form it can act on.";
 
+interface ParsedContent {
+  type: string;
+  text?: string;
+  source?: { type: string; data?: string };
+}
+
 interface ParsedMessage {
   role: string;
-  content: { type: string; content?: string | { type: string; text?: string }[] }[];
+  content: { type: string; content?: string | ParsedContent[] }[];
 }
 
 function shorten(json: string): string {
@@ -108,9 +114,18 @@ function shorten(json: string): string {
   for (const part of message.content) {
     if (part.type !== "tool_result") continue;
     if (typeof part.content === "string") part.content = cut(part.content);
-    else for (const inner of part.content ?? []) if (inner.text !== undefined) inner.text = cut(inner.text);
+    else if (part.content !== undefined) part.content = part.content.map(shortenContent);
   }
   return JSON.stringify(message);
+}
+
+function shortenContent(inner: ParsedContent): ParsedContent {
+  if (inner.text !== undefined) return { ...inner, text: cut(inner.text) };
+  const { data } = inner.source ?? {};
+  if (data === undefined || data.length <= SHORTENED_RESULT_CHARS) return inner;
+  if (inner.source?.type === "text") return { ...inner, source: { ...inner.source, data: cut(data) } };
+  // Half of a PDF or an image is none.
+  return { type: "text", text: `[${inner.type} of ${data.length} characters left out]` };
 }
 
 function cut(text: string): string {

@@ -21,6 +21,7 @@ import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import { readSessionEvents } from "../session_events.ts";
 import { runningEvents } from "../statuses.ts";
 import type { ThreadView } from "../thread_view.ts";
+import { webEvents } from "../web/step.ts";
 
 export const UNKNOWN_OUTCOME_TEXT =
   "The run was cut off; it may or may not have taken effect. Inspect the state before repeating.";
@@ -117,6 +118,10 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
     ];
   }
   if (toolKind(view.fold, call.name) === "agents") return agentEvents(context, call);
+  if (toolKind(view.fold, call.name) === "web") {
+    const given = { session_id: view.sessionId, agent: view.fold.agent, input: view.callInput(call.id) };
+    return webEvents(ports, call, given, again, AbortSignal.any([signals.interrupt, signals.shutdown]));
+  }
   let note: EventDraft[] = [];
   try {
     if (again) note = [settled(call, HOW[await ports.hands.callState(view.fold, call.id)])];

@@ -3,7 +3,7 @@
 import { Readable } from "node:stream";
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { Script } from "../../../e2e/model_server/script.ts";
-import { type ModelServer, startModelServer } from "../../../e2e/model_server/server.ts";
+import { type ModelServer, type ModelServerOptions, startModelServer } from "../../../e2e/model_server/server.ts";
 import { LIST_PRICES, priceOf } from "../../contract/cost/prices.ts";
 import type { EventDraft, SessionSnapshot, StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
@@ -12,6 +12,7 @@ import { HandPool } from "../../harness/hands.ts";
 import { ModelError, type ModelPort } from "../../harness/model.ts";
 import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
+import { EndpointWebTools } from "../../harness/web/executor.ts";
 import { onlyProvider } from "../../sandbox/choice.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
@@ -75,8 +76,12 @@ export interface Rig {
   close(): Promise<void>;
 }
 
-export async function startRig(script: Script, options: Partial<HarnessPorts["limits"]> = {}): Promise<Rig> {
-  const server = await startModelServer({ script, cacheMinTokens: 0 });
+export async function startRig(
+  script: Script,
+  options: Partial<HarnessPorts["limits"]> = {},
+  endpoint: Partial<ModelServerOptions> = {},
+): Promise<Rig> {
+  const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
   const ledger = new MemoryLedger({ isHolderAlive: (row) => row.id === alive });
   const catalog = new MemoryCatalog();
@@ -94,6 +99,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     live,
     model,
     hands: new HandPool(providers, catalog, blobs, live),
+    web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
     priceOf: (model) => priceOf(LIST_PRICES, model),
     now: Date.now,

@@ -17,10 +17,11 @@ const MAX_TOOLS = 256;
 
 /**
  * The resolved tools.
- * @throws ApiError 400 when two tools would have one name, a toolset is given twice, or there are more than 256 tools
+ * @throws ApiError 400 when two tools would have one name, `url_sources` names a tool that is not there, a toolset is given twice, or there are more than 256 tools
  */
 export function materialiseTools(params: ToolsParams): Tool[] {
   checkNames(params);
+  checkUrlSources(params);
   return params.map(materialiseTool);
 }
 
@@ -66,6 +67,22 @@ export function checkMcpReferences(tools: readonly Tool[], servers: Agent["mcp_s
     if (!referenced.has(name)) {
       invalid(
         `\`mcp_servers\`: no mcp_toolset in \`tools\` names ${JSON.stringify(name)}. Add a toolset for it or remove the server.`,
+      );
+    }
+  }
+}
+
+/** `url_sources.client_tool_results` names custom tools of the same array (contract.md §3.1). */
+function checkUrlSources(params: ToolsParams): void {
+  const custom = new Set(params.flatMap((tool) => (tool.type === "custom" ? [tool.name] : [])));
+  for (const tool of params) {
+    for (const config of tool.type === "agent_toolset_20260401" ? (tool.configs ?? []) : []) {
+      const filter = config.name === "web_fetch" ? config.url_sources?.client_tool_results : null;
+      if (filter == null || typeof filter === "string" || !("tools" in filter)) continue;
+      const unknown = filter.tools.find((named) => !custom.has(named.name));
+      if (unknown === undefined) continue;
+      invalid(
+        `\`url_sources.client_tool_results\`: ${JSON.stringify(unknown.name)} is no custom tool in \`tools\`. Add the tool or leave its name out.`,
       );
     }
   }

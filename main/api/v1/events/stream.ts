@@ -1,13 +1,13 @@
 /** `GET /v1/sessions/{id}/events/stream`: the contract's events as they happen, with previews for who asks for them. */
 import { invalid } from "../../../contract/errors.ts";
-import { isContractEvent, isQueuedType } from "../../../contract/events.ts";
+import { isContractEvent, isQueuedType, type LedgerEvent } from "../../../contract/events.ts";
 import { isShown } from "../../../contract/threads/visible.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
 import { Query } from "../../http/query.ts";
 import { type Follower, followSession } from "../../sse/follow.ts";
 import { type Inbox, liveKey } from "../../sse/inbox.ts";
 import { PreviewGate, type PreviewType } from "../../sse/preview_gate.ts";
-import type { SseWriter } from "../../sse/writer.ts";
+import { frameText, type SseWriter } from "../../sse/writer.ts";
 import { existingSession } from "../sessions/session.ts";
 import { publicEvent } from "./public.ts";
 
@@ -45,6 +45,17 @@ function previewTypes(c: ApiContext): PreviewType[] {
   );
 }
 
+/** Frames of events that several streams show, made once. */
+const frames = new WeakMap<LedgerEvent, string>();
+
+function publicFrame(event: LedgerEvent): string {
+  const known = frames.get(event);
+  if (known !== undefined) return known;
+  const frame = frameText(event.type, event);
+  frames.set(event, frame);
+  return frame;
+}
+
 function publicFollower(
   deps: Deps,
   sessionId: string,
@@ -70,7 +81,7 @@ function publicFollower(
       }
       if (!isContractEvent(event) || !isShown(stored, threadId, primary)) return;
       gate.stored(stored);
-      writer.frame(event.type, publicEvent(event, threadId !== primary));
+      writer.ready(publicFrame(publicEvent(event, threadId !== primary)));
     },
     item(item) {
       if (item.type !== "live" || item.frame.type !== "preview" || item.frame.thread_id !== threadId) return;

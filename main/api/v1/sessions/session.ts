@@ -2,8 +2,9 @@
 import type { BetaManagedAgentsSession } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
 import { type MonetaryAmount, sessionCost } from "../../../contract/cost/cost.ts";
 import { notFound } from "../../../contract/errors.ts";
-import type { SessionResource, SessionStatus, Usage } from "../../../contract/events.ts";
+import type { SessionResource, SessionStatus } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
+import type { TotalUsage } from "../../../contract/threads/state.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
 import type { Deps } from "../../http/context.ts";
 
@@ -52,7 +53,7 @@ export function durationSeconds(fold: SessionFold, now: number): number {
   return seconds(end - Date.parse(fold.created_at));
 }
 
-export function usageOf(usage: Usage, active_seconds: number, list_cost: MonetaryAmount | null) {
+export function usageOf(usage: TotalUsage, active_seconds: number, list_cost: MonetaryAmount | null) {
   return {
     ...(list_cost === null ? {} : { list_cost }),
     input_tokens: usage.input_tokens,
@@ -60,6 +61,7 @@ export function usageOf(usage: Usage, active_seconds: number, list_cost: Monetar
     cache_read_input_tokens: usage.cache_read_input_tokens,
     cache_creation: { ephemeral_5m_input_tokens: usage.cache_creation_input_tokens, ephemeral_1h_input_tokens: 0 },
     active_seconds,
+    ...(usage.server_tool_use === undefined ? {} : { server_tool_use: usage.server_tool_use }),
   };
 }
 
