@@ -24,6 +24,7 @@ const PORTS = [
   "main/session/memories/tables.ts",
   "main/sandbox/port.ts",
   "main/sandbox/choice.ts",
+  "main/sandbox/memory/port.ts",
   "main/sandbox/toolset/definitions.ts",
   "main/tools/port.ts",
   "main/harness/model.ts",

@@ -64,6 +64,7 @@ async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions
     await runThreads(view, lease, options);
     if (shutdown.aborted) return leave(view, lease, options);
     await provisioned(view, options);
+    await ports.hands.rest(view.fold);
     if (shutdown.aborted) return leave(view, lease, options);
     if (hasWork(view, ports)) continue;
     const left = leftOverRest(view.fold, ports.now());

@@ -70,8 +70,8 @@ export class SqliteRecords implements Records {
   }
 
   async write(writes: readonly RecordWrite[]): Promise<void> {
-    // What is removed on purpose must not stay readable in free pages of the file.
-    const erases = writes.some((write) => write.op === "delete");
+    // What is removed or replaced on purpose must not stay readable in free places of the file.
+    const erases = writes.some((write) => write.op !== "insert");
     if (erases) this.#db.pragma("secure_delete = ON");
     try {
       this.#db
