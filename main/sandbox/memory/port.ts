@@ -42,6 +42,13 @@ export interface MemorySource {
   delete(storeId: string, sessionId: string, memoryId: string, expected: string): Promise<PushOutcome>;
 }
 
+/** A mount that holds more is not looked through. A store has at most 2,000 memories. */
+export interface ScanLimits {
+  files: number;
+  folders: number;
+}
+export const SCAN_LIMITS: ScanLimits = { files: 4000, folders: 20_000 };
+
 /** What is in a mount, and cannot be a memory. */
 export type Unfit = "link" | "special" | "too_large" | "unreadable" | "bad_name";
 

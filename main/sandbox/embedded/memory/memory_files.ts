@@ -1,16 +1,26 @@
 /** Mounts of an embedded sandbox. It need not run: its folder is on this disk. */
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ChangeProblem, MemoryFiles, MemoryMount, MountChange, MountScan } from "../../memory/port.ts";
+import {
+  type ChangeProblem,
+  type MemoryFiles,
+  type MemoryMount,
+  type MountChange,
+  type MountScan,
+  SCAN_LIMITS,
+  type ScanLimits,
+} from "../../memory/port.ts";
 import { type SandboxLayout, safeName } from "../layout.ts";
 import { MountFolder } from "./mount_folder.ts";
 
 export class EmbeddedMemoryFiles implements MemoryFiles {
   readonly #layout: SandboxLayout;
+  readonly #limits: ScanLimits;
   readonly #folders = new Map<string, MountFolder>();
 
-  constructor(layout: SandboxLayout) {
+  constructor(layout: SandboxLayout, limits: ScanLimits = SCAN_LIMITS) {
     this.#layout = layout;
+    this.#limits = limits;
   }
 
   async ready(): Promise<boolean> {
@@ -66,7 +76,7 @@ export class EmbeddedMemoryFiles implements MemoryFiles {
   #folder(mount: MemoryMount): MountFolder {
     const known = this.#folders.get(mount.path);
     if (known !== undefined) return known;
-    const folder = new MountFolder(this.#layout.root, mount.path, join(this.#layout.memory, "scratch"));
+    const folder = new MountFolder(this.#layout.root, mount.path, join(this.#layout.memory, "scratch"), this.#limits);
     this.#folders.set(mount.path, folder);
     return folder;
   }

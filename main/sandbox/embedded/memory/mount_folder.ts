@@ -1,16 +1,16 @@
 /** One mount of an embedded sandbox as a folder of this disk. The agent can change it at any moment, and is not trusted. */
 import { createHash, randomUUID } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Dirent } from "node:fs";
 import { chmod, lstat, mkdir, open, opendir, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MAX_MEMORY_BYTES, memoryPathProblem } from "../../../contract/memory_paths.ts";
-import type { ChangeProblem, MountChange, MountScan, Unfit } from "../../memory/port.ts";
+import type { ChangeProblem, MountChange, MountScan, ScanLimits, Unfit } from "../../memory/port.ts";
 
-/** Entries that are looked through. A store has at most 2,000 memories. */
-const MAX_ENTRIES = 10_000;
 const MAX_DEPTH = 21;
 /** On Windows a backslash would separate folders, and a colon name a disk or a stream. */
 const FOREIGN = process.platform === "win32" ? /[\\:]/ : /\0/;
+
+type Entry = Pick<Dirent, "name" | "isDirectory" | "isFile" | "isSymbolicLink">;
 
 interface Known {
   signature: string;
@@ -21,6 +21,7 @@ export class MountFolder {
   readonly #root: string;
   readonly #segments: readonly string[];
   readonly #scratch: string;
+  readonly #limits: ScanLimits;
   /** Files that did not change since they were read need not be read again. */
   readonly #known = new Map<string, Known>();
 
@@ -29,7 +30,8 @@ export class MountFolder {
    * @param mount path of the mount in it
    * @param scratch folder on the same volume, outside of `root`
    */
-  constructor(root: string, mount: string, scratch: string) {
+  constructor(root: string, mount: string, scratch: string, limits: ScanLimits) {
+    this.#limits = limits;
     this.#root = root;
     this.#segments = mount.slice(1).split("/");
     this.#scratch = scratch;
@@ -51,55 +53,48 @@ export class MountFolder {
     const scan: MountScan = { files: new Map(), unfit: new Map(), gone: false, overflow: false };
     const base = await this.#base();
     if (base === null) return { ...scan, gone: true };
-    let left = MAX_ENTRIES;
+    const files: string[] = [];
     const folders = [{ path: "", depth: 0 }];
+    let seen = 0;
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
       const { path: above, depth } = folder;
-      const names = await namesIn(join(base, above), left);
-      left -= names?.length ?? 0;
-      if (left <= 0 || (names === null && above === "")) return { ...scan, overflow: true };
-      if (names === null) scan.unfit.set(above, "unreadable");
-      const below = await this.#sort(scan, base, above, names ?? []);
+      const entries = await entriesIn(join(base, above), this.#limits);
+      seen += 1;
+      if (entries === null && above === "") return { ...scan, overflow: true };
+      if (entries === null) scan.unfit.set(above, "unreadable");
+      const below = sort(scan, files, above, entries ?? []);
       if (depth < MAX_DEPTH) folders.push(...below.map((path) => ({ path, depth: depth + 1 })));
       else for (const path of below) scan.unfit.set(path, "bad_name");
+      const full = files.length + scan.unfit.size > this.#limits.files || seen + folders.length > this.#limits.folders;
+      // Known before anything was read: what the agent piles up must not cost more than looking at its names.
+      if (full) return { ...scan, overflow: true };
     }
+    for (const path of files) await this.#add(scan, path);
     for (const path of this.#known.keys()) if (!scan.files.has(path)) this.#known.delete(path);
     return scan;
   }
 
-  /** Adds what is in a folder to the scan; resolves with the folders in it. */
-  async #sort(scan: MountScan, base: string, above: string, names: readonly string[]): Promise<string[]> {
-    const folders: string[] = [];
-    for (const name of names) {
-      const path = `${above}/${name}`;
-      const kind = await kindOf(join(base, path), name);
-      if (kind === "folder") folders.push(path);
-      else if (kind === "file") await this.#add(scan, path);
-      else if (kind !== "gone") scan.unfit.set(path, kind);
-    }
-    return folders;
-  }
-
   async #add(scan: MountScan, path: string): Promise<void> {
-    const sha256 = await this.#hash(path);
-    if (sha256 === null) scan.unfit.set(path, "unreadable");
-    else scan.files.set(path, sha256);
+    const found = await this.#hash(path);
+    if (found === "gone") return;
+    if (typeof found === "string") scan.unfit.set(path, found);
+    else scan.files.set(path, found.sha256);
   }
 
-  /** Null when it is no regular file of at most 102,400 bytes, or cannot be read. */
-  async #hash(path: string): Promise<string | null> {
+  async #hash(path: string): Promise<{ sha256: string } | Unfit | "gone"> {
     const base = await this.#base();
     const found = base === null ? null : await lstat(join(base, path), { bigint: true }).catch(() => null);
-    if (found === null) return null;
+    if (found === null) return "gone";
+    if (found.size > BigInt(MAX_MEMORY_BYTES)) return "too_large";
     const signature = [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(":");
     const known = this.#known.get(path);
-    if (known?.signature === signature) return known.sha256;
+    if (known?.signature === signature) return known;
     const bytes = await this.read(path);
-    if (bytes === null) return null;
+    if (bytes === null) return "unreadable";
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     // A file that is written to just now may change again within the clock's resolution.
     if (Date.now() - Number(found.mtimeMs) > 2000) this.#known.set(path, { signature, sha256 });
-    return sha256;
+    return { sha256 };
   }
 
   /** Null when it is no regular file of at most 102,400 bytes that can be read. */
@@ -170,7 +165,8 @@ export class MountFolder {
     if (found === null) return change.op === "remove" || change.expected === null ? null : "changed";
     if (!found.isFile()) return "blocked";
     this.#known.delete(change.path);
-    return (await this.#hash(change.path)) === change.expected ? null : "changed";
+    const now = await this.#hash(change.path);
+    return typeof now !== "string" && now.sha256 === change.expected ? null : "changed";
   }
 
   async #write(target: string, content: string, mode: number): Promise<void> {
@@ -205,29 +201,32 @@ export class MountFolder {
   }
 }
 
-async function kindOf(path: string, name: string): Promise<"folder" | "file" | "gone" | Unfit> {
-  const found = await lstat(path).catch(() => null);
-  // A name that is no UTF-8 is not found again by its text.
-  if (name.includes("\ufffd")) return "bad_name";
-  if (found === null) return "gone";
-  if (found.isDirectory()) return "folder";
-  if (found.isSymbolicLink()) return "link";
-  if (!found.isFile()) return "special";
-  return found.size > MAX_MEMORY_BYTES ? "too_large" : "file";
+/** Adds what is in a folder to the scan, files to `files`; returns the folders in it. */
+function sort(scan: MountScan, files: string[], above: string, entries: readonly Entry[]): string[] {
+  const folders: string[] = [];
+  for (const entry of entries) {
+    const path = `${above}/${entry.name}`;
+    // A name that is no UTF-8 is not found again by its text.
+    if (entry.name.includes("\ufffd")) scan.unfit.set(path, "bad_name");
+    else if (entry.isDirectory()) folders.push(path);
+    else if (entry.isFile()) files.push(path);
+    else scan.unfit.set(path, entry.isSymbolicLink() ? "link" : "special");
+  }
+  return folders;
 }
 
-/** At most `limit` names; null when the folder cannot be read. */
-async function namesIn(folder: string, limit: number): Promise<string[] | null> {
-  const names: string[] = [];
+/** What is in a folder, some more than is looked through at most; null when it cannot be read. */
+async function entriesIn(folder: string, limits: ScanLimits): Promise<Entry[] | null> {
+  const entries: Entry[] = [];
   try {
     for await (const entry of await opendir(folder)) {
-      names.push(entry.name);
-      if (names.length >= limit) break;
+      entries.push(entry);
+      if (entries.length > limits.files + limits.folders) break;
     }
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ENOENT" ? [] : null;
   }
-  return names;
+  return entries;
 }
 
 async function readUpTo(
