@@ -28,6 +28,7 @@ import {
   onResponse,
 } from "./on_request.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
+import { onMemorySynced } from "./sandbox/on_memory.ts";
 import { onCheckpoint, onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./sandbox/on_sandbox.ts";
 import { emptyTimeline, openTurn, recordEvent, replaceTurn, requestOf, type Timeline, timeOf } from "./timeline.ts";
 
@@ -131,6 +132,8 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onEgress(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
+    case "longhaul.memory_synced":
+      return onMemorySynced(timeline, event, stored);
     default:
       return applyChange(timeline, event, stored);
   }

@@ -126,6 +126,7 @@ export type NoticeCode =
   | "checkpoint"
   | "egress"
   | "brought_back"
+  | "memory"
   | "compacted"
   | "continuation"
   | "stopped";

@@ -1,6 +1,6 @@
 /** Bodies of requests below `/v1/memory_stores`. */
 import { z } from "zod";
-import { MAX_MEMORY_BYTES, memoryPathProblem, utf8Bytes } from "../memory_paths.ts";
+import { MAX_MEMORY_BYTES, memoryPathProblem, utf8Bytes } from "../memory/paths.ts";
 import { metadata, metadataPatch } from "./primitives.ts";
 
 const name = z
@@ -45,7 +45,3 @@ export const memoryUpdate = z.strictObject({
 });
 
 export const memoryVersionRedact = z.strictObject({});
-
-export type MemoryStoreCreate = z.output<typeof memoryStoreCreate>;
-export type MemoryStoreUpdate = z.output<typeof memoryStoreUpdate>;
-export type MemoryUpdate = z.output<typeof memoryUpdate>;

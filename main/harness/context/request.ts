@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";
+import { memoryLines } from "./memory_lines.ts";
 import type { Transcript } from "./transcript.ts";
 
 export interface BuiltRequest {
@@ -76,6 +77,7 @@ function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_con
     if (resource.type === "local_repository")
       place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
   }
+  place.push(...memoryLines(fold.resources));
   if (fold.child !== null) place.push(...threadLines(fold.child, fold.primary_thread_id));
   const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
   const { system } = fold.agent;

@@ -13,6 +13,7 @@ import { ModelError, type ModelPort } from "../../harness/model.ts";
 import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
 import { onlyProvider } from "../../sandbox/choice.ts";
+import type { SandboxMemory } from "../../sandbox/memory/port.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
@@ -65,7 +66,11 @@ export interface Rig {
   model: DirectModel;
   errors: unknown[];
   /** Creates a session and, when `text` is given, sends it and wakes the session. */
-  create(text?: string, agent?: Partial<SessionSnapshot["agent"]>): Promise<string>;
+  create(
+    text?: string,
+    agent?: Partial<SessionSnapshot["agent"]>,
+    resources?: SessionSnapshot["resources"],
+  ): Promise<string>;
   send(sessionId: string, ...events: EventDraft[]): Promise<StoredEvent[]>;
   events(sessionId: string): Promise<StoredEvent[]>;
   /** Types of all events, in ledger order. */
@@ -75,7 +80,12 @@ export interface Rig {
   close(): Promise<void>;
 }
 
-export async function startRig(script: Script, options: Partial<HarnessPorts["limits"]> = {}): Promise<Rig> {
+/** @param memory see HandPool */
+export async function startRig(
+  script: Script,
+  options: Partial<HarnessPorts["limits"]> = {},
+  memory: ((ledger: Ledger) => SandboxMemory) | null = null,
+): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0 });
   let alive = "";
   const ledger = new MemoryLedger({ isHolderAlive: (row) => row.id === alive });
@@ -93,7 +103,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     blobs,
     live,
     model,
-    hands: new HandPool(providers, catalog, blobs, live),
+    hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
     priceOf: (model) => priceOf(LIST_PRICES, model),
     now: Date.now,
@@ -104,7 +114,7 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     alive = newId("lease_holder");
     const holder = { id: alive, boot_id: "boot", pid: 1, pid_started_at: 1 };
     const orchestrator = new LeaseOrchestrator({
-      ports: { ...ports, hands: new HandPool(providers, catalog, blobs, live) },
+      ports: { ...ports, hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)) },
       holder,
       max_running: 2,
       lease_ms: 30_000,
@@ -128,9 +138,10 @@ export async function startRig(script: Script, options: Partial<HarnessPorts["li
     server,
     model,
     errors,
-    create: async (text, agent) => {
+    create: async (text, agent, resources = []) => {
       const id = newId("session");
-      await ledger.createSession(id, [{ type: "longhaul.session_created", session: snapshot(agent) }]);
+      const session = { ...snapshot(agent), resources };
+      await ledger.createSession(id, [{ type: "longhaul.session_created", session }]);
       if (text !== undefined) {
         await ledger.emitEvent(id, message(text));
         await orchestrator.wake(id, "client_event");

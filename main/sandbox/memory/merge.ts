@@ -1,5 +1,5 @@
 /** What must happen so that a mount and its store are equal: a pure function of what was, what is there, and what is here. */
-import { ancestorsOf } from "../../contract/memory_paths.ts";
+import { ancestorsOf } from "../../contract/memory/paths.ts";
 import type { MemoryHead, MountScan } from "./port.ts";
 
 export interface MergeInput {

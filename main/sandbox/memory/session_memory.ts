@@ -69,6 +69,8 @@ export class SessionMemory {
     await this.#running;
     this.#used = false;
     await this.#inTurn(true);
+    // What could not be brought home now is tried again at the next rest.
+    if (this.#failures.size > 0) this.#used = true;
   }
 
   #inTurn(resting: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 /** Where the agent's text of a conflict goes. */
-import { utf8Bytes } from "../../contract/memory_paths.ts";
+import { utf8Bytes } from "../../contract/memory/paths.ts";
 
 /** File systems hold no longer names. */
 const MAX_NAME_BYTES = 255;

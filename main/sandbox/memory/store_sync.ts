@@ -1,6 +1,6 @@
 /** Makes one mount and its store equal. What is done twice, because something died in between, does no harm. */
 import { createHash } from "node:crypto";
-import { memoryPathProblem } from "../../contract/memory_paths.ts";
+import { memoryPathProblem } from "../../contract/memory/paths.ts";
 import { type Manifest, readManifest, writeManifest } from "./manifest.ts";
 import { merge, type Plan } from "./merge.ts";
 import type { MemoryFiles, MemoryMount, MemorySource, MountChange, MountScan, PushOutcome } from "./port.ts";

@@ -1,5 +1,5 @@
 /** What the model is told of its memory stores with the next result. */
-import { MAX_MEMORY_BYTES } from "../../contract/memory_paths.ts";
+import { MAX_MEMORY_BYTES } from "../../contract/memory/paths.ts";
 import type { ChangeProblem, Unfit } from "./port.ts";
 
 const SHOWN = 10;

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { ApiError, invalid, notFound } from "../../contract/errors.ts";
 import { newId } from "../../contract/ids.ts";
-import { ancestorsOf, MAX_MEMORIES, utf8Bytes } from "../../contract/memory_paths.ts";
+import { ancestorsOf, MAX_MEMORIES, utf8Bytes } from "../../contract/memory/paths.ts";
 import type { Versioned } from "../records/record_table.ts";
 import { RecordConflict, type Records, type RecordWrite } from "../records/records.ts";
 import { type Actor, type MemoryRow, MemoryTables, untilUncontested, type VersionRow } from "./tables.ts";

@@ -1,7 +1,7 @@
 /** A memory store as a resource of a new session: what it is called and says now is kept with the session. */
 import { invalid } from "../../../contract/errors.ts";
 import type { SessionResource } from "../../../contract/events.ts";
-import { MAX_MOUNTED_STORES, memoryMountPath } from "../../../contract/memory_paths.ts";
+import { MAX_MOUNTED_STORES, memoryMountPath } from "../../../contract/memory/paths.ts";
 import type { MemoryStoreResourceParams } from "../../../contract/schemas/resources.ts";
 import { MemoryStores } from "../../../session/memories/stores.ts";
 import type { Deps } from "../../http/context.ts";

@@ -1,7 +1,7 @@
 /** Mounts of a container. Writable ones are the agent's folders; read-only ones are root's, so that nothing in them can change. */
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
-import { MAX_MEMORY_BYTES, MEMORY_ROOT } from "../../../contract/memory_paths.ts";
+import { MAX_MEMORY_BYTES, MEMORY_ROOT } from "../../../contract/memory/paths.ts";
 import type { ChangeProblem, MemoryFiles, MemoryMount, MountChange, MountScan } from "../../memory/port.ts";
 import { SandboxLost } from "../../port.ts";
 import { folderName } from "../../resources/history/store.ts";

@@ -1,6 +1,6 @@
 /** Reads what the scan of mounts printed in a container. Programs there are the agent's to fool: nothing is believed blindly. */
 import { isUtf8 } from "node:buffer";
-import { MAX_MEMORY_BYTES } from "../../../contract/memory_paths.ts";
+import { MAX_MEMORY_BYTES } from "../../../contract/memory/paths.ts";
 import { type MountScan, SCAN_LIMITS, type Unfit } from "../../memory/port.ts";
 
 /** Scans by mount path; null when the text is not whole. */

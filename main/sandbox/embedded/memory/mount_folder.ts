@@ -3,7 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { constants, type Dirent } from "node:fs";
 import { chmod, lstat, mkdir, open, opendir, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { MAX_MEMORY_BYTES, memoryPathProblem } from "../../../contract/memory_paths.ts";
+import { MAX_MEMORY_BYTES, memoryPathProblem } from "../../../contract/memory/paths.ts";
 import type { ChangeProblem, MountChange, MountScan, ScanLimits, Unfit } from "../../memory/port.ts";
 
 const MAX_DEPTH = 21;
