@@ -96,7 +96,7 @@ test("after the engine's death the next one saves what was left, although no fur
   const view = await SessionView.open(rig.ledger, id);
   const signal = new AbortController().signal;
   for (let i = 0; i < 2 && lease !== null; i += 1) {
-    await step(view, rig.ports, (events) => view.emit(events, lease), { interrupt: signal, shutdown: signal });
+    await step(view.primary, rig.ports, (events) => view.emit(events, lease), { interrupt: signal, shutdown: signal });
   }
   view.close();
   expect([bench.has("/unsaved.md"), await bench.contents(store)]).toEqual(["unsaved", { "/plan.md": "plan" }]);

@@ -90,12 +90,16 @@ class MemoryHand implements Hand {
   }
 
   async execute(name: string, input: unknown, call: ExecuteCall): Promise<string> {
+    this.#memory.begin();
+    let text: string;
     try {
-      const text = await this.#hand.execute(name, input, call);
-      return withMemoryNotices(text, await this.#memory.afterCall());
+      text = await this.#hand.execute(name, input, call);
     } catch (error) {
-      if (!(error instanceof ToolFailure)) throw error;
-      throw new ToolFailure(withMemoryNotices(error.message, await this.#memory.afterCall()));
+      if (error instanceof ToolFailure)
+        throw new ToolFailure(withMemoryNotices(error.message, await this.#memory.afterCall()));
+      this.#memory.abandon();
+      throw error;
     }
+    return withMemoryNotices(text, await this.#memory.afterCall());
   }
 }

@@ -23,6 +23,8 @@ export class SessionMemory {
   #lastAt = Number.NEGATIVE_INFINITY;
   /** A call ran since the session rested. */
   #used = true;
+  /** Calls under way: threads of a session share its sandbox, and one of them may rest while another works. */
+  #calls = 0;
   /** To be told with the next result. */
   #waiting: string[] = [];
   /** What goes on being so is told once. */
@@ -55,9 +57,20 @@ export class SessionMemory {
     }
   }
 
+  /** Call it when a call begins, and {@link afterCall} or {@link abandon} when it has ended. */
+  begin(): void {
+    this.#calls += 1;
+    this.#used = true;
+  }
+
+  /** The call was stopped, or its sandbox is gone: nothing is looked at for it. */
+  abandon(): void {
+    this.#calls -= 1;
+  }
+
   /** Looks when it is time to. Resolves with what the model must be told now; never rejects. */
   async afterCall(): Promise<string[]> {
-    this.#used = true;
+    this.#calls -= 1;
     const due = performance.now() - this.#lastAt >= this.#options.interval_ms;
     if (due && this.#running === null) await this.#inTurn(false);
     return this.#waiting.splice(0);
@@ -68,9 +81,9 @@ export class SessionMemory {
     if (!this.#used) return;
     await this.#running;
     this.#used = false;
-    await this.#inTurn(true);
+    await this.#inTurn(this.#calls === 0);
     // What could not be brought home now is tried again at the next rest.
-    if (this.#failures.size > 0) this.#used = true;
+    if (this.#failures.size > 0 || this.#calls > 0) this.#used = true;
   }
 
   #inTurn(resting: boolean): Promise<void> {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EmbeddedMemoryFiles } from "../embedded/memory/memory_files.ts";
 import type { MemoryFiles, MemorySource } from "./port.ts";
+import type { SessionMemory } from "./session_memory.ts";
 import { FolderBench, SESSION } from "./testing/folder_bench.ts";
 
 // A busy machine is slow with files.
@@ -17,6 +18,11 @@ afterEach(() => bench[Symbol.asyncDispose]());
 const real = (path: string, mount?: string) => bench.real(path, mount);
 const put = (path: string, content: string | Buffer) => bench.put(path, content);
 const has = (path: string) => bench.has(path);
+/** A call that does nothing. */
+const afterCall = (memory: SessionMemory) => {
+  memory.begin();
+  return memory.afterCall();
+};
 
 describe("between mount and store", () => {
   test("memories are files; what the agent makes, changes and deletes becomes so in the store, in its name", async () => {
@@ -32,10 +38,10 @@ describe("between mount and store", () => {
     put("/deep/er/change.md", "new");
     put("/made/by/agent.md", "grüß \ufeff\0 dich");
     rmSync(real("/drop.md"));
-    expect(await memory.afterCall()).toEqual([]);
+    expect(await afterCall(memory)).toEqual([]);
     // A file that is missing once may just be being replaced.
     expect(await bench.contents(store)).toHaveProperty(["/drop.md"], "drop");
-    await memory.afterCall();
+    await afterCall(memory);
     expect(await bench.contents(store)).toEqual({
       "/keep.md": "keep",
       "/deep/er/change.md": "new",
@@ -51,7 +57,7 @@ describe("between mount and store", () => {
       { written: 2, deleted: 0, updated: 0 },
       { written: 0, deleted: 1, updated: 0 },
     ]);
-    await memory.afterCall();
+    await afterCall(memory);
     expect(bench.synced).toHaveLength(2);
   });
 
@@ -61,7 +67,7 @@ describe("between mount and store", () => {
     await bench.write(store, "/a", "a file now");
     await bench.write(store, "/two.md", "22");
     await bench.write(store, "/three.md", "3");
-    expect(await memory.afterCall()).toEqual([]);
+    expect(await afterCall(memory)).toEqual([]);
     expect([has("/a"), has("/two.md"), has("/three.md")]).toEqual(["a file now", "22", "3"]);
     expect(bench.synced).toMatchObject([{ written: 0, deleted: 0, updated: 4, conflicts: 0, error: null }]);
   });
@@ -70,12 +76,24 @@ describe("between mount and store", () => {
     const { store, memory } = await bench.mounted({ "/a.md": "1", "/b": "2", "/c.md": "3" });
     rmSync(real("/b"));
     put("/b/inside.md", "4");
-    await memory.afterCall();
+    await afterCall(memory);
     expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/b/inside.md": "4", "/c.md": "3" });
     rmSync(real("/a.md"));
-    await memory.afterCall();
+    await afterCall(memory);
     await memory.rest();
     expect(await bench.contents(store)).toEqual({ "/b/inside.md": "4", "/c.md": "3" });
+  });
+
+  test("while another thread's call is under way a missing file may be in the middle of being replaced", async () => {
+    const { store, memory } = await bench.mounted({ "/a.md": "1", "/b.md": "2" });
+    memory.begin();
+    rmSync(real("/a.md"));
+    await memory.rest();
+    expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/b.md": "2" });
+    put("/a.md", "replaced");
+    memory.abandon();
+    await memory.rest();
+    expect(await bench.contents(store)).toEqual({ "/a.md": "replaced", "/b.md": "2" });
   });
 
   test("deletions against changes: the change wins, whoever made it", async () => {
@@ -98,7 +116,7 @@ describe("conflicts", () => {
     const { store, memory } = await bench.mounted({ "/dir/plan.md": "old" });
     put("/dir/plan.md", "agent's");
     await bench.write(store, "/dir/plan.md", "person's");
-    const [told, ...more] = await memory.afterCall();
+    const [told, ...more] = await afterCall(memory);
     const kept = Object.keys(await bench.contents(store)).find((path) => path.includes("conflict")) ?? "";
     expect(kept).toMatch(/^\/dir\/plan\.conflict-[0-9a-f]{8}\.md$/);
     expect(told).toContain(`/mnt/memory/notes/dir/plan.md was changed by somebody else`);
@@ -107,7 +125,7 @@ describe("conflicts", () => {
     expect(await bench.contents(store)).toEqual({ "/dir/plan.md": "person's", [kept]: "agent's" });
     expect([has("/dir/plan.md"), has(kept)]).toEqual(["person's", "agent's"]);
     expect(bench.synced).toMatchObject([{ conflicts: 1, written: 1 }]);
-    expect(await memory.afterCall()).toEqual([]);
+    expect(await afterCall(memory)).toEqual([]);
     expect(await bench.contents(store)).toEqual({ "/dir/plan.md": "person's", [kept]: "agent's" });
   });
 
@@ -117,7 +135,7 @@ describe("conflicts", () => {
     put("/same.md", "same");
     await bench.write(store, "/new.md", "person's");
     await bench.write(store, "/same.md", "same");
-    expect(await memory.afterCall()).toHaveLength(1);
+    expect(await afterCall(memory)).toHaveLength(1);
     expect(Object.values(await bench.contents(store)).sort()).toEqual(["agent's", "person's", "same"]);
   });
 
@@ -135,9 +153,9 @@ describe("conflicts", () => {
     const memory = bench.open([bench.mount(store)], { source });
     await memory.mount(() => undefined);
     put("/a.md", "agent's");
-    await memory.afterCall();
+    await afterCall(memory);
     expect([await bench.contents(store), has("/a.md")]).toEqual([{ "/a.md": "person's" }, "agent's"]);
-    await memory.afterCall();
+    await afterCall(memory);
     expect(has("/a.md")).toBe("person's");
     expect(Object.values(await bench.contents(store)).sort()).toEqual(["agent's", "person's"]);
   });
@@ -148,7 +166,7 @@ describe("conflicts", () => {
     put("/b.md", "agent's b");
     await bench.write(store, "/a.md", "person's");
     await bench.stores.archive(store);
-    const told = (await memory.afterCall()).join("\n");
+    const told = (await afterCall(memory)).join("\n");
     expect(told).toMatch(/b\.md is not saved: the memory store is archived/);
     expect(has("/a.md")).toBe("person's");
     expect(readFileSync(real(told.match(/kept as \/mnt\/memory\/notes(\S+)\.\s/)?.[1] ?? "none"), "utf8")).toBe(
@@ -163,11 +181,11 @@ describe("a folder that was emptied or removed", () => {
     const { store, memory } = await bench.mounted({ "/a.md": "1", "/b.md": "2" });
     rmSync(real("/a.md"));
     rmSync(real("/b.md"));
-    expect(await memory.afterCall()).toEqual([expect.stringMatching(/gone at once/)]);
+    expect(await afterCall(memory)).toEqual([expect.stringMatching(/gone at once/)]);
     expect([has("/a.md"), has("/b.md")]).toEqual(["1", "2"]);
     rmSync(real(""), { recursive: true });
     symlinkSync(bench.dataDir, real("").replace(/\/$/, ""));
-    expect(await memory.afterCall()).toEqual([expect.stringMatching(/was removed or replaced/)]);
+    expect(await afterCall(memory)).toEqual([expect.stringMatching(/was removed or replaced/)]);
     expect([has("/a.md"), has("/b.md"), existsSync(join(bench.dataDir, "a.md"))]).toEqual(["1", "2", false]);
     expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/b.md": "2" });
   });
@@ -188,13 +206,13 @@ test("a read-only mount is put right, never written back, and the model is told"
   put("/extra/file.md", "agent's");
   rmSync(real("/dir"), { recursive: true });
   symlinkSync(bench.dataDir, real("/dir"));
-  expect(await memory.afterCall()).toEqual(["/mnt/memory/notes is read-only: your changes in it were undone."]);
+  expect(await afterCall(memory)).toEqual(["/mnt/memory/notes is read-only: your changes in it were undone."]);
   expect([has("/a.md"), has("/dir/b.md"), has("/extra/file.md")]).toEqual(["1", "2", null]);
   expect([lstatSync(real("/dir")).isDirectory(), existsSync(join(bench.dataDir, "b.md"))]).toEqual([true, false]);
   expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/dir/b.md": "2" });
   await bench.write(store, "/a.md", "11");
   await bench.remove(store, "/dir/b.md");
-  expect(await memory.afterCall()).toEqual([]);
+  expect(await afterCall(memory)).toEqual([]);
   expect([has("/a.md"), has("/dir/b.md")]).toEqual(["11", null]);
 });
 
@@ -286,8 +304,8 @@ test("a deleted store is told once and leaves the files; one store's trouble is 
   await bench.stores.delete(a);
   put("/a.md", "agent's");
   writeFileSync(real("/b.md", "/mnt/memory/other"), "agent's b");
-  expect(await memory.afterCall()).toEqual([expect.stringMatching(/notes was deleted/)]);
-  expect(await memory.afterCall()).toEqual([]);
+  expect(await afterCall(memory)).toEqual([expect.stringMatching(/notes was deleted/)]);
+  expect(await afterCall(memory)).toEqual([]);
   expect(has("/a.md")).toBe("agent's");
   expect(await bench.contents(b)).toEqual({ "/b.md": "agent's b" });
 });
@@ -303,8 +321,8 @@ test("records that cannot be written are an event with the reason, once, and are
   await memory.mount(() => undefined);
   bench.synced.length = 0;
   put("/new.md", "agent's");
-  await memory.afterCall();
-  await memory.afterCall();
+  await afterCall(memory);
+  await afterCall(memory);
   expect(bench.synced).toMatchObject([{ error: "disk full", written: 0 }]);
   full = false;
   await memory.rest();
@@ -318,6 +336,6 @@ test("many memories in many folders, in several batches", async () => {
   const { store, memory } = await bench.mounted(files);
   expect(has("/dir7/file 127.md")).toBe("content 127");
   put("/dir7/file 127.md", "changed");
-  await memory.afterCall();
+  await afterCall(memory);
   expect((await bench.at(store, "/dir7/file 127.md")).content).toBe("changed");
 });

@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EmbeddedMemoryFiles } from "../embedded/memory/memory_files.ts";
+import type { SessionMemory } from "./session_memory.ts";
 import { FolderBench } from "./testing/folder_bench.ts";
 
 // A busy machine is slow with files.
@@ -26,6 +27,11 @@ afterEach(() => bench[Symbol.asyncDispose]());
 const real = (path: string, mount?: string) => bench.real(path, mount);
 const put = (path: string, content: string | Buffer) => bench.put(path, content);
 const has = (path: string) => bench.has(path);
+/** A call that does nothing. */
+const afterCall = (memory: SessionMemory) => {
+  memory.begin();
+  return memory.afterCall();
+};
 
 describe("what cannot be a memory", () => {
   test("is left alone, hides nothing else, and is told once", async () => {
@@ -44,7 +50,7 @@ describe("what cannot be a memory", () => {
     put("/binary", Buffer.from([0x66, 0xff, 0xfe]));
     put("/bad\u200bname", "x");
     put("/good.md", "good");
-    const told = await memory.afterCall();
+    const told = await afterCall(memory);
     expect(told.sort()).toEqual([
       expect.stringMatching(/notes\/bad.name is not saved: its path must not contain control characters/),
       expect.stringMatching(/notes\/big\.md is not saved: it has more than 102400 bytes/),
@@ -57,7 +63,7 @@ describe("what cannot be a memory", () => {
     ]);
     await bench.write(store, "/dir/in.md", "changed");
     await bench.write(store, "/was.md", "changed");
-    expect(await memory.afterCall()).toEqual([]);
+    expect(await afterCall(memory)).toEqual([]);
     await memory.rest();
     expect(await bench.contents(store)).toEqual({
       "/was.md": "changed",
@@ -72,7 +78,7 @@ describe("what cannot be a memory", () => {
     ]);
     rmSync(real("/big.md"));
     put("/big.md", "small");
-    await memory.afterCall();
+    await afterCall(memory);
     expect(await bench.contents(store)).toHaveProperty(["/big.md"], "small");
   });
 
@@ -85,7 +91,7 @@ describe("what cannot be a memory", () => {
     symlinkSync(join(outside, "made"), real("/folder/deep/link"));
     await bench.write(store, "/dir2/in.md", "fine");
     await bench.write(store, "/folder", "text");
-    await memory.afterCall();
+    await afterCall(memory);
     expect(has("/dir2/in.md")).toBe("fine");
     expect(lstatSync(real("/folder")).isDirectory()).toBe(true);
     await bench.write(store, "/dir/in.md", "must not get out");
@@ -100,8 +106,8 @@ describe("what cannot be a memory", () => {
     const body = { ...(row.body as object), memories: 2000 };
     await bench.records.write([{ op: "replace", record: { ...row, body }, revision: row.revision }]);
     put("/one.md", "1");
-    expect(await memory.afterCall()).toEqual([expect.stringMatching(/one\.md is not saved: .*2000 memories/)]);
-    expect(await memory.afterCall()).toEqual([]);
+    expect(await afterCall(memory)).toEqual([expect.stringMatching(/one\.md is not saved: .*2000 memories/)]);
+    expect(await afterCall(memory)).toEqual([]);
     expect(has("/one.md")).toBe("1");
   });
 
@@ -112,7 +118,7 @@ describe("what cannot be a memory", () => {
     await memory.mount(() => undefined);
     for (let i = 0; i < 5; i += 1) put(`/many/${i}`, "");
     rmSync(real("/a.md"));
-    expect(await memory.afterCall()).toEqual([expect.stringMatching(/cannot be looked through/)]);
+    expect(await afterCall(memory)).toEqual([expect.stringMatching(/cannot be looked through/)]);
     await memory.rest();
     expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/b.md": "2" });
     rmSync(real("/many"), { recursive: true });
@@ -120,7 +126,7 @@ describe("what cannot be a memory", () => {
     await memory.rest();
     expect(await bench.contents(store)).toEqual({ "/a.md": "1", "/b.md": "2" });
     rmSync(real("/1"), { recursive: true });
-    await memory.afterCall();
+    await afterCall(memory);
     await memory.rest();
     expect(await bench.contents(store)).toEqual({ "/b.md": "2" });
   });
