@@ -6,14 +6,14 @@ import { type FullMemory, Memories } from "../../../session/memories/memories.ts
 import { readBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
 import { Query } from "../../http/query.ts";
-import type { ActorOf } from "./actor.ts";
+import { actorOf } from "./actor.ts";
 import { memoryPage, readListQuery } from "./memory_list.ts";
 import { type View, viewOf } from "./view.ts";
 
 const LIST = "/v1/memory_stores/:id/memories";
 const ONE = "/v1/memory_stores/:id/memories/:memory";
 
-export function mountMemories(api: Api, deps: Deps, actorOf: ActorOf): void {
+export function mountMemories(api: Api, deps: Deps): void {
   const memories = new Memories(deps.records, deps.now);
   const ids = (c: ApiContext): [string, string] => [param(c, "id"), param(c, "memory")];
 

@@ -6,12 +6,10 @@ import { type Api, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
 import { patchedMetadata } from "../agents/agent.ts";
-import { type ActorOf, keyActor } from "./actor.ts";
 import { mountMemories } from "./memory_routes.ts";
 import { mountMemoryVersions } from "./version_routes.ts";
 
-/** @param actorOf who a request's changes are written down to */
-export function mountMemoryStores(api: Api, deps: Deps, actorOf: ActorOf = keyActor): void {
+export function mountMemoryStores(api: Api, deps: Deps): void {
   const stores = new MemoryStores(deps.records, deps.now);
 
   api.post("/v1/memory_stores", async (c) => {
@@ -52,6 +50,6 @@ export function mountMemoryStores(api: Api, deps: Deps, actorOf: ActorOf = keyAc
 
   api.post("/v1/memory_stores/:id/archive", async (c) => c.json(await stores.archive(param(c, "id"))));
 
-  mountMemories(api, deps, actorOf);
-  mountMemoryVersions(api, deps, actorOf);
+  mountMemories(api, deps);
+  mountMemoryVersions(api, deps);
 }

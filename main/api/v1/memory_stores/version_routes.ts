@@ -5,12 +5,12 @@ import { readOptionalBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { Query } from "../../http/query.ts";
-import type { ActorOf } from "./actor.ts";
+import { actorOf } from "./actor.ts";
 import { viewLimit, viewOf } from "./view.ts";
 
 const OPERATIONS = ["created", "modified", "deleted"] as const;
 
-export function mountMemoryVersions(api: Api, deps: Deps, actorOf: ActorOf): void {
+export function mountMemoryVersions(api: Api, deps: Deps): void {
   const versions = new MemoryVersions(deps.records, deps.now);
   const ids = (c: ApiContext): [string, string] => [param(c, "id"), param(c, "version")];
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Memories } from "../../../session/memories/memories.ts";
+import { hostedEnvironment, tokenOf, workerClient } from "../../testing/hosted.ts";
 import { type Rig, refusalOf, startRig } from "../../testing/rig.ts";
 
 let rig: Rig;
@@ -114,4 +115,27 @@ test("an unknown version, and one of another store", async () => {
     expect((await refusalOf(versions().retrieve(id, { memory_store_id: at }))).status).toBe(404);
     expect((await refusalOf(versions().redact(id, { memory_store_id: at }))).status).toBe(404);
   }
+});
+
+test("a worker with the token of an item acts as the item's session, in stores that the session has", async () => {
+  const environment = await hostedEnvironment(rig);
+  const mine = (await rig.client.beta.memoryStores.create({ name: "mine" })).id;
+  const agent = await rig.client.beta.agents.create({
+    name: "a",
+    model: "m",
+    tools: [{ type: "agent_toolset_20260401" }],
+  });
+  const { id } = await rig.client.beta.sessions.create({
+    agent: agent.id,
+    environment_id: environment.id,
+    resources: [{ type: "memory_store", memory_store_id: mine }],
+  });
+  const work = await environment.client.beta.environments.work.poll(environment.id);
+  if (work === null) throw new Error("nothing was offered");
+  const worker = workerClient(rig, tokenOf(work)).beta.memoryStores;
+  const memory = await worker.memories.create(mine, { path: "/a", content: "x" });
+  const version = await versions().retrieve(memory.memory_version_id, { memory_store_id: mine });
+  expect(version.created_by).toEqual({ type: "session_actor", session_id: id });
+  expect((await refusalOf(worker.memories.list(store))).status).toBe(403);
+  expect((await refusalOf(worker.memoryVersions.list(mine))).status).toBe(403);
 });

@@ -30,10 +30,16 @@ export async function planMemoryStore(
     limit: 1,
   });
   if (store === undefined) {
-    invalid(`\`${field}.memory_store_id\`: there is no memory store ${JSON.stringify(memory_store_id)}.`);
+    invalid(
+      `\`${field}.memory_store_id\`: there is no memory store ${JSON.stringify(memory_store_id)}.`,
+      "memory_store_not_found",
+    );
   }
   if (store.archived_at !== null) {
-    invalid(`\`${field}.memory_store_id\`: memory store ${store.id} is archived. Attach another one.`);
+    invalid(
+      `\`${field}.memory_store_id\`: memory store ${store.id} is archived. Attach another one.`,
+      "memory_store_archived",
+    );
   }
   return {
     type: "memory_store",
