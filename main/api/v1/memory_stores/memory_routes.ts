@@ -1,7 +1,7 @@
 /** `/v1/memory_stores/{id}/memories`. */
 import type { BetaManagedAgentsMemory } from "@anthropic-ai/sdk/resources/beta/memory-stores";
 import { invalid } from "../../../contract/errors.ts";
-import { memoryCreate, memoryUpdate, sha256Hex } from "../../../contract/schemas/memory_stores.ts";
+import { memoryCreate, memoryUpdate, sha256Hex } from "../../../contract/memory/schemas.ts";
 import { type FullMemory, Memories } from "../../../session/memories/memories.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";

@@ -1,5 +1,5 @@
 /** `/v1/memory_stores`: the stores; what is in them is in the files beside this one. */
-import { memoryStoreCreate, memoryStoreUpdate } from "../../../contract/schemas/memory_stores.ts";
+import { memoryStoreCreate, memoryStoreUpdate } from "../../../contract/memory/schemas.ts";
 import { MemoryStores } from "../../../session/memories/stores.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";

@@ -1,5 +1,5 @@
 /** `/v1/memory_stores/{id}/memory_versions`. */
-import { memoryVersionRedact } from "../../../contract/schemas/memory_stores.ts";
+import { memoryVersionRedact } from "../../../contract/memory/schemas.ts";
 import { MemoryVersions } from "../../../session/memories/versions.ts";
 import { readOptionalBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";

@@ -13,7 +13,7 @@ import type {
 import type { FileRecord } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { usableFile } from "../files/file.ts";
-import { planMemoryStore } from "./memory_resource.ts";
+import { planMemoryStore } from "../memory_stores/session_resource.ts";
 
 const UPLOADS = "/mnt/session/uploads";
 const WORKSPACE = "/workspace";

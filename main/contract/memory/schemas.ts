@@ -1,7 +1,7 @@
 /** Bodies of requests below `/v1/memory_stores`. */
 import { z } from "zod";
-import { MAX_MEMORY_BYTES, memoryPathProblem, utf8Bytes } from "../memory/paths.ts";
-import { metadata, metadataPatch } from "./primitives.ts";
+import { metadata, metadataPatch } from "../schemas/primitives.ts";
+import { MAX_MEMORY_BYTES, memoryPathProblem, utf8Bytes } from "./paths.ts";
 
 const name = z
   .string()
