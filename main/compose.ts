@@ -15,6 +15,7 @@ import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
+import { memorySource } from "./engine/memory_source.ts";
 import { OutputFiles } from "./engine/outputs/output_files.ts";
 import { Prices } from "./engine/prices.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
@@ -33,6 +34,7 @@ import { Janitor } from "./sandbox/docker/janitor/janitor.ts";
 import { idleTime } from "./sandbox/docker/janitor/reap.ts";
 import { dockerProvider } from "./sandbox/docker/provider.ts";
 import { embeddedProvider } from "./sandbox/embedded/provider.ts";
+import { MemoryKeeper } from "./sandbox/memory/keeper.ts";
 import { sandboxProviders } from "./sandbox/providers.ts";
 import { fileBlobStore } from "./session/blobs.ts";
 import { lockDataDir } from "./session/data_dir_lock.ts";
@@ -105,7 +107,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   });
   const sandboxes = new SessionSandboxes(ledger, providers);
   const prices = new Prices(options.data_dir, options.log);
-  const hands = new HandPool(providers, catalog, blobs, live);
+  const memory = new MemoryKeeper({
+    source: memorySource(records),
+    tell: (sessionId, event) => {
+      ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
+    },
+  });
+  const hands = new HandPool(providers, catalog, blobs, live, memory);
   const ports: HarnessPorts = {
     ledger,
     catalog,

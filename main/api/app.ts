@@ -23,6 +23,7 @@ import { mountEventSend } from "./v1/events/send.ts";
 import { mountEventStream } from "./v1/events/stream.ts";
 import { mountThreads } from "./v1/events/threads.ts";
 import { mountFiles } from "./v1/files/routes.ts";
+import { mountMemoryStores } from "./v1/memory_stores/routes.ts";
 import { mountSessionCreate } from "./v1/sessions/create.ts";
 import { mountSessionList } from "./v1/sessions/list.ts";
 import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
@@ -69,6 +70,7 @@ export function createApi(ports: ApiPorts): Api {
   mountWork(api, deps);
   mountFiles(api, deps);
   mountSkills(api, deps);
+  mountMemoryStores(api, deps);
   mountSessionCreate(api, deps);
   mountSessionList(api, deps);
   mountSessions(api, deps);

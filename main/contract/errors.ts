@@ -7,6 +7,8 @@ export type ApiErrorType =
   | "permission_error"
   | "not_found_error"
   | "conflict_error"
+  | "memory_path_conflict_error"
+  | "memory_precondition_failed_error"
   | "request_too_large"
   | "rate_limit_error"
   | "api_error"
@@ -20,6 +22,8 @@ const STATUS: Record<ApiErrorType, number> = {
   permission_error: 403,
   not_found_error: 404,
   conflict_error: 409,
+  memory_path_conflict_error: 409,
+  memory_precondition_failed_error: 409,
   request_too_large: 413,
   rate_limit_error: 429,
   api_error: 500,
@@ -29,7 +33,13 @@ const STATUS: Record<ApiErrorType, number> = {
 
 export interface ErrorEnvelope {
   type: "error";
-  error: { type: ApiErrorType; message: string; details?: { error_code: string; [key: string]: unknown } };
+  error: {
+    type: ApiErrorType;
+    message: string;
+    details?: { error_code: string; [key: string]: unknown };
+    /** Fields of its own that the contract gives an error type. */
+    [field: string]: unknown;
+  };
   request_id: string;
 }
 
@@ -37,12 +47,15 @@ export interface ErrorEnvelope {
 export class ApiError extends Error {
   readonly type: ApiErrorType;
   readonly code: string | undefined;
+  /** What the contract puts beside the type and the message of some errors. */
+  readonly fields: Readonly<Record<string, string>>;
 
-  constructor(type: ApiErrorType, message: string, code?: string) {
+  constructor(type: ApiErrorType, message: string, code?: string, fields: Readonly<Record<string, string>> = {}) {
     super(message);
     this.name = "ApiError";
     this.type = type;
     this.code = code;
+    this.fields = fields;
   }
 
   /** HTTP status that the contract gives this error type. */
@@ -53,7 +66,8 @@ export class ApiError extends Error {
   /** The JSON body for this error; `requestId` is the one in the `request-id` header. */
   envelope(requestId: string): ErrorEnvelope {
     const details = this.code === undefined ? {} : { details: { error_code: this.code } };
-    return { type: "error", error: { type: this.type, message: this.message, ...details }, request_id: requestId };
+    const error = { ...this.fields, type: this.type, message: this.message, ...details };
+    return { type: "error", error, request_id: requestId };
   }
 }
 

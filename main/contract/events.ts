@@ -212,6 +212,21 @@ interface LonghaulPayloads {
     files: { file_id: string; path: string; size_bytes: number }[];
     skipped: { path: string; reason: string }[];
   };
+  /**
+   * A mounted memory store and its folder in the sandbox were made equal. `written` and `deleted` count memories, `updated`
+   * files; nothing is told of a look that found nothing to do.
+   */
+  "longhaul.memory_synced": {
+    memory_store_id: string;
+    mount_path: string;
+    written: number;
+    deleted: number;
+    updated: number;
+    /** Memories that were changed on both sides: the store's version won, the agent's was kept under another path. */
+    conflicts: number;
+    /** Why nothing could be done; null when it was. */
+    error: string | null;
+  };
   /** The agent's commits were fetched into the person's repository as a branch; their files were not touched. */
   "longhaul.changes_brought_back": { mount_path: string; path: string; branch: string; commit: string };
 }

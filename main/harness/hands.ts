@@ -2,7 +2,15 @@
 import type { EventDraft } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import { askedKind, knownKind, type SandboxProviders } from "../sandbox/choice.ts";
-import { type CallState, type Hand, NoSandboxImage, SandboxLost, type SandboxProvider } from "../sandbox/port.ts";
+import type { SandboxMemory } from "../sandbox/memory/port.ts";
+import {
+  type CallState,
+  type Hand,
+  NoSandboxImage,
+  type ProvisionRequest,
+  SandboxLost,
+  type SandboxProvider,
+} from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import { attachedKey, skillMounts } from "./attachments.ts";
@@ -22,12 +30,21 @@ export class HandPool {
   readonly #catalog: Catalog;
   readonly #blobs: BlobStore;
   readonly #live: LiveDeltas;
+  readonly #memory: SandboxMemory | null;
   readonly #hands = new Map<string, Promise<Hand>>();
   /** What was attached when the hand was provisioned. */
   readonly #attached = new WeakMap<Promise<Hand>, string>();
   readonly #failed = new WeakSet<Promise<Hand>>();
 
-  constructor(providers: SandboxProviders, catalog: Catalog, blobs: BlobStore, live: LiveDeltas) {
+  /** @param memory keeps mounted memory stores equal; null leaves them empty */
+  constructor(
+    providers: SandboxProviders,
+    catalog: Catalog,
+    blobs: BlobStore,
+    live: LiveDeltas,
+    memory: SandboxMemory | null = null,
+  ) {
+    this.#memory = memory;
     this.#providers = providers;
     this.#catalog = catalog;
     this.#blobs = blobs;
@@ -86,7 +103,15 @@ export class HandPool {
    * @param hand only this one: another call may have put a new one in its place already
    */
   drop(sessionId: string, hand?: Promise<Hand>): void {
-    if (hand === undefined || this.#hands.get(sessionId) === hand) this.#hands.delete(sessionId);
+    if (hand !== undefined && this.#hands.get(sessionId) !== hand) return;
+    this.#hands.delete(sessionId);
+    this.#memory?.forget(sessionId);
+  }
+
+  /** Call it before a session is told to be at rest: what the agent remembered is in its stores then. Never rejects. */
+  async rest(fold: SessionFold): Promise<void> {
+    const kind = knownKind(fold.sandbox);
+    if (this.#memory !== null && kind !== null) await this.#memory.rest(this.#providers.of(kind), fold);
   }
 
   /**
@@ -147,17 +172,24 @@ export class HandPool {
     await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
     const steps = new Steps(emit);
     try {
-      const { hand, adopted, how, notice } = await provider.provision({
+      const onStep: ProvisionRequest["onStep"] = (step) => steps.add({ type: "longhaul.sandbox_step", ...step });
+      const {
+        hand: made,
+        adopted,
+        how,
+        notice,
+      } = await provider.provision({
         session_id: sessionId,
         environment: fold.environment,
         resources: fold.resources,
         skills: skillMounts(fold, this.#blobs),
         detached: fold.detached ?? [],
         had_sandbox: knownKind(fold.sandbox) !== null,
-        onStep: (step) => steps.add({ type: "longhaul.sandbox_step", ...step }),
+        onStep,
         onProgress: (text) => this.#live.publish(sessionId, { type: "sandbox_progress", text }),
         readFile: (fileId) => this.#readFile(fileId),
       });
+      const hand = (await this.#memory?.mounted(provider, fold, made, onStep)) ?? made;
       const duration_ms = Math.round(performance.now() - started);
       const ready = { provider: provider.kind, duration_ms, adopted, how, notice: why.told ?? notice };
       await emit([...(await steps.rest()), { type: "longhaul.sandbox_ready", ...ready }]);

@@ -38,6 +38,7 @@ async function perform(
 ): Promise<void> {
   switch (action.kind) {
     case "interrupt":
+      await ports.hands.rest(view.fold);
       return void (await emit(interruptEvents(view, action.event_ids)));
     case "abandon_request":
       return void (await emit(closeRequest(action.model_request_start_id, "cut_off")));
@@ -57,6 +58,7 @@ async function perform(
     case "tool_limit":
       return void (await emit(toolLimitEvents(view, ports)));
     case "idle": {
+      await ports.hands.rest(view.fold);
       crashPoint("turn.before_idle");
       const consumed: EventDraft[] =
         action.consumes.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: action.consumes }] : [];

@@ -9,7 +9,7 @@ import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
 import { leftOverRest } from "../harness/statuses.ts";
 import { type Holder, type Lease, StaleLeaseError, UnknownSessionError } from "../session/ledger.ts";
-import { runThreads } from "./threads.ts";
+import { runThreads } from "./threads/run_threads.ts";
 
 /** How a run ended. */
 export type RunEnd =
@@ -64,6 +64,7 @@ async function runUntilRest(view: SessionView, lease: Lease, options: RunOptions
     await runThreads(view, lease, options);
     if (shutdown.aborted) return leave(view, lease, options);
     await provisioned(view, options);
+    await ports.hands.rest(view.fold);
     if (shutdown.aborted) return leave(view, lease, options);
     if (hasWork(view, ports)) continue;
     const left = leftOverRest(view.fold, ports.now());

@@ -13,7 +13,7 @@ export const OUTPUTS = "/mnt/session/outputs";
 export const SPILL_DIR = "/tmp/tool-output";
 
 /** Directories that the file tools may touch. The shell is not confined to them. */
-export const FILE_ROOTS = [WORKDIR, "/mnt/session", "/tmp"] as const;
+export const FILE_ROOTS = [WORKDIR, "/mnt/session", "/mnt/memory", "/tmp"] as const;
 export const READ_ONLY_ROOTS = [UPLOADS] as const;
 
 export interface FileStat {
@@ -64,6 +64,8 @@ export interface Machine {
   /** Runs a command in the session's shell. Rejects with {@link ShellFailure}. Never called twice at a time. */
   run(command: string, options: ShellRun): Promise<ShellOutput>;
   restartShell(): Promise<void>;
+  /** Read-only directories that only this machine has; without it those that every one has. */
+  readOnlyRoots?(): readonly string[];
 }
 
 /** A file operation failed; `code` is the system's (`ENOENT`, …). */
@@ -101,9 +103,9 @@ export class ShellFailure extends Error {
   }
 }
 
-/** The read-only root that holds `path`, or null. */
-export function readOnlyRoot(path: string): string | null {
-  return READ_ONLY_ROOTS.find((root) => isWithin(root, path)) ?? null;
+/** The machine's read-only root that holds `path`, or null. */
+export function readOnlyRoot(machine: Machine, path: string): string | null {
+  return [...READ_ONLY_ROOTS, ...(machine.readOnlyRoots?.() ?? [])].find((root) => isWithin(root, path)) ?? null;
 }
 
 /** True when `path` is `root` or below it. Both are normalised absolute paths with slashes. */

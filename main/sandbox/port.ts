@@ -7,6 +7,7 @@ import type { Readable } from "node:stream";
 import type { SandboxOrigin, SessionResource, SessionSnapshot } from "../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
 import type { SkillFile } from "../contract/skills/session_skills.ts";
+import type { MemoryFiles } from "./memory/port.ts";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
 export interface ExecuteCall {
@@ -106,6 +107,8 @@ export interface SandboxProvider {
   outputs(sessionId: string): Promise<OutputFile[]>;
   /** The bytes of one of them; null when there is no such regular file. `path` is relative to the outputs folder. */
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null>;
+  /** The mounts of the session's memory stores. Without it whoever serves the tools keeps them equal to the stores. */
+  memoryFiles?(sessionId: string): MemoryFiles;
   /**
    * Takes a copy of the sandbox's files from which a removed sandbox can be rebuilt; null when none is needed (nothing
    * ran since the last one, or the files outlive the sandbox anyway). Rejects when it cannot be taken.

@@ -29,6 +29,7 @@ import {
 } from "./on_request.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
+import { onMemorySynced } from "./sandbox/on_memory.ts";
 import { onCheckpoint, onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./sandbox/on_sandbox.ts";
 import { emptyTimeline, openTurn, recordEvent, replaceTurn, requestOf, type Timeline, timeOf } from "./timeline.ts";
 
@@ -138,6 +139,8 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onResourceAdded(timeline, event, stored);
     case "longhaul.resource_removed":
       return onResourceRemoved(timeline, event, stored);
+    case "longhaul.memory_synced":
+      return onMemorySynced(timeline, event, stored);
     default:
       return applyChange(timeline, event, stored);
   }

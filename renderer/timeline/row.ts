@@ -127,6 +127,7 @@ export type NoticeCode =
   | "egress"
   | "brought_back"
   | "files"
+  | "memory"
   | "compacted"
   | "continuation"
   | "stopped";

@@ -77,6 +77,13 @@ const githubRepository = z.strictObject({
   mount_path: sandboxPath.nullish(),
 });
 
+const memoryStore = z.strictObject({
+  type: z.literal("memory_store"),
+  memory_store_id: z.string().min(1).max(128),
+  access: z.enum(["read_write", "read_only"]).nullish(),
+  instructions: z.string().max(4096).nullish(),
+});
+
 export const MAX_RESOURCES = 500;
 
 /** Body of `POST /v1/sessions/{id}/resources`. */
@@ -87,14 +94,12 @@ export const addedResource = z.strictObject({
   }),
 });
 
-/** Resources of the contract that a later version takes; named so that the refusal says so. */
-export const LATER_RESOURCES = ["memory_store"] as const;
-
 export const resources = z
-  .array(z.discriminatedUnion("type", [file, localRepository, githubRepository]))
+  .array(z.discriminatedUnion("type", [file, localRepository, githubRepository, memoryStore]))
   .max(MAX_RESOURCES);
 
 export type ResourceParams = z.output<typeof resources>[number];
 export type LocalRepositoryParams = Extract<ResourceParams, { type: "local_repository" }>;
 export type FileResourceParams = Extract<ResourceParams, { type: "file" }>;
 export type GithubRepositoryParams = Extract<ResourceParams, { type: "github_repository" }>;
+export type MemoryStoreResourceParams = Extract<ResourceParams, { type: "memory_store" }>;

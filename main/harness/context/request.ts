@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";
+import { memoryLines } from "./memory_lines.ts";
 import { skillLines } from "./skill_lines.ts";
 import type { Transcript } from "./transcript.ts";
 
@@ -78,6 +79,7 @@ function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_con
       place.push(`A copy of the user's repository is at ${resource.mount_path}.`);
   }
   place.push(...skillLines(fold));
+  place.push(...memoryLines(fold.resources));
   if (fold.child !== null) place.push(...threadLines(fold.child, fold.primary_thread_id));
   const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
   const { system } = fold.agent;

@@ -14,6 +14,7 @@ import { readEvents } from "../../harness/model_stream.ts";
 import type { HarnessPorts } from "../../harness/ports.ts";
 import { EndpointWebTools } from "../../harness/web/executor.ts";
 import { onlyProvider } from "../../sandbox/choice.ts";
+import type { SandboxMemory } from "../../sandbox/memory/port.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
@@ -66,7 +67,11 @@ export interface Rig {
   model: DirectModel;
   errors: unknown[];
   /** Creates a session and, when `text` is given, sends it and wakes the session. */
-  create(text?: string, agent?: Partial<SessionSnapshot["agent"]>): Promise<string>;
+  create(
+    text?: string,
+    agent?: Partial<SessionSnapshot["agent"]>,
+    resources?: SessionSnapshot["resources"],
+  ): Promise<string>;
   send(sessionId: string, ...events: EventDraft[]): Promise<StoredEvent[]>;
   events(sessionId: string): Promise<StoredEvent[]>;
   /** Types of all events, in ledger order. */
@@ -76,10 +81,15 @@ export interface Rig {
   close(): Promise<void>;
 }
 
+export interface RigOptions extends Partial<ModelServerOptions> {
+  /** See HandPool. */
+  memory?: (ledger: Ledger) => SandboxMemory;
+}
+
 export async function startRig(
   script: Script,
-  options: Partial<HarnessPorts["limits"]> = {},
-  endpoint: Partial<ModelServerOptions> = {},
+  limits: Partial<HarnessPorts["limits"]> = {},
+  { memory, ...endpoint }: RigOptions = {},
 ): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
@@ -98,9 +108,9 @@ export async function startRig(
     blobs,
     live,
     model,
-    hands: new HandPool(providers, catalog, blobs, live),
+    hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
     web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
-    limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...options },
+    limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...limits },
     priceOf: (model) => priceOf(LIST_PRICES, model),
     now: Date.now,
     random: () => 0,
@@ -110,7 +120,7 @@ export async function startRig(
     alive = newId("lease_holder");
     const holder = { id: alive, boot_id: "boot", pid: 1, pid_started_at: 1 };
     const orchestrator = new LeaseOrchestrator({
-      ports: { ...ports, hands: new HandPool(providers, catalog, blobs, live) },
+      ports: { ...ports, hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)) },
       holder,
       max_running: 2,
       lease_ms: 30_000,
@@ -134,9 +144,10 @@ export async function startRig(
     server,
     model,
     errors,
-    create: async (text, agent) => {
+    create: async (text, agent, resources = []) => {
       const id = newId("session");
-      await ledger.createSession(id, [{ type: "longhaul.session_created", session: snapshot(agent) }]);
+      const session = { ...snapshot(agent), resources };
+      await ledger.createSession(id, [{ type: "longhaul.session_created", session }]);
       if (text !== undefined) {
         await ledger.emitEvent(id, message(text));
         await orchestrator.wake(id, "client_event");

@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import type { SessionResource } from "../../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
+import type { MemoryFiles } from "../memory/port.ts";
 import type { CallState, Checkpoint, ProvisionRequest, ProvisionResult, SandboxProvider } from "../port.ts";
 import { type DockerProviderOptions, Installation } from "./life/installation.ts";
 import { DockerSandbox } from "./life/sandbox.ts";
@@ -48,6 +49,10 @@ class DockerProvider implements SandboxProvider {
 
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null> {
     return this.#sandbox(sessionId).readOutput(path);
+  }
+
+  memoryFiles(sessionId: string): MemoryFiles {
+    return this.#sandbox(sessionId).memoryFiles();
   }
 
   checkpoint(sessionId: string): Promise<Checkpoint | null> {

@@ -4,7 +4,7 @@
  * sandbox's folder and the idle time in milliseconds. The shell's thread starts from this same file.
  */
 import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isMainThread, workerData } from "node:worker_threads";
 import { WORKDIR } from "../machine.ts";
 import { CallLog } from "./call_log.ts";
@@ -13,6 +13,7 @@ import { SandboxFiles } from "./files.ts";
 import { layoutOf, type SandboxLayout } from "./layout.ts";
 import { HostServer } from "./link/server.ts";
 import { EmbeddedMachine } from "./machine.ts";
+import { readOnlyMounts } from "./memory/read_only.ts";
 import type { ShellState, ShellThreadData } from "./shell/protocol.ts";
 import { Shell } from "./shell/shell.ts";
 
@@ -39,7 +40,7 @@ async function startHost(): Promise<void> {
   // Its code takes longer to load than this process needs to listen; both at the same time.
   shell.warm();
   const files = new SandboxFiles(realpathSync(layout.root), layout.scratch);
-  const calls = new Calls(new EmbeddedMachine(files, shell), new CallLog(layout.calls));
+  const calls = new Calls(new EmbeddedMachine(files, shell, () => readOnlyMounts(layout)), new CallLog(layout.calls));
   const listening = await new HostServer(layout, calls, Number(idle)).listen();
   process.send?.({ type: listening ? "ready" : "busy" });
   if (process.connected) process.disconnect();
@@ -53,5 +54,6 @@ if (isMainThread) {
 } else if ((workerData as ShellThreadData | null)?.role === "shell") {
   // Loaded here only: the main thread must listen before the shell's code is read.
   const { startShellThread } = await import("./shell/thread.ts");
-  startShellThread(workerData as ShellThreadData);
+  const data = workerData as ShellThreadData;
+  startShellThread(data, readOnlyMounts(layoutOf(dirname(data.root))));
 }

@@ -25,6 +25,10 @@ export interface SandboxLayout {
   markers: string;
   /** Files that the host is writing. */
   scratch: string;
+  /** What mounted memory stores had in common with their folders last. */
+  memory: string;
+  /** Paths of read-only mounts. */
+  readOnlyFile: string;
 }
 
 /** Home directory of the agent in the embedded sandbox. */
@@ -56,6 +60,8 @@ export function layoutOf(dir: string): SandboxLayout {
     staging: join(dir, "staging"),
     markers: join(dir, "resources"),
     scratch: join(dir, "scratch"),
+    memory: join(dir, "memory"),
+    readOnlyFile: join(dir, "memory", "read_only.list"),
   };
 }
 

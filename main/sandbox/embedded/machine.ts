@@ -6,10 +6,16 @@ import type { Shell } from "./shell/shell.ts";
 export class EmbeddedMachine implements Machine {
   readonly #files: SandboxFiles;
   readonly #shell: Shell;
+  readonly #readOnlyRoots: () => readonly string[];
 
-  constructor(files: SandboxFiles, shell: Shell) {
+  constructor(files: SandboxFiles, shell: Shell, readOnlyRoots: () => readonly string[]) {
     this.#files = files;
     this.#shell = shell;
+    this.#readOnlyRoots = readOnlyRoots;
+  }
+
+  readOnlyRoots(): readonly string[] {
+    return this.#readOnlyRoots();
   }
 
   resolve(path: string): Promise<string> {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { SessionResource } from "../../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
+import type { MemoryFiles } from "../memory/port.ts";
 import type { CallState, ProvisionRequest, ProvisionResult, SandboxProvider } from "../port.ts";
 import { sandboxesDir, sandboxLayout } from "./layout.ts";
 import type { HostProgram } from "./link/launch.ts";
+import { EmbeddedMemoryFiles } from "./memory/memory_files.ts";
 import { listOutputs, readOutput } from "./results/outputs.ts";
 import { EmbeddedSandbox, REMOVED, removeTree } from "./sandbox.ts";
 
@@ -67,6 +69,10 @@ class EmbeddedProvider implements SandboxProvider {
 
   readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null> {
     return readOutput(sandboxLayout(this.#dataDir, sessionId), path);
+  }
+
+  memoryFiles(sessionId: string): MemoryFiles {
+    return new EmbeddedMemoryFiles(sandboxLayout(this.#dataDir, sessionId));
   }
 
   /** The folder outlives the host process; there is nothing to copy. */

@@ -136,26 +136,20 @@ test("a repository as the whole workspace, and two side by side", async () => {
 
 test("what cannot be attached is a step that says why; the sandbox works without it", async () => {
   const { hand } = await provider.provision(
-    request(
-      resource({ path: join(dataDir, "missing") }),
-      resource({ id: "sesrsc_2", mount_path: "/etc/here" }),
-      {
-        id: "sesrsc_3",
-        type: "github_repository",
-        url: "https://github.com/a/b",
-        mount_path: "/workspace/b",
-        created_at: "",
-        updated_at: "",
-      },
-      { type: "memory_store", memory_store_id: "memstore_1", mount_path: "/mnt/memory/x" },
-    ),
+    request(resource({ path: join(dataDir, "missing") }), resource({ id: "sesrsc_2", mount_path: "/etc/here" }), {
+      id: "sesrsc_3",
+      type: "github_repository",
+      url: "https://github.com/a/b",
+      mount_path: "/workspace/b",
+      created_at: "",
+      updated_at: "",
+    }),
   );
   const errors = steps.flatMap(({ error }) => (error === null ? [] : [error]));
   expect(errors).toEqual([
     expect.stringMatching(/missing does not exist/),
     expect.stringMatching(/must be below \/workspace/),
     expect.stringMatching(/github_repository.*needs the docker sandbox/),
-    expect.stringMatching(/memory_store.*needs the docker sandbox/),
   ]);
   expect(await runTool(hand, "bash", { command: "echo works" })).toBe("works");
 });

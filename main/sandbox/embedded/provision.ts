@@ -3,6 +3,7 @@ import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile
 import { basename, dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
+import { memoryMounts } from "../memory/port.ts";
 import type { ProvisionRequest } from "../port.ts";
 import { createBaseline, ownExcludes, treesSince } from "../resources/baseline.ts";
 import { copyTree } from "../resources/copy_tree.ts";
@@ -12,6 +13,7 @@ import { type Store, storeAt } from "../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resources/mount.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
+import { writeReadOnlyMounts } from "./memory/read_only.ts";
 import { realFolder } from "./placing/real_folder.ts";
 
 /** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
@@ -19,8 +21,9 @@ type MarkerState = "placing" | "complete";
 type FileResource = Extract<SessionResource, { type: "file" }>;
 
 /** Makes the folders of a sandbox. Rejects when the disk refuses. */
-export async function makeDirectories(layout: SandboxLayout): Promise<void> {
+export async function makeDirectories(layout: SandboxLayout, resources: readonly SessionResource[]): Promise<void> {
   makeSandboxFolders(layout.root);
+  writeReadOnlyMounts(layout, memoryMounts(resources));
   for (const folder of [layout.calls, layout.baselines, layout.markers])
     await mkdir(folder, { recursive: true, mode: 0o700 });
 }
@@ -54,8 +57,10 @@ function place(
       return placeFile(layout, resource, open);
     case "local_repository":
       return placeRepository(layout, resource);
-    case "github_repository":
     case "memory_store":
+      // Filled once the sandbox is there, and again and again: see `memory/`.
+      return Promise.resolve([]);
+    case "github_repository":
       throw new Error(
         `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox.`,
       );

@@ -57,7 +57,7 @@ export class EmbeddedSandbox implements Hand {
   async #provision(request: ProvisionRequest): Promise<ProvisionResult> {
     const started = performance.now();
     try {
-      await makeDirectories(this.#layout);
+      await makeDirectories(this.#layout, request.resources);
       // The host loads its code while files are copied; it needs nothing but the folders.
       const [connection] = await Promise.all([this.#connect(), this.#place(request)]);
       if (!connection.adopted) {

@@ -14,7 +14,7 @@ export async function edit(input: unknown, machine: Machine): Promise<string> {
   const all = fields.flag("replace_all");
   try {
     const canonical = await machine.resolve(path);
-    refuseReadOnly("edit", path, canonical);
+    refuseReadOnly("edit", path, canonical, machine);
     const text = await readWhole("edit", path, canonical, machine);
     const pieces = text.split(oldString);
     const count = pieces.length - 1;

@@ -10,7 +10,7 @@ export async function write(input: unknown, machine: Machine): Promise<string> {
   if (content === undefined) throw new ToolFailure("write: content is required");
   try {
     const canonical = await machine.resolve(path);
-    refuseReadOnly("write", path, canonical);
+    refuseReadOnly("write", path, canonical, machine);
     await machine.write(canonical, content);
   } catch (error) {
     throw fileFailure("write", path, error);
@@ -18,7 +18,7 @@ export async function write(input: unknown, machine: Machine): Promise<string> {
   return `wrote ${Buffer.byteLength(content)} bytes to ${path}`;
 }
 
-export function refuseReadOnly(tool: string, path: string, canonical: string): void {
-  const root = readOnlyRoot(canonical);
+export function refuseReadOnly(tool: string, path: string, canonical: string, machine: Machine): void {
+  const root = readOnlyRoot(machine, canonical);
   if (root !== null) throw new ToolFailure(`${tool}: ${path} is inside read-only directory ${root}`);
 }

@@ -70,6 +70,9 @@ export class SqliteRecords implements Records {
   }
 
   async write(writes: readonly RecordWrite[]): Promise<void> {
+    // What is removed or replaced on purpose must not stay readable in free places of the file.
+    const erases = writes.some((write) => write.op !== "insert");
+    if (erases) this.#db.pragma("secure_delete = ON");
     try {
       this.#db
         .transaction(() => {
@@ -83,6 +86,8 @@ export class SqliteRecords implements Records {
           "Make sure that its disk has free space and can be written, then try again.",
         { cause: error },
       );
+    } finally {
+      if (erases) this.#db.pragma("secure_delete = OFF");
     }
   }
 

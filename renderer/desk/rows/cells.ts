@@ -33,6 +33,7 @@ const NOTICES: Record<NoticeCode, string> = {
   egress: "network",
   brought_back: "you",
   files: "files",
+  memory: "memory",
   compacted: "compact",
   continuation: "model",
   stopped: "stopped",

@@ -160,6 +160,27 @@ describe("what became of it", () => {
   });
 });
 
+it("memory says what was saved and brought in, conflicts and failures stand out", () => {
+  const { builder } = begun();
+  const counts = { written: 0, deleted: 0, updated: 0, conflicts: 0 };
+  const synced = {
+    type: "longhaul.memory_synced" as const,
+    memory_store_id: "memstore_1",
+    mount_path: "/mnt/memory/n",
+  };
+  builder.add({ ...synced, ...counts, written: 1, updated: 2, error: null });
+  builder.add({ ...synced, ...counts, written: 2, deleted: 3, conflicts: 1, error: null });
+  builder.add({ ...synced, ...counts, error: "disk full" });
+  expect(notices(buildTimeline(builder.events), "memory")).toMatchObject([
+    { tone: "quiet", what: "Memory at /mnt/memory/n: 1\u00a0memory saved, 2\u00a0files brought in" },
+    {
+      tone: "note",
+      what: "Memory at /mnt/memory/n: 2\u00a0memories saved, 3 deleted, 1\u00a0conflict: both versions were kept",
+    },
+    { tone: "bad", what: "Memory at /mnt/memory/n could not be saved", detail: "disk full" },
+  ]);
+});
+
 describe("the lane", () => {
   const shapes = (builder: LogBuilder, running: boolean): string[] =>
     collectMarks(buildTimeline(builder.events), builder.now, running)

@@ -3,7 +3,6 @@ import { invalid, notFound } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import { type DeploymentUpdate, deploymentCreate, deploymentUpdate } from "../../../contract/schemas/deployments.ts";
 import { parseWith } from "../../../contract/schemas/issues.ts";
-import { LATER_RESOURCES } from "../../../contract/schemas/resources.ts";
 import { changeDeployment, type DeploymentRecord, deploymentTable } from "../../../orchestration/schedules/port.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param, timestamp } from "../../http/context.ts";
@@ -139,7 +138,6 @@ export function mountDeployments(api: Api, deps: Deps): void {
 async function readDeployment(c: ApiContext): Promise<unknown> {
   const body = await readJson(c);
   refuseLaterTypes(body, "initial_events");
-  refuseLaterTypes(body, "resources", LATER_RESOURCES);
   return body;
 }
 

@@ -1,6 +1,5 @@
 /** `POST /v1/sessions`. */
 import { parseWith } from "../../../contract/schemas/issues.ts";
-import { LATER_RESOURCES } from "../../../contract/schemas/resources.ts";
 import { sessionCreate } from "../../../contract/schemas/sessions.ts";
 import { readJson } from "../../http/body.ts";
 import type { Api, Deps } from "../../http/context.ts";
@@ -12,7 +11,6 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
   api.post("/v1/sessions", async (c) => {
     const body = await readJson(c);
     refuseLaterTypes(body, "initial_events");
-    refuseLaterTypes(body, "resources", LATER_RESOURCES);
     const params = parseWith(sessionCreate, body, "The request body");
     const session = apiSession(deps, await createSession(deps, params));
     // The contract creates a session with events directly running; a wake that waits for its turn is that too.

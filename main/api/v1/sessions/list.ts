@@ -2,7 +2,6 @@
 
 import { z } from "zod";
 import { invalid } from "../../../contract/errors.ts";
-import type { SessionStatus } from "../../../contract/events.ts";
 import type { SessionQuery, SessionRecord } from "../../../session/ledger.ts";
 import type { Api, Deps } from "../../http/context.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
@@ -10,7 +9,7 @@ import { pageLimit, Query } from "../../http/query.ts";
 import { type ApiSession, apiSession, statusOf } from "./session.ts";
 
 const STATUSES = ["rescheduling", "running", "idle", "terminated"] as const;
-/** Rows read at a time while a status filter drops some of them. */
+/** Rows read at a time while a filter drops some of them. */
 const BATCH = 200;
 
 const cursorSchema = z.strictObject({
@@ -30,9 +29,13 @@ export function mountSessionList(api: Api, deps: Deps): void {
     const statuses = query.choices("statuses", STATUSES, 100);
     const filter = readFilter(query);
     const cursor = readCursor(query, filter.order ?? "desc");
-    // No session has a memory store in this version: the filter matches none.
-    if (query.text("memory_store_id") !== undefined) return c.json({ data: [], next_page: null, prev_page: null });
-    const found = await collect(deps, filter, cursor, limit + 1, statuses);
+    const store = query.text("memory_store_id");
+    const passes = (row: SessionRecord): boolean =>
+      (statuses.length === 0 || statuses.includes(statusOf(deps, row))) &&
+      (store === undefined ||
+        row.fold.resources.some((it) => it.type === "memory_store" && it.memory_store_id === store));
+    const whole = statuses.length === 0 && store === undefined;
+    const found = await collect(deps, filter, cursor, limit + 1, whole ? null : passes);
     return c.json(pageOfSessions(deps, found, limit, filter.order ?? "desc", cursor));
   });
 }
@@ -80,21 +83,21 @@ function pageOfSessions(
   };
 }
 
-/** Up to `wanted` rows nearest to the cursor, in the order of the list. */
+/** Up to `wanted` rows nearest to the cursor, in the order of the list; `passes` null takes every row. */
 async function collect(
   deps: Deps,
   filter: Filter,
   cursor: Cursor | undefined,
   wanted: number,
-  statuses: readonly SessionStatus[],
+  passes: ((row: SessionRecord) => boolean) | null,
 ): Promise<SessionRecord[]> {
   const backward = cursor?.backward ?? false;
-  const limit = statuses.length === 0 ? wanted : Math.max(wanted, BATCH);
+  const limit = passes === null ? wanted : Math.max(wanted, BATCH);
   const found: SessionRecord[] = [];
   let from = cursor === undefined ? undefined : { created_at: cursor.created_at, id: cursor.id, backward };
   for (;;) {
     const rows = await deps.ledger.listSessions({ ...filter, limit, ...(from === undefined ? {} : { from }) });
-    const matching = rows.filter((row) => statuses.length === 0 || statuses.includes(statusOf(deps, row)));
+    const matching = passes === null ? rows : rows.filter(passes);
     if (backward) found.unshift(...matching);
     else found.push(...matching);
     const edge = backward ? rows[0] : rows.at(-1);

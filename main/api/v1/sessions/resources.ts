@@ -13,6 +13,7 @@ import type {
 import type { FileRecord } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { usableFile } from "../files/file.ts";
+import { planMemoryStore } from "../memory_stores/session_resource.ts";
 
 const UPLOADS = "/mnt/session/uploads";
 const WORKSPACE = "/workspace";
@@ -28,7 +29,7 @@ export interface PlannedResources {
  * @throws ApiError 400 that names the resource and what is wrong with it
  */
 export async function planResources(
-  deps: Pick<Deps, "catalog" | "now">,
+  deps: Pick<Deps, "catalog" | "records" | "now">,
   sessionId: string,
   at: string,
   params: readonly ResourceParams[],
@@ -39,7 +40,9 @@ export async function planResources(
     const field = `resources[${index}]`;
     if (resource.type === "file") await planFile(deps, sessionId, at, resource, `${field}.`, planned);
     else if (resource.type === "github_repository") planned.resources.push(planRemote(at, resource, field));
-    else planned.resources.push(await planRepository(at, resource, field));
+    else if (resource.type === "memory_store") {
+      planned.resources.push(await planMemoryStore(deps, resource, field, planned.resources));
+    } else planned.resources.push(await planRepository(at, resource, field));
     const mount = planned.resources.at(-1);
     const path = mount !== undefined && "mount_path" in mount ? (mount.mount_path ?? "") : "";
     if (mounted.has(path)) mountTaken(path, `${field}.`);

@@ -123,10 +123,10 @@ describe("create", () => {
       /`initial_events\[0\]\.type` must be "user\.message"/,
     ],
     [
-      "a memory store",
+      "a memory store that does not exist",
       { resources: [{ type: "memory_store", memory_store_id: "memstore_1" }] },
       400,
-      /"memory_store" is not supported by this version/,
+      /`resources\[0\]\.memory_store_id`: there is no memory store "memstore_1"/,
     ],
     [
       "an empty message",

@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import type { SessionResource } from "../../../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../../../contract/local_api.ts";
+import type { MemoryFiles } from "../../memory/port.ts";
 import {
   CallInterrupted,
   type CallState,
@@ -18,6 +19,7 @@ import { ChannelClosed } from "../../runner/client.ts";
 import { effectOf } from "../../toolset/definitions.ts";
 import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
+import { DockerMemoryFiles } from "../memory/memory_files.ts";
 import type { Container } from "../ports.ts";
 import { bringBackChanges, removeRepositories, repositoryChanges } from "../resources/changes.ts";
 import { listOutputs, readOutput } from "../resources/outputs.ts";
@@ -207,6 +209,10 @@ export class DockerSandbox implements Hand {
     const result = this.#reading.then(async () => read(await this.#life.runningContainer()));
     this.#reading = result.catch(() => undefined);
     return result;
+  }
+
+  memoryFiles(): MemoryFiles {
+    return new DockerMemoryFiles(() => this.#life.runningContainer());
   }
 
   async outputs(): Promise<OutputFile[]> {

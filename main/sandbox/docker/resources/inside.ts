@@ -9,7 +9,7 @@ import type { Container, ExecOptions, ExecResult } from "../ports.ts";
 import { NO_GIT, QUIET_GIT } from "./scripts.ts";
 
 /** Root's own; only `scratch` below it belongs to the agent. */
-const STATE_DIR = "/var/lib/longhaul-resources";
+export const STATE_DIR = "/var/lib/longhaul-resources";
 export const MARKERS = `${STATE_DIR}/markers`;
 export const SCRATCH = `${STATE_DIR}/scratch`;
 export const AGENT_ID = 1000;
@@ -122,7 +122,7 @@ export function runScript(
   container: Container,
   script: string,
   args: readonly string[],
-  options: Pick<ExecOptions, "timeoutMs" | "onLine"> & { env?: Record<string, string> } = {},
+  options: Pick<ExecOptions, "timeoutMs" | "onLine" | "input"> & { env?: Record<string, string> } = {},
 ): Promise<ExecResult> {
   const { env, ...limits } = options;
   return container.exec(["/bin/sh", "-c", script, "sh", ...args], {

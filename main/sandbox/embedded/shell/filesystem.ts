@@ -1,5 +1,6 @@
 /** The file system that the shell sees: a folder of this disk as `/`, with devices and command names laid over it. */
 import { isUtf8 } from "node:buffer";
+import { mkdirSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import {
@@ -23,54 +24,74 @@ const MAX_FILE_BYTES = 512 * 1024 * 1024;
 
 /**
  * @param hidden a command that exists without being listed
+ * @param readOnlyPaths folders that cannot be changed from within, beside the uploads
  * @param sink gets what the running command writes
  */
-export function shellFileSystem(root: string, hidden: string, sink: (bytes: Buffer) => void): IFileSystem {
+export function shellFileSystem(
+  root: string,
+  hidden: string,
+  readOnlyPaths: readonly string[],
+  sink: (bytes: Buffer) => void,
+): IFileSystem {
   const names = [hidden, ...getCommandNames(), ...getPythonCommandNames(), ...getJavaScriptCommandNames()];
   const stubs = Object.fromEntries(
     names.map((name) => [`/${name}`, { content: `#!/bin/bash\n# Built-in command: ${name}\n`, mode: 0o755 }]),
   );
   const commands = new ListedFs(stubs, hidden);
-  const uploads = new ReadWriteFs({ root: join(root, UPLOADS), maxFileReadSize: MAX_FILE_BYTES });
+  const mountPoints = [UPLOADS, ...readOnlyPaths];
+  for (const path of mountPoints) mkdirSync(join(root, path), { recursive: true });
+  const fixed = mountPoints.map((mountPoint) => {
+    const folder = new ReadWriteFs({ root: join(root, mountPoint), maxFileReadSize: MAX_FILE_BYTES });
+    return { mountPoint, filesystem: readOnly(folder, mountPoint) };
+  });
   return new MountableFs({
-    base: new WorkFs({ root, allowSymlinks: true, maxFileReadSize: MAX_FILE_BYTES }),
+    base: new WorkFs({ root, allowSymlinks: true, maxFileReadSize: MAX_FILE_BYTES }, mountPoints),
     mounts: [
       { mountPoint: "/bin", filesystem: readOnly(commands, "/bin") },
       { mountPoint: "/usr/bin", filesystem: readOnly(commands, "/usr/bin") },
       { mountPoint: "/dev", filesystem: new DeviceFs(sink) },
-      { mountPoint: UPLOADS, filesystem: readOnly(uploads, UPLOADS) },
+      ...fixed,
     ],
   });
 }
 
-/** The folder itself. What the uploads are mounted on stays where it is, as a mount point does. */
+/** The folder itself. What something is mounted on stays where it is, as a mount point does. */
 class WorkFs extends ReadWriteFs {
   readonly #root: string;
+  readonly #mountPoints: readonly string[];
 
-  constructor(options: { root: string; allowSymlinks: boolean; maxFileReadSize: number }) {
+  constructor(
+    options: { root: string; allowSymlinks: boolean; maxFileReadSize: number },
+    mountPoints: readonly string[],
+  ) {
     super(options);
     this.#root = options.root;
+    this.#mountPoints = mountPoints;
   }
 
   /** `rmdir` asks for this without `recursive`, which Node refuses for a folder even when it is empty. */
   override async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
-    refuseMountPoint(path);
+    this.#refuseMountPoint(path);
     const stat = options?.recursive === true ? null : await this.lstat(path).catch(() => null);
     if (stat?.isDirectory !== true) return super.rm(path, options);
     await rmdir(join(this.#root, await this.realpath(path)));
   }
 
   override async mv(from: string, to: string): Promise<void> {
-    refuseMountPoint(from);
-    refuseMountPoint(to);
+    this.#refuseMountPoint(from);
+    this.#refuseMountPoint(to);
     await super.mv(from, to);
+  }
+
+  #refuseMountPoint(path: string): void {
+    const absolute = posix.resolve("/", path);
+    if (!this.#mountPoints.some((point) => isWithin(absolute, point) || isWithin(point, absolute))) return;
+    throw busy(path);
   }
 }
 
-function refuseMountPoint(path: string): void {
-  const absolute = posix.resolve("/", path);
-  if (!isWithin(absolute, UPLOADS) && !isWithin(UPLOADS, absolute)) return;
-  throw Object.assign(new Error(`EBUSY: resource busy or locked, rm '${path}'`), { code: "EBUSY" });
+function busy(path: string): Error {
+  return Object.assign(new Error(`EBUSY: resource busy or locked, rm '${path}'`), { code: "EBUSY" });
 }
 
 /** Files in memory, one of which is not listed. */

@@ -56,6 +56,7 @@ interface Job {
 
 class ShellThread {
   readonly #root: string;
+  readonly #readOnly: readonly string[];
   readonly #send: (message: FromShell) => void;
   #state: ShellState;
   #current: Job | null = null;
@@ -63,8 +64,9 @@ class ShellThread {
   #wake: (() => void) | null = null;
   #loop: { body: StatementNode[] } | null = null;
 
-  constructor(data: ShellThreadData, send: (message: FromShell) => void) {
+  constructor(data: ShellThreadData, readOnly: readonly string[], send: (message: FromShell) => void) {
     this.#root = data.root;
+    this.#readOnly = readOnly;
     this.#send = send;
     this.#state = data.state;
   }
@@ -74,7 +76,7 @@ class ShellThread {
     this.#loop = null;
     makeSandboxFolders(this.#root);
     const bash = new Bash({
-      fs: shellFileSystem(this.#root, NEXT, (bytes) => this.#current?.capture.append(bytes)),
+      fs: shellFileSystem(this.#root, NEXT, this.#readOnly, (bytes) => this.#current?.capture.append(bytes)),
       cwd,
       env: { HOME, USER: "user", TERM: "dumb", LANG: "C.UTF-8", ...env, PWD: cwd },
       python: true,
@@ -157,12 +159,15 @@ export function freshState(): ShellState {
   return { cwd: WORKDIR, env: {} };
 }
 
-/** Entry of the thread. */
-export function startShellThread(data: ShellThreadData): void {
+/**
+ * Entry of the thread.
+ * @param readOnly paths of the sandbox that the shell cannot change
+ */
+export function startShellThread(data: ShellThreadData, readOnly: readonly string[]): void {
   const port = parentPort;
   if (port === null) throw new Error("the shell runs on a thread of its own only");
   const send = port.postMessage.bind(port) as (message: FromShell) => void;
-  const shell = new ShellThread(data, send);
+  const shell = new ShellThread(data, readOnly, send);
   port.on("message", (message: RunCommand) => shell.run(message));
   shell.start();
   send({ type: "ready" });

@@ -1,9 +1,9 @@
 /** Sessions with spawned threads: each runs its own conversation, and all of them end as one. */
 import { afterEach, describe, expect, test } from "vitest";
-import { call, overloaded, type ScriptRequest, type ScriptTurn, say } from "../../e2e/model_server/script.ts";
-import type { SessionSnapshot, StoredEvent } from "../contract/events.ts";
-import { newId } from "../contract/ids.ts";
-import { message, of, type Rig, snapshot, startRig, toolset } from "./testing/rig.ts";
+import { call, overloaded, type ScriptRequest, type ScriptTurn, say } from "../../../e2e/model_server/script.ts";
+import type { SessionSnapshot, StoredEvent } from "../../contract/events.ts";
+import { newId } from "../../contract/ids.ts";
+import { message, of, type Rig, snapshot, startRig, toolset } from "../testing/rig.ts";
 
 let rig: Rig;
 afterEach(async () => {

@@ -1,12 +1,12 @@
 /** Runs the threads of one session side by side, each step by step, until none of them has anything to do now. */
-import type { EventDraft } from "../contract/events.ts";
-import { liveThreads } from "../contract/threads/view.ts";
-import { nextRetry, threadWork } from "../contract/work.ts";
-import { withReport } from "../harness/agents/report.ts";
-import type { HarnessPorts } from "../harness/ports.ts";
-import type { SessionView } from "../harness/session_view.ts";
-import { step } from "../harness/step.ts";
-import type { Lease } from "../session/ledger.ts";
+import type { EventDraft } from "../../contract/events.ts";
+import { liveThreads } from "../../contract/threads/view.ts";
+import { nextRetry, threadWork } from "../../contract/work.ts";
+import { withReport } from "../../harness/agents/report.ts";
+import type { HarnessPorts } from "../../harness/ports.ts";
+import type { SessionView } from "../../harness/session_view.ts";
+import { step } from "../../harness/step.ts";
+import type { Lease } from "../../session/ledger.ts";
 
 interface Options {
   ports: HarnessPorts;
