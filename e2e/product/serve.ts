@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import Anthropic from "@anthropic-ai/sdk";
+import type Anthropic from "@anthropic-ai/sdk";
+import { contractClient } from "../../main/api/testing/contract/client.ts";
 
 const LAUNCHER = new URL("../../main/launch.mjs", import.meta.url).pathname;
 
@@ -81,7 +82,7 @@ export async function serve(options: ServeOptions = {}): Promise<Product> {
     ended.then((code) => Promise.reject(startFailure(code, stderr()))),
   ]);
   const ready = JSON.parse(line) as Ready;
-  const client = new Anthropic({ baseURL: ready.url, apiKey: ready.token, maxRetries: 0 });
+  const client = contractClient(ready.url, ready.token, { server: "product" });
   const local = async <T>(path: string, init: RequestInit = {}): Promise<T> => {
     const headers = { authorization: `Bearer ${ready.token}`, "content-type": "application/json" };
     const response = await fetch(`${ready.url}/longhaul/v1${path}`, { ...init, headers });

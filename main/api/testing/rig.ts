@@ -14,6 +14,7 @@ import { createApi } from "../app.ts";
 import { type ListenOptions, listen } from "../listen.ts";
 import type { ApiPorts, FailureReport } from "../ports.ts";
 import { launchDeployment } from "../v1/deployments/launch.ts";
+import { contractClient } from "./contract/client.ts";
 import { FakeOrchestrator } from "./fake_orchestrator.ts";
 import { memoryVault } from "./memory_vault.ts";
 
@@ -116,7 +117,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
   };
   const server = await listen(createApi(ports), { host: "127.0.0.1", port: 0, ...serve });
   host = new URL(server.url).host;
-  const client = new Anthropic({ baseURL: server.url, apiKey: TOKEN, authToken: null, maxRetries: 0 });
+  const client = contractClient(server.url, TOKEN);
   const rig: Rig = {
     url: server.url,
     host,
