@@ -148,7 +148,7 @@ describe("a client that watches", () => {
   test("finds faults of bodies and names the method, also that of the same path outside of beta", async () => {
     const body = JSON.stringify({ data: [{ id: 1 }], next_page: null });
     await using server = await answering(200, JSON_HEADERS, body);
-    const client = contractClient(server.url, "k");
+    const client = contractClient(server.url, "k", { server: "stub" });
     await client.beta.files.list();
     expect(takeFaults()).toEqual([
       expect.stringMatching(/^beta\.files\.list \(1\.12\.0\)[\s\S]*\$\.data\[0\]\.id: must be a string/),
@@ -165,7 +165,7 @@ describe("a client that watches", () => {
 
   test("finds faults of errors", async () => {
     await using server = await answering(404, { "content-type": "text/html" }, "<h1>Not found</h1>");
-    await expect(contractClient(server.url, "k").beta.agents.retrieve("agent_1")).rejects.toThrow();
+    await expect(contractClient(server.url, "k", { server: "stub" }).beta.agents.retrieve("agent_1")).rejects.toThrow();
     const faults = takeFaults().join("\n");
     for (const fault of ["request-id", "content-type", "body: is no JSON", "$.error.type", "$.error.message"]) {
       expect(faults).toContain(fault);
@@ -186,7 +186,9 @@ describe("a client that watches", () => {
       `${frames.join("\n\n")}\n\n`,
     );
     const got: string[] = [];
-    for await (const event of await contractClient(server.url, "k").beta.sessions.events.stream("sesn_1"))
+    for await (const event of await contractClient(server.url, "k", { server: "stub" }).beta.sessions.events.stream(
+      "sesn_1",
+    ))
       got.push(event.type);
     expect(got).toHaveLength(3);
     const faults = takeFaults();

@@ -1,5 +1,6 @@
 /** Reads one declaration file of the SDK: its imports, interfaces, type aliases and classes. */
-import { type Token, tokensOf } from "./tokens.ts";
+import { TokenCursor } from "./token_cursor.ts";
+import { tokensOf } from "./tokens.ts";
 
 export type TypeNode =
   | { kind: "keyword"; name: string }
@@ -46,101 +47,92 @@ export function readDeclarations(text: string, file: string): DeclarationFile {
   return new Reader(tokensOf(text, file), file).file();
 }
 
-class Reader {
-  readonly #tokens: Token[];
-  readonly #name: string;
-  #at = 0;
-
-  constructor(tokens: Token[], name: string) {
-    this.#tokens = tokens;
-    this.#name = name;
-  }
-
+class Reader extends TokenCursor {
   file(): DeclarationFile {
     const file: DeclarationFile = { declarations: new Map(), imports: new Map(), starExports: [] };
-    while (this.#at < this.#tokens.length) this.#statement(file);
+    while (!this.ended) this.#statement(file);
     return file;
   }
 
   #statement(file: DeclarationFile): void {
-    if (this.#word("import")) return this.#importStatement(file);
-    const exported = this.#peek("export");
-    while (MODIFIERS.has(this.#now.value)) this.#at += 1;
-    if (exported && (this.#peek("{") || this.#peek("*") || (this.#peek("type") && this.#peek("{", 1)))) {
+    if (this.sign("import")) return this.#importStatement(file);
+    const exported = this.peek("export");
+    while (MODIFIERS.has(this.now.value)) this.skip();
+    if (exported && (this.peek("{") || this.peek("*") || (this.peek("type") && this.peek("{", 1)))) {
       return this.#reExport(file);
     }
-    if (this.#word("interface")) {
-      const name = this.#take().value;
+    if (this.sign("interface")) {
+      const name = this.take().value;
       const generics = this.#generics();
       const bases: TypeNode[] = [];
-      if (this.#word("extends"))
+      if (this.sign("extends"))
         do bases.push(this.#postfix());
-        while (this.#sign(","));
+        while (this.sign(","));
       const body = this.#objectBody();
       file.declarations.set(name, { kind: "interface", generics, bases, body });
-    } else if (this.#peek("type") && this.#tokens[this.#at + 1]?.kind === "word") {
-      this.#at += 1;
-      const name = this.#take().value;
+    } else if (this.peek("type") && this.ahead(1)?.kind === "word") {
+      this.skip();
+      const name = this.take().value;
       const generics = this.#generics();
-      this.#expect("=");
+      this.expect("=");
       file.declarations.set(name, { kind: "alias", generics, type: this.#type() });
-      this.#sign(";");
-    } else if (this.#word("class")) {
-      const name = this.#take().value;
+      this.sign(";");
+    } else if (this.sign("class")) {
+      const name = this.take().value;
       this.#generics();
-      while (!this.#peek("{")) this.#at += 1;
+      while (!this.peek("{")) this.skip();
       file.declarations.set(name, this.#classBody());
     } else {
-      this.#skipStatement();
+      this.skipStatement();
     }
   }
 
   #importStatement(file: DeclarationFile): void {
-    this.#word("type");
+    this.sign("type");
     const names: [string, string][] = [];
-    if (this.#now.kind === "word") {
-      names.push([this.#take().value, "default"]);
-      this.#sign(",");
+    if (this.now.kind === "word") {
+      names.push([this.take().value, "default"]);
+      this.sign(",");
     }
-    if (this.#sign("*")) {
-      this.#expect("as");
-      names.push([this.#take().value, "*"]);
-    } else if (this.#peek("{")) {
+    if (this.sign("*")) {
+      this.expect("as");
+      names.push([this.take().value, "*"]);
+    } else if (this.peek("{")) {
       for (const [local, name] of this.#nameList()) names.push([local, name]);
     }
-    this.#word("from");
-    const from = this.#take().value;
+    this.sign("from");
+    const from = this.take().value;
     for (const [local, name] of names) file.imports.set(local, { from, name });
-    this.#sign(";");
+    this.sign(";");
   }
 
   #reExport(file: DeclarationFile): void {
-    this.#word("type");
-    if (this.#sign("*")) {
-      const alias = this.#word("as") ? this.#take().value : null;
-      this.#expect("from");
-      const from = this.#take().value;
+    this.sign("type");
+    if (this.sign("*")) {
+      const alias = this.sign("as") ? this.take().value : null;
+      this.expect("from");
+      const from = this.take().value;
       if (alias === null) file.starExports.push(from);
       else file.imports.set(alias, { from, name: "*" });
     } else {
       const names = this.#nameList();
-      if (this.#word("from")) {
-        const from = this.#take().value;
+      if (this.sign("from")) {
+        const from = this.take().value;
         for (const [local, name] of names) file.imports.set(local, { from, name });
       }
     }
-    this.#sign(";");
+    this.sign(";");
   }
 
   /** `{ A, type B as C }` as pairs of local and foreign name. */
   #nameList(): [string, string][] {
     const names: [string, string][] = [];
-    this.#expect("{");
-    while (!this.#sign("}")) {
-      if (this.#peek("type") && this.#tokens[this.#at + 1]?.kind === "word") this.#at += 1;
-      const name = this.#take().value;
-      names.push([this.#word("as") ? this.#take().value : name, name]);
-      this.#sign(",");
+    this.expect("{");
+    while (!this.sign("}")) {
+      if (this.peek("type") && this.ahead(1)?.kind === "word") this.skip();
+      const name = this.take().value;
+      names.push([this.sign("as") ? this.take().value : name, name]);
+      this.sign(",");
     }
     return names;
   }
@@ -148,109 +140,106 @@ class Reader {
   #classBody(): Declaration {
     const fields: Member[] = [];
     const methods: Method[] = [];
-    this.#expect("{");
-    while (!this.#sign("}")) {
-      while (
-        MODIFIERS.has(this.#now.value) &&
-        !["(", "<", ":", "?", ";"].includes(this.#tokens[this.#at + 1]?.value ?? "")
-      ) {
-        this.#at += 1;
+    this.expect("{");
+    while (!this.sign("}")) {
+      while (MODIFIERS.has(this.now.value) && !["(", "<", ":", "?", ";"].includes(this.ahead(1)?.value ?? "")) {
+        this.skip();
       }
       const name = this.#propertyName();
-      const optional = this.#sign("?");
-      if (this.#peek("(") || this.#peek("<")) {
+      const optional = this.sign("?");
+      if (this.peek("(") || this.peek("<")) {
         this.#generics();
         const params = this.#parameters();
-        methods.push({ name, params, returns: this.#sign(":") ? this.#type() : { kind: "opaque" } });
-      } else if (this.#sign(":")) fields.push({ name, optional, type: this.#type() });
-      this.#sign(";");
+        methods.push({ name, params, returns: this.sign(":") ? this.#type() : { kind: "opaque" } });
+      } else if (this.sign(":")) fields.push({ name, optional, type: this.#type() });
+      this.sign(";");
     }
     return { kind: "class", fields, methods };
   }
 
   #parameters(): Member[] {
     const params: Member[] = [];
-    this.#expect("(");
-    while (!this.#sign(")")) {
-      this.#sign("...");
-      if (this.#peek("{") || this.#peek("[")) {
-        this.#skipBalanced();
-        params.push({ name: "", optional: false, type: this.#sign(":") ? this.#type() : { kind: "opaque" } });
+    this.expect("(");
+    while (!this.sign(")")) {
+      this.sign("...");
+      if (this.peek("{") || this.peek("[")) {
+        this.skipBalanced();
+        params.push({ name: "", optional: false, type: this.sign(":") ? this.#type() : { kind: "opaque" } });
       } else {
-        const name = this.#take().value;
-        const optional = this.#sign("?");
-        params.push({ name, optional, type: this.#sign(":") ? this.#type() : { kind: "opaque" } });
+        const name = this.take().value;
+        const optional = this.sign("?");
+        params.push({ name, optional, type: this.sign(":") ? this.#type() : { kind: "opaque" } });
       }
-      this.#sign(",");
+      this.sign(",");
     }
     return params;
   }
 
   #objectBody(): Extract<TypeNode, { kind: "object" }> {
     const body: Extract<TypeNode, { kind: "object" }> = { kind: "object", members: [], index: null };
-    this.#expect("{");
-    while (!this.#sign("}")) {
-      if (this.#peek("readonly") && ![":", "?", "("].includes(this.#tokens[this.#at + 1]?.value ?? "")) this.#at += 1;
+    this.expect("{");
+    while (!this.sign("}")) {
+      if (this.peek("readonly") && ![":", "?", "("].includes(this.ahead(1)?.value ?? "")) this.skip();
       this.#objectMember(body);
-      if (!this.#sign(";")) this.#sign(",");
+      if (!this.sign(";")) this.sign(",");
     }
     return body;
   }
 
   #objectMember(body: Extract<TypeNode, { kind: "object" }>): void {
-    if (this.#peek("[") && this.#tokens[this.#at + 2]?.value === ":") {
-      while (!this.#sign("]")) this.#at += 1;
-      this.#expect(":");
+    if (this.peek("[") && this.ahead(2)?.value === ":") {
+      while (!this.sign("]")) this.skip();
+      this.expect(":");
       body.index = this.#type();
-    } else if (this.#peek("(") || this.#peek("<") || this.#peek("new")) {
-      while (!this.#peek(";") && !this.#peek("}")) this.#skipOne();
+    } else if (this.peek("(") || this.peek("<") || this.peek("new")) {
+      while (!this.peek(";") && !this.peek("}")) this.skipOne();
     } else {
       const name = this.#propertyName();
-      const optional = this.#sign("?");
-      if (this.#peek("(") || this.#peek("<")) {
+      const optional = this.sign("?");
+      if (this.peek("(") || this.peek("<")) {
         this.#generics();
         this.#parameters();
-        if (this.#sign(":")) this.#type();
-      } else body.members.push({ name, optional, type: this.#sign(":") ? this.#type() : { kind: "opaque" } });
+        if (this.sign(":")) this.#type();
+      } else body.members.push({ name, optional, type: this.sign(":") ? this.#type() : { kind: "opaque" } });
     }
   }
 
   #propertyName(): string {
-    if (!this.#sign("[")) return this.#take().value;
+    if (!this.sign("[")) return this.take().value;
     let name = "";
-    while (!this.#sign("]")) name += this.#take().value;
+    while (!this.sign("]")) name += this.take().value;
     return `[${name}]`;
   }
 
   #generics(): string[] {
     const names: string[] = [];
-    if (!this.#sign("<")) return names;
-    while (!this.#sign(">")) {
-      this.#word("const");
-      names.push(this.#take().value);
-      if (this.#word("extends")) this.#type();
-      if (this.#sign("=")) this.#type();
-      this.#sign(",");
+    if (!this.sign("<")) return names;
+    while (!this.sign(">")) {
+      this.sign("const");
+      names.push(this.take().value);
+      if (this.sign("extends")) this.#type();
+      if (this.sign("=")) this.#type();
+      this.sign(",");
     }
     return names;
   }
 
   #type(): TypeNode {
-    this.#sign("|");
+    this.sign("|");
     const parts = [this.#intersection()];
-    while (this.#sign("|")) parts.push(this.#intersection());
+    while (this.sign("|")) parts.push(this.#intersection());
     return parts.length === 1 ? (parts[0] as TypeNode) : { kind: "union", of: parts };
   }
 
   #intersection(): TypeNode {
-    this.#sign("&");
+    this.sign("&");
     const parts = [this.#postfix()];
-    while (this.#sign("&")) parts.push(this.#postfix());
-    if (this.#word("extends")) {
+    while (this.sign("&")) parts.push(this.#postfix());
+    if (this.sign("extends")) {
       this.#type();
-      this.#expect("?");
+      this.expect("?");
       this.#type();
-      this.#expect(":");
+      this.expect(":");
       this.#type();
       return { kind: "opaque" };
     }
@@ -259,12 +248,12 @@ class Reader {
 
   #postfix(): TypeNode {
     let type = this.#primary();
-    while (this.#peek("[")) {
-      this.#at += 1;
-      if (this.#sign("]")) type = { kind: "array", of: type };
+    while (this.peek("[")) {
+      this.skip();
+      if (this.sign("]")) type = { kind: "array", of: type };
       else {
         this.#type();
-        this.#expect("]");
+        this.expect("]");
         type = { kind: "opaque" };
       }
     }
@@ -272,24 +261,24 @@ class Reader {
   }
 
   #primary(): TypeNode {
-    const token = this.#now;
+    const token = this.now;
     if (token.kind === "text" || token.kind === "number") {
-      this.#at += 1;
+      this.skip();
       return { kind: "literal", value: token.kind === "text" ? token.value : Number(token.value) };
     }
     if (token.value === "{") return this.#mapped() ?? this.#objectBody();
     if (token.value === "(") return this.#parenthesised();
     if (token.value === "[") {
-      this.#skipBalanced();
+      this.skipBalanced();
       return { kind: "opaque" };
     }
     if (token.value === "<" || token.value === "new") {
-      this.#word("new");
+      this.sign("new");
       this.#generics();
       return this.#parenthesised();
     }
-    if (token.kind !== "word") this.#fail("a type");
-    this.#at += 1;
+    if (token.kind !== "word") this.fail("a type");
+    this.skip();
     return this.#named(token.value);
   }
 
@@ -301,17 +290,17 @@ class Reader {
       return { kind: "opaque" };
     }
     if (word === "readonly") return this.#postfix();
-    if (word === "import") this.#skipBalanced();
+    if (word === "import") this.skipBalanced();
     const path = [word];
-    while (this.#sign(".")) path.push(this.#take().value);
+    while (this.sign(".")) path.push(this.take().value);
     const args: TypeNode[] = [];
-    if (this.#sign("<")) {
-      while (!this.#sign(">")) {
+    if (this.sign("<")) {
+      while (!this.sign(">")) {
         args.push(this.#type());
-        this.#sign(",");
+        this.sign(",");
       }
     }
-    if (this.#word("is")) this.#type();
+    if (this.sign("is")) this.#type();
     if (word === "import") return { kind: "opaque" };
     if (word === "Array" && args[0] !== undefined) return { kind: "array", of: args[0] };
     if (word === "Record" && args[1] !== undefined) return { kind: "object", members: [], index: args[1] };
@@ -319,81 +308,23 @@ class Reader {
   }
 
   #mapped(): TypeNode | null {
-    const [, second, third, fourth] = this.#tokens.slice(this.#at, this.#at + 4);
-    const mapped = second?.value === "[" && third?.kind === "word" && fourth?.value === "in";
+    const mapped = this.ahead(1)?.value === "[" && this.ahead(2)?.kind === "word" && this.ahead(3)?.value === "in";
     if (!mapped) return null;
-    this.#skipBalanced();
+    this.skipBalanced();
     return { kind: "opaque" };
   }
 
   #parenthesised(): TypeNode {
-    const start = this.#at;
-    this.#skipBalanced();
-    if (this.#sign("=>")) {
+    const arrow = this.attempt((): TypeNode | null => {
+      this.skipBalanced();
+      if (!this.sign("=>")) return null;
       this.#type();
       return { kind: "opaque" };
-    }
-    this.#at = start + 1;
+    });
+    if (arrow !== null) return arrow;
+    this.skip();
     const type = this.#type();
-    this.#expect(")");
+    this.expect(")");
     return type;
-  }
-
-  #skipStatement(): void {
-    while (this.#at < this.#tokens.length && !this.#peek(";")) {
-      const block = this.#peek("{");
-      this.#skipOne();
-      if (block && !this.#peek("=")) break;
-    }
-    this.#sign(";");
-  }
-
-  #skipOne(): void {
-    if (this.#peek("{") || this.#peek("(") || this.#peek("[")) this.#skipBalanced();
-    else this.#at += 1;
-  }
-
-  #skipBalanced(): void {
-    let depth = 0;
-    do {
-      const { value, kind } = this.#take();
-      if (kind === "text") continue;
-      if (value === "{" || value === "(" || value === "[") depth += 1;
-      if (value === "}" || value === ")" || value === "]") depth -= 1;
-    } while (depth > 0);
-  }
-
-  get #now(): Token {
-    return this.#tokens[this.#at] ?? { kind: "sign", value: "end of file", at: -1 };
-  }
-
-  #take(): Token {
-    if (this.#at >= this.#tokens.length) this.#fail("more");
-    this.#at += 1;
-    return this.#tokens[this.#at - 1] as Token;
-  }
-
-  #peek(value: string, ahead = 0): boolean {
-    const token = this.#tokens[this.#at + ahead];
-    return token !== undefined && token.value === value && token.kind !== "text";
-  }
-
-  #sign(value: string): boolean {
-    const found = this.#peek(value);
-    if (found) this.#at += 1;
-    return found;
-  }
-
-  #word(value: string): boolean {
-    return this.#sign(value);
-  }
-
-  #expect(value: string): void {
-    if (!this.#sign(value)) this.#fail(`"${value}"`);
-  }
-
-  #fail(wanted: string): never {
-    const near = this.#tokens.slice(this.#at, this.#at + 8).map((token) => token.value);
-    throw new Error(`${this.#name}: expected ${wanted} at ${near.join(" ")}`);
   }
 }

@@ -5,8 +5,11 @@
 import { appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** The memory rig's events are made up by tests; only the product's count as produced. */
-export type ServerKind = "memory" | "product";
+/**
+ * What answered. The memory rig's events are made up by tests, so only the product's count as produced; nothing that a stub
+ * answers counts.
+ */
+export type ServerKind = "memory" | "product" | "stub";
 
 export type Fact =
   | {

@@ -7,6 +7,9 @@ import { type Answer, methodFinder, readMethods, type SdkMethods } from "./metho
 import { SdkTypes } from "./sdk_types.ts";
 import { tapFrames } from "./tap_frames.ts";
 
+/** An error that says nothing of the method but that the server does not have it. */
+export const NO_ENDPOINT = "no_endpoint";
+
 /** An installed version of the SDK with everything that is read from it. */
 export interface Sdk {
   version: string;
@@ -137,8 +140,10 @@ function parsed(text: string): unknown {
   }
 }
 
-function errorType(body: unknown): string | null {
-  const type = (body as { error?: { type?: unknown } } | null | undefined)?.error?.type;
+/** The type of the error in `body`; {@link NO_ENDPOINT} when there is nothing at that path. */
+function errorType(body: unknown): string {
+  const { type, message } = (body as { error?: { type?: unknown; message?: unknown } } | null | undefined)?.error ?? {};
+  if (typeof message === "string" && message.startsWith("There is no endpoint")) return NO_ENDPOINT;
   return typeof type === "string" ? type : "unknown";
 }
 
