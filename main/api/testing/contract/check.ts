@@ -13,6 +13,8 @@ export interface CheckOptions {
 const ADDITIONS: { type: string; field: string }[] = [
   // Files lists of SDKs before 0.122 and of other clients page by these; newer SDKs do not look at them.
   ...["has_more", "first_id", "last_id"].map((field) => ({ type: "PageCursorResponse", field })),
+  // Nothing in a request tells `client.files` from `client.beta.files`, whose files have it.
+  { type: "FileMetadata", field: "scope" },
 ];
 
 /** Members that this server adds to unions of the SDK, by their `type`. */

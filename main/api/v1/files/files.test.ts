@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toFile } from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { olderContractClient } from "../../testing/contract/client.ts";
 import { type Rig, refusalOf, startRig } from "../../testing/rig.ts";
 import { readMultipart } from "./multipart.ts";
 
@@ -47,6 +48,51 @@ describe("files", () => {
     expect(some).toEqual([file.id]);
     expect(await rig.client.beta.files.delete(file.id)).toEqual({ id: file.id, type: "file_deleted" });
     expect((await refusalOf(rig.client.beta.files.download(file.id))).status).toBe(404);
+  });
+
+  test("the same through `client.files`, outside of beta", async () => {
+    const { files } = rig.client;
+    const file = await files.upload({ file: await toFile(Buffer.from("plain"), "plain.txt") });
+    expect(await files.retrieveMetadata(file.id)).toEqual(file);
+    expect(await (await files.download(file.id)).text()).toBe("plain");
+    const listed = await files.list({ ids: [file.id] });
+    expect(listed.data).toEqual([file]);
+    expect(await files.delete(file.id)).toEqual({ id: file.id, type: "file_deleted" });
+    expect((await refusalOf(files.retrieveMetadata(file.id))).status).toBe(404);
+  });
+
+  test("older clients page by ids, in both directions", async () => {
+    await using own = await startRig();
+    const older = olderContractClient(own.url, own.token);
+    const ids: string[] = [];
+    for (const name of ["1", "2", "3", "4", "5"]) {
+      ids.unshift((await older.beta.files.upload({ file: await toFile(Buffer.from(name), name) })).id);
+    }
+    const all: string[] = [];
+    for await (const file of older.beta.files.list({ limit: 2 })) all.push(file.id);
+    expect(all).toEqual(ids);
+    const [, second, , fourth] = ids;
+    const page = async (query: object) => {
+      const { data, has_more, first_id, last_id } = await older.beta.files.list(query);
+      expect([first_id, last_id]).toEqual([data[0]?.id ?? null, data.at(-1)?.id ?? null]);
+      return [data.map(({ id }) => id), has_more];
+    };
+    expect(await page({ after_id: fourth, limit: 2 })).toEqual([ids.slice(4), false]);
+    expect(await page({ after_id: ids[4] })).toEqual([[], false]);
+    expect(await page({ before_id: fourth, limit: 2 })).toEqual([ids.slice(1, 3), true]);
+    expect(await page({ before_id: second, limit: 2 })).toEqual([ids.slice(0, 1), false]);
+    expect(await page({ before_id: ids[0] })).toEqual([[], false]);
+    const back: string[] = [];
+    for await (const file of older.beta.files.list({ before_id: ids[4] as string, limit: 3 })) back.push(file.id);
+    expect(back).toEqual([...ids.slice(1, 4), ...ids.slice(0, 1)]);
+    const refused = async (query: string) => {
+      const answer = await own.request(`/v1/files?${query}`);
+      return [answer.status, ((await answer.json()) as { error: { message: string } }).error.message];
+    };
+    expect(await refused("after_id=file_none")).toEqual([400, expect.stringMatching(/`after_id`: there is no file/)]);
+    expect(await refused(`after_id=${second}&before_id=${fourth}`)).toEqual([400, expect.stringMatching(/combined/)]);
+    expect(await refused(`ids[]=${second}&after_id=${fourth}`)).toEqual([400, expect.stringMatching(/`ids\[\]`/)]);
+    expect(own.failures).toEqual([]);
   });
 
   test("an expired file says so", async () => {

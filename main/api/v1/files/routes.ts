@@ -5,6 +5,7 @@ import { type Api, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
 import { apiFile, existingFile, refuseExpired } from "./file.ts";
+import { filesBefore, olderFields, olderPosition } from "./older_pages.ts";
 import { receiveUpload } from "./upload.ts";
 
 const MAX_IDS = 100;
@@ -23,15 +24,21 @@ export function mountFiles(api: Api, deps: Deps): void {
     if (scope_id !== undefined && page === undefined) await deps.storeOutputs(scope_id);
     if (ids.length > 0) {
       if (ids.length > MAX_IDS) invalid(`\`ids[]\` must have at most ${MAX_IDS} values (it has ${ids.length}).`);
-      if (page !== undefined || query.text("limit") !== undefined)
-        invalid("`ids[]` cannot be combined with `page` or `limit`.");
+      if (["page", "limit", "after_id", "before_id"].some((name) => query.text(name) !== undefined))
+        invalid("`ids[]` cannot be combined with `page`, `limit`, `after_id` or `before_id`.");
       const files = await catalog.listFiles({ ids, limit: MAX_IDS, ...scope });
-      return c.json({ data: files.map(apiFile), next_page: null });
+      return c.json({ data: files.map(apiFile), next_page: null, ...olderFields(files, false) });
     }
     const limit = pageLimit(query);
-    const after = page === undefined ? {} : { after: decodeCursor(rowCursor, page) };
+    const older = await olderPosition(catalog, query);
+    if (older?.side === "before") {
+      const { data, hasMore } = await filesBefore(catalog, older.file, limit, scope);
+      return c.json({ data: data.map(apiFile), next_page: null, ...olderFields(data, hasMore) });
+    }
+    const position = page === undefined ? older?.file : decodeCursor(rowCursor, page);
+    const after = position === undefined ? {} : { after: { created_at: position.created_at, id: position.id } };
     const { data, next_page } = pageOf(await catalog.listFiles({ limit: limit + 1, ...scope, ...after }), limit);
-    return c.json({ data: data.map(apiFile), next_page });
+    return c.json({ data: data.map(apiFile), next_page, ...olderFields(data, next_page !== null) });
   });
 
   api.get("/v1/files/:id", async (c) => c.json(apiFile(await existingFile(deps, param(c, "id")))));
