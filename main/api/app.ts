@@ -6,6 +6,7 @@ import { mountAccess } from "./access/access.ts";
 import type { Api, ApiEnv, Deps } from "./http/context.ts";
 import { asApiError, errorResponse, isOurFault, reportToStandardError } from "./http/failure.ts";
 import { guardOrigin, requireCredential } from "./http/guard.ts";
+import { olderSkills } from "./http/older_skills.ts";
 import { Serial } from "./http/serial.ts";
 import { mountStatic } from "./http/static.ts";
 import { mountEngine, mountSignIn } from "./local/engine.ts";
@@ -65,6 +66,7 @@ export function createApi(ports: ApiPorts): Api {
     api.use(base, refuseHead(), requireCredential(ports));
   }
   mountAccess(api, deps);
+  api.use("/v1/skills/*", olderSkills());
   mountAgents(api, deps);
   mountEnvironments(api, deps);
   mountWork(api, deps);

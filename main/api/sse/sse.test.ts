@@ -180,6 +180,14 @@ describe("SseWriter", () => {
     vi.useRealTimers();
   });
 
+  test("types that older SDKs do not know go by a name that they read", async () => {
+    const writer = new SseWriter();
+    for (const type of ["session.status_idle", "session.usage", "workflow_run.created"]) writer.frame(type, { type });
+    writer.end();
+    const names = [...(await writer.response.text()).matchAll(/^event: (.*)$/gm)].map(([, name]) => name);
+    expect(names).toEqual(["session.status_idle", "message", "message"]);
+  });
+
   test("end sends what is queued, then closes and tells once", async () => {
     const writer = new SseWriter();
     const closed = vi.fn();

@@ -7,7 +7,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 /** The bytes of one frame, as text. */
 export function frameText(type: string, data: unknown): string {
-  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `event: ${frameName(type)}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
 export class SseWriter {
@@ -59,7 +59,7 @@ export class SseWriter {
     return this.#done || this.#ending;
   }
 
-  /** Queues one frame. `type` is the SSE event name: clients drop frames without one. */
+  /** Queues one frame of this type. */
   frame(type: string, data: unknown): void {
     if (!this.closed) this.#push(frameText(type, data));
   }
@@ -133,4 +133,12 @@ export class SseWriter {
     for (const listener of this.#closed) listener();
     this.#closed.clear();
   }
+}
+
+/**
+ * The SSE event name of a frame: clients drop frames without one, and SDKs before 1.0 also those whose name is not in a
+ * list of theirs. These types came later; every SDK reads `message`, and the type is in the data too.
+ */
+function frameName(type: string): string {
+  return type === "session.usage" || type.startsWith("workflow_run.") ? "message" : type;
 }
