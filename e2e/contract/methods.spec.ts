@@ -1,0 +1,32 @@
+/** Every method of the official SDK against the served product, with its success and its main error paths, for both SDKs. */
+import { afterAll, beforeAll, describe } from "vitest";
+import { agentFlows } from "./flows/agents.ts";
+import { compactionFlows } from "./flows/compaction.ts";
+import { environmentFlows } from "./flows/environments.ts";
+import { eventFlows } from "./flows/events.ts";
+import { fileFlows } from "./flows/files.ts";
+import { sessionResourceFlows } from "./flows/session_resources.ts";
+import { sessionFlows } from "./flows/sessions.ts";
+import { threadFlows } from "./flows/threads.ts";
+import { type Servers, standFor, startServers } from "./stand.ts";
+
+let servers: Servers;
+beforeAll(async () => {
+  servers = await startServers({ LONGHAUL_COMPACT_AT: "8000" });
+});
+afterAll(() => servers.stop());
+
+describe.each([
+  ["the newest SDK", false],
+  ["an older major version", true],
+] as const)("%s", (_, older) => {
+  const use = () => standFor(servers, older);
+  agentFlows(use);
+  environmentFlows(use);
+  fileFlows(use);
+  sessionFlows(use);
+  eventFlows(use);
+  compactionFlows(use);
+  sessionResourceFlows(use);
+  threadFlows(use);
+});
