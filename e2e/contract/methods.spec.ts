@@ -1,13 +1,13 @@
 /** Every method of the official SDK against the served product, with its success and its main error paths, for both SDKs. */
 import { afterAll, beforeAll, describe } from "vitest";
 import { agentFlows } from "./flows/agents.ts";
-import { compactionFlows } from "./flows/compaction.ts";
 import { environmentFlows } from "./flows/environments.ts";
-import { eventFlows } from "./flows/events.ts";
 import { fileFlows } from "./flows/files.ts";
-import { sessionResourceFlows } from "./flows/session_resources.ts";
-import { sessionFlows } from "./flows/sessions.ts";
-import { threadFlows } from "./flows/threads.ts";
+import { compactionFlows } from "./flows/sessions/compaction.ts";
+import { eventFlows } from "./flows/sessions/events.ts";
+import { sessionResourceFlows } from "./flows/sessions/session_resources.ts";
+import { sessionFlows } from "./flows/sessions/sessions.ts";
+import { threadFlows } from "./flows/sessions/threads.ts";
 import { type Servers, standFor, startServers } from "./stand.ts";
 
 let servers: Servers;

@@ -9,6 +9,7 @@ export const ASK = {
   overloaded: "Please be overloaded once.",
   refused: "Please refuse this request.",
   long: "Please write a long text.",
+  delegate: "Please hand this on to another agent.",
 } as const;
 
 /** A script with its own memory of whom it was overloaded for. */
@@ -16,12 +17,15 @@ export function answer(): (request: ScriptRequest) => ScriptTurn {
   const overloadedFor = new Set<string>();
   return (request) => {
     const { lastText, results } = request;
+    const verdict = graderAnswer(request);
+    if (verdict !== null) return verdict;
     if (lastText.includes("Write a summary")) return say("SUMMARY: what was asked is done.");
     if (results.size > 0) return say(`Done: ${[...results.values()].map(({ text }) => text.trim()).join(" | ")}`);
     if (lastText.includes(ASK.command)) {
       const command = lastText.slice(lastText.indexOf(ASK.command) + ASK.command.length).split("\n")[0] ?? "";
       return call({ name: "bash", input: { command } });
     }
+    if (lastText.includes(ASK.delegate)) return handedOn(request);
     if (lastText.includes(ASK.lookup)) return call({ name: "lookup", input: { city: "Berlin" } });
     if (lastText.includes(ASK.thinking)) return thinking();
     if (lastText.includes(ASK.refused)) return rejected();
@@ -45,4 +49,45 @@ function thinking(): Reply {
 
 function rejected(): ScriptTurn {
   return { status: 400, error: { type: "invalid_request_error", message: "This request is refused by the script." } };
+}
+
+/** A call of the tool that hands a task on, with whatever fields its schema wants. */
+function handedOn({ body }: ScriptRequest): ScriptTurn {
+  const tools = (body.tools ?? []) as { name: string; description?: string; input_schema?: Schema }[];
+  const tool = tools.find(({ name }) => name === "send_to_agent") ?? tools.find(({ name }) => name.includes("agent"));
+  if (tool === undefined) return say("There is nobody to hand this on to.");
+  const agent = /[\w-]*agent[ _-]\d[\w-]*/.exec(JSON.stringify([body.system, tool]))?.[0] ?? "agent";
+  return call({ name: tool.name, input: filled(tool.input_schema ?? {}, agent) });
+}
+
+interface Schema {
+  type?: string;
+  enum?: unknown[];
+  properties?: Record<string, Schema>;
+  required?: string[];
+}
+
+function filled(schema: Schema, agent: string): Record<string, unknown> {
+  const values = (schema.required ?? []).map((name): [string, unknown] => {
+    const field = schema.properties?.[name] ?? {};
+    if (field.enum !== undefined) return [name, field.enum.includes("satisfied") ? "satisfied" : field.enum[0]];
+    if (field.type === "boolean") return [name, true];
+    if (field.type === "number" || field.type === "integer") return [name, 1];
+    if (field.type === "array") return [name, []];
+    if (field.type === "object") return [name, filled(field, agent)];
+    return [name, /agent|thread|name|^to$/.test(name) ? agent : "Please say hello."];
+  });
+  return Object.fromEntries(values);
+}
+
+/** The grader of an outcome asks with the rubric; its verdict goes back in the form that it asks for. */
+function graderAnswer({ body }: ScriptRequest): ScriptTurn | null {
+  if (!JSON.stringify(body.system ?? "").match(/\b(grade|grader|rubric)\b/i)) return null;
+  const slow = JSON.stringify(body.messages).includes("SLOWLY") ? { first_byte_ms: 6000 } : {};
+  const [tool] = (body.tools ?? []) as { name: string; input_schema?: Schema }[];
+  const reply =
+    tool === undefined
+      ? say(JSON.stringify({ result: "satisfied", explanation: "It greets." }))
+      : call({ name: tool.name, input: filled(tool.input_schema ?? {}, "") });
+  return { ...reply, ...slow };
 }

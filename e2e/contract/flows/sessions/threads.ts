@@ -1,7 +1,7 @@
 /** `client.beta.sessions.threads` and `.threads.events`: the primary thread; those of other agents are in `subagents.ts`. */
 import { describe, expect, test } from "vitest";
-import { createSession, message, readUntil, send, untilIdle } from "../sessions.ts";
-import { all, refused, type Use } from "../stand.ts";
+import { createSession, message, readUntil, send, untilIdle } from "../../sessions.ts";
+import { all, refused, type Use } from "../../stand.ts";
 
 export function threadFlows(use: Use): void {
   describe("threads", () => {

@@ -1,8 +1,8 @@
 /** A long context is compacted: an event of its own, and nothing that the client has to do. */
 import { describe, expect, test } from "vitest";
-import { ASK } from "../model_script.ts";
-import { createSession, message, untilEvent, untilIdle } from "../sessions.ts";
-import type { Use } from "../stand.ts";
+import { ASK } from "../../model_script.ts";
+import { createSession, message, untilEvent, untilIdle } from "../../sessions.ts";
+import type { Use } from "../../stand.ts";
 
 export function compactionFlows(use: Use): void {
   describe("compaction", () => {

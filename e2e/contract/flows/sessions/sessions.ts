@@ -1,8 +1,8 @@
 /** `client.beta.sessions`: the resource itself; events, resources and threads have files of their own. */
 import { describe, expect, test } from "vitest";
-import { ASK } from "../model_script.ts";
-import { createAgent, createSession, message, send, untilEvent, untilIdle } from "../sessions.ts";
-import { all, refused, type Use, unique } from "../stand.ts";
+import { ASK } from "../../model_script.ts";
+import { createAgent, createSession, message, send, untilEvent, untilIdle } from "../../sessions.ts";
+import { all, refused, type Use, unique } from "../../stand.ts";
 
 export function sessionFlows(use: Use): void {
   describe("sessions", () => {

@@ -1,8 +1,8 @@
 /** `client.beta.sessions.resources`. */
 import { toFile } from "@anthropic-ai/sdk";
 import { describe, expect, test } from "vitest";
-import { createSession } from "../sessions.ts";
-import { all, refused, type Use, unique } from "../stand.ts";
+import { createSession } from "../../sessions.ts";
+import { all, refused, type Use, unique } from "../../stand.ts";
 
 export function sessionResourceFlows(use: Use): void {
   describe("session resources", () => {

@@ -1,9 +1,9 @@
 /** `client.beta.sessions.events`: turns of a real session, read from the stream and from the history. */
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 import { describe, expect, test } from "vitest";
-import { ASK } from "../model_script.ts";
-import { createSession, eventsOf, LOOKUP, message, readUntil, send, untilEvent, untilIdle } from "../sessions.ts";
-import { all, refused, type Use, unique } from "../stand.ts";
+import { ASK } from "../../model_script.ts";
+import { createSession, eventsOf, LOOKUP, message, readUntil, send, untilEvent, untilIdle } from "../../sessions.ts";
+import { all, refused, type Use, unique } from "../../stand.ts";
 
 export function eventFlows(use: Use): void {
   describe("events", () => {
