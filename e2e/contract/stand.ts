@@ -12,7 +12,7 @@ export interface Stand {
   model: ModelServer;
   client: Anthropic;
   older: boolean;
-  /** A client of the same SDK with another key. */
+  /** A client of the same SDK with the credential of a worker. */
   withKey(key: string): Anthropic;
 }
 
@@ -38,11 +38,11 @@ export async function startServers(env: Record<string, string> = {}): Promise<Se
 
 export function standFor({ product, model }: Servers, older: boolean): Stand {
   const { url, token } = product;
-  const withKey = (key: string): Anthropic =>
+  const clientOf = (key: string, bearer: boolean): Anthropic =>
     older
-      ? (olderContractClient(url, key, "product") as unknown as Anthropic)
+      ? (olderContractClient(url, key, "product", bearer) as unknown as Anthropic)
       : contractClient(url, key, { server: "product" });
-  return { product, model, client: withKey(token), older, withKey };
+  return { product, model, client: clientOf(token, false), older, withKey: (key) => clientOf(key, true) };
 }
 
 /** What is read of a refusal; the SDKs have an error class each. */

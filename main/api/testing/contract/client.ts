@@ -36,9 +36,18 @@ export function contractClient(url: string, key: string, options: ContractClient
   return new WatchedAnthropic({ ...all, fetch });
 }
 
-/** The same of the older SDK, which sends `x-api-key` and `?beta=true` and drops stream frames whose name it does not know. */
-export function olderContractClient(url: string, key: string, server: ServerKind = "memory"): OlderAnthropic {
+/**
+ * The same of the older SDK, which sends `x-api-key` and `?beta=true` and drops stream frames whose name it does not know.
+ * A `bearer` key is sent as `Authorization` instead: credentials of workers are.
+ */
+export function olderContractClient(
+  url: string,
+  key: string,
+  server: ServerKind = "memory",
+  bearer = false,
+): OlderAnthropic {
   const isBeta = (target: URL) => target.searchParams.get("beta") === "true";
   const fetch = recording ? { fetch: recordingFetch(sdkOf("anthropic-sdk-0"), server, isBeta) } : {};
-  return new OlderAnthropic({ baseURL: url, apiKey: key, authToken: null, maxRetries: 0, ...fetch });
+  const credential = bearer ? { apiKey: null, authToken: key } : { apiKey: key, authToken: null };
+  return new OlderAnthropic({ baseURL: url, ...credential, maxRetries: 0, ...fetch });
 }
