@@ -20,10 +20,9 @@ const ADDITIONS: { type: string; field: string }[] = [
 /** Members that this server adds to unions of the SDK, by their `type`. */
 const UNION_ADDITIONS: { union: string; type: string }[] = [
   // A repository on this disk.
-  ...["BetaManagedAgentsSessionResource", "ResourceRetrieveResponse"].map((union) => ({
-    union,
-    type: "local_repository",
-  })),
+  ...["BetaManagedAgentsSessionResource", "BetaManagedAgentsSessionResourceConfig", "ResourceRetrieveResponse"].map(
+    (union) => ({ union, type: "local_repository" }),
+  ),
 ];
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
