@@ -1,12 +1,14 @@
 /** Every method of the official SDK against the served product, with its success and its main error paths, for both SDKs. */
 import { afterAll, beforeAll, describe } from "vitest";
 import { agentFlows } from "./flows/agents.ts";
+import { deploymentFlows } from "./flows/deployments.ts";
 import { environmentFlows } from "./flows/environments.ts";
 import { fileFlows } from "./flows/files.ts";
 import { compactionFlows } from "./flows/sessions/compaction.ts";
 import { eventFlows } from "./flows/sessions/events.ts";
 import { sessionResourceFlows } from "./flows/sessions/session_resources.ts";
 import { sessionFlows } from "./flows/sessions/sessions.ts";
+import { subagentFlows } from "./flows/sessions/subagents.ts";
 import { threadFlows } from "./flows/sessions/threads.ts";
 import { type Servers, standFor, startServers } from "./stand.ts";
 
@@ -29,4 +31,6 @@ describe.each([
   compactionFlows(use);
   sessionResourceFlows(use);
   threadFlows(use);
+  subagentFlows(use);
+  deploymentFlows(use);
 });

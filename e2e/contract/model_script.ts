@@ -83,7 +83,7 @@ function filled(schema: Schema, agent: string): Record<string, unknown> {
 /** The grader of an outcome asks with the rubric; its verdict goes back in the form that it asks for. */
 function graderAnswer({ body }: ScriptRequest): ScriptTurn | null {
   if (!JSON.stringify(body.system ?? "").match(/\b(grade|grader|rubric)\b/i)) return null;
-  const slow = JSON.stringify(body.messages).includes("SLOWLY") ? { first_byte_ms: 6000 } : {};
+  const slow = JSON.stringify(body.messages).includes("SLOWLY") ? { first_byte_ms: 12_000 } : {};
   const [tool] = (body.tools ?? []) as { name: string; input_schema?: Schema }[];
   const reply =
     tool === undefined
