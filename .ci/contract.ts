@@ -18,7 +18,7 @@ const root = join(import.meta.dirname, "..");
 /** What is run, by vitest project. */
 const RUNS = [
   { project: "unit", paths: ["main/api/"] },
-  { project: "e2e", paths: ["e2e/contract/", "e2e/sdk_flow.spec.ts", "e2e/worker/"] },
+  { project: "e2e", paths: ["e2e/contract/", "e2e/sdk_flow.spec.ts"] },
 ];
 const RUN_MS = 240_000;
 
