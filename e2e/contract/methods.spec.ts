@@ -6,15 +6,19 @@ import { environmentFlows } from "./flows/environments.ts";
 import { fileFlows } from "./flows/files.ts";
 import { compactionFlows } from "./flows/sessions/compaction.ts";
 import { eventFlows } from "./flows/sessions/events.ts";
+import { resourceChangeFlows } from "./flows/sessions/resource_changes.ts";
 import { sessionResourceFlows } from "./flows/sessions/session_resources.ts";
 import { sessionFlows } from "./flows/sessions/sessions.ts";
 import { subagentFlows } from "./flows/sessions/subagents.ts";
 import { threadFlows } from "./flows/sessions/threads.ts";
+import { skillFlows } from "./flows/skills.ts";
+import { vaultFlows } from "./flows/vaults.ts";
+import { workFlows } from "./flows/work.ts";
 import { type Servers, standFor, startServers } from "./stand.ts";
 
 let servers: Servers;
 beforeAll(async () => {
-  servers = await startServers({ LONGHAUL_COMPACT_AT: "8000" });
+  servers = await startServers({ LONGHAUL_COMPACT_AT: "8000", LONGHAUL_VAULT_PASSPHRASE: "contract passphrase" });
 });
 afterAll(() => servers.stop());
 
@@ -31,6 +35,10 @@ describe.each([
   compactionFlows(use);
   sessionResourceFlows(use);
   threadFlows(use);
+  resourceChangeFlows(use);
   subagentFlows(use);
+  vaultFlows(use);
+  skillFlows(use);
   deploymentFlows(use);
+  workFlows(use);
 });
