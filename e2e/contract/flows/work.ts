@@ -107,6 +107,10 @@ export function workFlows(use: Use): void {
       await running;
       const gone = client.beta.environments.work.worker({ ...options, environmentId: "env_none" });
       await expect(gone.run()).rejects.toMatchObject({ status: expect.any(Number) });
+      const lost = client.beta.environments.work.worker({ ...options, environmentId: environment_id });
+      const item = { workId: "work_none", sessionId: session.id, environmentId: environment_id, environmentKey: key };
+      // An item that it cannot hold is given up without a word.
+      await expect(lost.handleItem(item)).resolves.toBeUndefined();
       rmSync(workdir, { recursive: true, force: true });
     });
   });

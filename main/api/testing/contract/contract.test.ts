@@ -155,11 +155,11 @@ describe("a client that watches", () => {
     ]);
     await client.withOptions({ apiKey: "other" }).files.list();
     expect(takeFaults()).toEqual([expect.stringMatching(/^files\.list \(1\.12\.0\)/)]);
-    await olderContractClient(server.url, "k").beta.files.list();
+    await olderContractClient(server.url, "k", "stub").beta.files.list();
     expect(takeFaults()).toEqual([
       expect.stringMatching(/^beta\.files\.list \(0\.121\.0\)[\s\S]*has_more: is required/),
     ]);
-    await olderContractClient(server.url, "k").files.list();
+    await olderContractClient(server.url, "k", "stub").files.list();
     expect(takeFaults()).toEqual([expect.stringMatching(/^files\.list \(0\.121\.0\)/)]);
   });
 
