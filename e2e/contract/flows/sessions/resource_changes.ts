@@ -24,5 +24,18 @@ export function resourceChangeFlows(use: Use): void {
       });
       expect(await all(resources.list(id))).toEqual([]);
     });
+
+    test("update the token of a repository", async () => {
+      const { client } = use();
+      const { resources } = client.beta.sessions;
+      const repository = { type: "github_repository" as const, url: "https://github.com/octocat/Hello-World" };
+      const { id } = await createSession(client, { resources: [{ ...repository, authorization_token: "ghp_one" }] });
+      const [listed] = await all(resources.list(id));
+      if (listed?.type !== "github_repository") throw new Error("the repository is not listed");
+      expect(JSON.stringify(listed)).not.toContain("ghp_one");
+      const updated = await resources.update(listed.id, { session_id: id, authorization_token: "ghp_two" });
+      expect(updated).toMatchObject({ id: listed.id, type: "github_repository" });
+      expect(JSON.stringify(updated)).not.toContain("ghp_two");
+    });
   });
 }
