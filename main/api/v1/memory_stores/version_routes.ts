@@ -1,5 +1,7 @@
 /** `/v1/memory_stores/{id}/memory_versions`. */
+import type { BetaManagedAgentsMemoryVersion } from "@anthropic-ai/sdk/resources/beta/memory-stores/memory-versions";
 import { memoryVersionRedact } from "../../../contract/memory/schemas.ts";
+import type { VersionRow } from "../../../session/memories/tables.ts";
 import { MemoryVersions } from "../../../session/memories/versions.ts";
 import { readOptionalBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
@@ -33,18 +35,23 @@ export function mountMemoryVersions(api: Api, deps: Deps): void {
     });
     const { data, next_page } = pageOf(rows, limit);
     const shown = [];
-    for (const row of data) shown.push({ ...row, content: view === "full" ? await versions.content(row) : null });
+    for (const row of data) shown.push(apiVersion(row, view === "full" ? await versions.content(row) : null));
     return c.json({ data: shown, next_page });
   });
 
   api.get("/v1/memory_stores/:id/memory_versions/:version", async (c) => {
     const view = viewOf(new Query(c), "full");
     const version = await versions.get(...ids(c));
-    return c.json({ ...version, content: view === "full" ? await versions.content(version) : null });
+    return c.json(apiVersion(version, view === "full" ? await versions.content(version) : null));
   });
 
   api.post("/v1/memory_stores/:id/memory_versions/:version/redact", async (c) => {
     await readOptionalBody(c, memoryVersionRedact);
-    return c.json({ ...(await versions.redact(...ids(c), actorOf(c))), content: null });
+    return c.json(apiVersion(await versions.redact(...ids(c), actorOf(c)), null));
   });
+}
+
+/** The contract's object has `redacted_by` only once somebody did. */
+function apiVersion({ redacted_by, ...version }: VersionRow, content: string | null): BetaManagedAgentsMemoryVersion {
+  return { ...version, ...(redacted_by === null ? {} : { redacted_by }), content };
 }
