@@ -3,6 +3,7 @@ import type { Context, Hono } from "hono";
 import type { Caller } from "../../workers/port.ts";
 import type { AccessRow } from "../access/table.ts";
 import type { ApiPorts } from "../ports.ts";
+import type { CredentialValues } from "../v1/vaults/values.ts";
 import type { Serial } from "./serial.ts";
 
 export interface ApiEnv {
@@ -20,6 +21,7 @@ export type ApiContext = Context<ApiEnv>;
 
 export interface Deps extends ApiPorts {
   now(): number;
+  values: CredentialValues;
   /** Changes of one resource run one after the other: check-then-write needs no transaction across ports. */
   serial: Serial;
 }

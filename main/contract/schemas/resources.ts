@@ -67,7 +67,7 @@ const cloneUrl = z
 const githubRepository = z.strictObject({
   type: z.literal("github_repository"),
   url: cloneUrl,
-  /** Taken and forgotten at once: this version clones without it. */
+  /** Sealed apart from everything that is checked here, where a session is created; deployments do not keep it. */
   authorization_token: z
     .string()
     .max(4096)
@@ -85,6 +85,15 @@ const memoryStore = z.strictObject({
 });
 
 export const MAX_RESOURCES = 500;
+
+/** Body of `POST /v1/sessions/{id}/resources/{resource}`. */
+export const updatedResource = z.strictObject({
+  authorization_token: z
+    .string()
+    .min(1)
+    .max(4096)
+    .refine((token) => !/[\s\p{Cc}]/u.test(token), "must not contain white space or control characters"),
+});
 
 /** Body of `POST /v1/sessions/{id}/resources`. */
 export const addedResource = z.strictObject({

@@ -14,8 +14,9 @@ const MAX_PURGED = 1_000;
 
 const secretId = z.string().regex(/^[0-9a-f]{32}$/);
 const ref = {
-  vault_id: z.string().refine((id) => isId("vault", id)),
-  credential_id: z.string().refine((id) => isId("credential", id)),
+  // A repository's token belongs to a session and its resource.
+  vault_id: z.string().refine((id) => isId("vault", id) || isId("session", id)),
+  credential_id: z.string().refine((id) => isId("credential", id) || isId("session_resource", id)),
   secret_id: secretId,
 };
 

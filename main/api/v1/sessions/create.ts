@@ -2,18 +2,33 @@
 import { parseWith } from "../../../contract/schemas/issues.ts";
 import { sessionCreate } from "../../../contract/schemas/sessions.ts";
 import { readJson } from "../../http/body.ts";
-import type { Api, Deps } from "../../http/context.ts";
+import { type Api, type Deps, timestamp } from "../../http/context.ts";
 import { refuseLaterTypes } from "../events/later.ts";
-import { createSession } from "./new_session.ts";
-import { apiSession } from "./session.ts";
+import { keepToken } from "../vaults/repository_tokens.ts";
+import { planSession, type SessionPlan, storeSession } from "./new_session.ts";
+import { apiSession, existingSession } from "./session.ts";
 
 export function mountSessionCreate(api: Api, deps: Deps): void {
   api.post("/v1/sessions", async (c) => {
     const body = await readJson(c);
     refuseLaterTypes(body, "initial_events");
     const params = parseWith(sessionCreate, body, "The request body");
-    const session = apiSession(deps, await createSession(deps, params));
+    const plan = await planSession(deps, params);
+    await keepTokens(deps, plan, body);
+    await storeSession(deps, plan);
+    const session = apiSession(deps, await existingSession(deps, plan.id));
     // The contract creates a session with events directly running; a wake that waits for its turn is that too.
     return c.json((params.initial_events ?? []).length > 0 ? { ...session, status: "running" } : session);
   });
+}
+
+/** Seals the tokens of repositories before the session is there: one without its token could not be told from one that needs none. */
+async function keepTokens(deps: Deps, { id, resources }: SessionPlan, body: unknown): Promise<void> {
+  const given = (body as { resources?: { authorization_token?: string | null }[] }).resources ?? [];
+  for (const [index, resource] of resources.entries()) {
+    const token = given[index]?.authorization_token;
+    if (resource.type !== "github_repository" || token == null || token === "") continue;
+    const place = { id: resource.id, session_id: id, url: resource.url, created_at: timestamp(deps) };
+    await keepToken(deps, place, token);
+  }
 }

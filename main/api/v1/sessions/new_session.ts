@@ -1,5 +1,5 @@
 /** Makes sessions: everything is checked first, then the session and its first events are stored in one append. */
-import type { EventDraft, SessionAgent } from "../../../contract/events.ts";
+import type { EventDraft, SessionAgent, SessionResource } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
 import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
 import { placedSkills } from "../../../contract/skills/session_skills.ts";
@@ -32,6 +32,8 @@ export interface SessionPlan {
   id: string;
   agent: SessionAgent;
   environment: Environment;
+  /** In the order of the request. */
+  resources: SessionResource[];
   /** Copies of uploaded files that the session gets. */
   files: FileRecord[];
   /** `longhaul.session_created`, then the initial events. */
@@ -90,7 +92,14 @@ export async function planSession(
       skills: placedSkills(found, { environment, resources: planned.resources }),
     },
   };
-  return { id, agent, environment, files: planned.files, events: [created, ...events.map(draftOf)] };
+  return {
+    id,
+    agent,
+    environment,
+    resources: planned.resources,
+    files: planned.files,
+    events: [created, ...events.map(draftOf)],
+  };
 }
 
 /** Stores a planned session durably and wakes it if it has something to do. */

@@ -3,17 +3,16 @@
 import { z } from "zod";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import type { SessionResource } from "../../../contract/events.ts";
-import { addedResource } from "../../../contract/schemas/resources.ts";
+import { addedResource, updatedResource } from "../../../contract/schemas/resources.ts";
 import { readBody } from "../../http/body.ts";
-import { type Api, type Deps, param } from "../../http/context.ts";
+import { type Api, type Deps, param, timestamp } from "../../http/context.ts";
 import { decodeCursor, encodeCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
+import { keepToken } from "../vaults/repository_tokens.ts";
 import { addFile, removeResource } from "./attaching/attached_resources.ts";
-import { existingSession } from "./session.ts";
+import { existingSession, isOver } from "./session.ts";
 
 const cursorSchema = z.strictObject({ after: z.int().min(0) });
-const NOT_YET =
-  "A resource cannot be changed by this version of Longhaul yet. Create a new session with the resources it needs.";
 
 export function mountSessionResources(api: Api, deps: Deps): void {
   api.get("/v1/sessions/:id/resources", async (c) => {
@@ -47,8 +46,21 @@ export function mountSessionResources(api: Api, deps: Deps): void {
   });
 
   api.post("/v1/sessions/:id/resources/:resource", async (c) => {
-    await existingResource(deps, param(c, "id"), param(c, "resource"));
-    return invalid(NOT_YET);
+    const [id, resourceId] = [param(c, "id"), param(c, "resource")];
+    await existingResource(deps, id, resourceId);
+    const { authorization_token } = await readBody(c, updatedResource);
+    const resource = await deps.serial.run(id, async () => {
+      const { fold } = await existingSession(deps, id);
+      if (isOver(fold)) invalid(`Session ${id} is over and read-only. Create a new session.`);
+      const found = await existingResource(deps, id, resourceId);
+      if (found.type !== "github_repository") {
+        invalid("`authorization_token` can be changed for resources of type github_repository only.");
+      }
+      const place = { id: found.id, session_id: id, url: found.url, created_at: timestamp(deps) };
+      await keepToken(deps, place, authorization_token);
+      return found;
+    });
+    return c.json(resource);
   });
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toFile } from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ApiError } from "../../../contract/errors.ts";
 import type { LocalRepositoryResource } from "../../../contract/events.ts";
 import { type Rig, refusalOf, startRig } from "../../testing/rig.ts";
 
@@ -93,7 +94,7 @@ describe("local repositories", () => {
 describe("repositories that are cloned inside", () => {
   const url = "https://github.com/owner/some-repo.git";
 
-  test("the SDK's shape; the token is taken and found nowhere", async () => {
+  test("the SDK's shape; the token is sealed elsewhere, can be changed, and goes with the session", async () => {
     const token = `ghp_${"canary".repeat(6)}`;
     const checkout = { type: "commit", sha: "a".repeat(40) };
     const made = await create([
@@ -108,7 +109,35 @@ describe("repositories that are cloned inside", () => {
     ]);
     const stored = [];
     for await (const event of rig.ledger.getEvents(made.id)) stored.push(event);
-    expect(JSON.stringify([stored, await rig.client.beta.sessions.retrieve(made.id)])).not.toContain("canary");
+    const sealed = await rig.ports.vault.sealed();
+    expect(sealed).toMatchObject([{ vault_id: made.id, credential_id: made.resources[0]?.id }]);
+    const api = rig.client.beta.sessions.resources;
+    const repository = made.resources[0]?.id ?? "";
+    const update = { session_id: made.id, authorization_token: `${token}2` };
+    expect(await api.update(repository, update)).toEqual(made.resources[0]);
+    const renewed = await rig.ports.vault.sealed();
+    expect(renewed).toHaveLength(1);
+    expect(renewed[0]?.secret_id).not.toBe(sealed[0]?.secret_id);
+    const records = await rig.ports.records.list("repository_token", { limit: 9 });
+    const shown = [stored, records, await rig.client.beta.sessions.retrieve(made.id)];
+    expect(JSON.stringify(shown)).not.toContain("canary");
+    const spaced = { ...update, authorization_token: "a b" };
+    expect((await refusalOf(api.update(repository, spaced))).message).toContain("`authorization_token`");
+    await rig.client.beta.sessions.archive(made.id);
+    expect((await refusalOf(api.update(repository, update))).status).toBe(400);
+    expect(await rig.ports.vault.sealed()).toEqual([]);
+    expect(await rig.ports.records.list("repository_token", { limit: 9 })).toEqual([]);
+  });
+
+  test("a session whose token cannot be sealed is not made", async () => {
+    const refuse = async () =>
+      Promise.reject(new ApiError("invalid_request_error", "There is no keychain.", "keychain_missing"));
+    await using own = await startRig({ vault: { ...rig.ports.vault, seal: refuse, purge: async () => undefined } });
+    const before = (await own.ledger.listSessions({ limit: 10 })).length;
+    const resources = [{ type: "github_repository", url, authorization_token: "t" }];
+    const error = await refusalOf(own.session({ resources }));
+    expect([error.status, error.errorCode]).toEqual([400, "keychain_missing"]);
+    expect((await own.ledger.listSessions({ limit: 10 })).length).toBe(before);
   });
 
   test.each<[string, Record<string, unknown>, RegExp]>([

@@ -10,6 +10,7 @@ import { type Api, type Deps, param } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
 import { checkSkillTools } from "../agents/skills.ts";
 import { checkMcpReferences, materialiseTools } from "../agents/tools.ts";
+import { forgetTokens } from "../vaults/repository_tokens.ts";
 import { changedBudget } from "./budget.ts";
 import { apiSession, existingSession, isOver, statusOf } from "./session.ts";
 
@@ -53,6 +54,7 @@ export function mountSessions(api: Api, deps: Deps): void {
       const terminated = record.fold.phase === "terminated";
       await ledger.emitEvents(id, [{ type: "longhaul.session_archived" }, ...(terminated ? [] : over)]);
       await deps.revokeCapability(id);
+      await forgetTokens(deps, id);
     });
     return c.json(apiSession(deps, await existingSession(deps, id)));
   });
@@ -88,7 +90,12 @@ async function cleanUp(deps: Deps, fold: SessionFold, requestId: string): Promis
       if (files.length < FILES_AT_ONCE) return;
     }
   };
-  const results = await Promise.allSettled([deps.revokeCapability(id), deps.destroySandbox(fold), removeFiles()]);
+  const results = await Promise.allSettled([
+    deps.revokeCapability(id),
+    deps.destroySandbox(fold),
+    removeFiles(),
+    forgetTokens(deps, id),
+  ]);
   for (const result of results) {
     if (result.status === "fulfilled") continue;
     deps.reportFailure?.({ request_id: requestId, method: "DELETE", path: "/v1/sessions/:id", error: result.reason });

@@ -3,7 +3,7 @@ import type { BetaManagedAgentsCredential } from "@anthropic-ai/sdk/resources/be
 import type { BetaManagedAgentsVault } from "@anthropic-ai/sdk/resources/beta/vaults/vaults";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import { credentialKey } from "../../../contract/vaults/server_url.ts";
-import { RecordTable, type Versioned } from "../../../session/records/record_table.ts";
+import { RecordTable, type RecordValue, type Versioned } from "../../../session/records/record_table.ts";
 import type { Records } from "../../../session/records/records.ts";
 
 export type Vault = BetaManagedAgentsVault;
@@ -61,12 +61,19 @@ export function refuseArchivedCredential(credential: Credential): void {
 }
 
 /** Every credential of a vault, or of all vaults. */
-export async function allCredentials(
+export function allCredentials(
   records: Records,
   query: { scope?: string; include_archived: boolean },
 ): Promise<CredentialRecord[]> {
-  const table = credentialTable(records);
-  const all: CredentialRecord[] = [];
+  return everyRecord(credentialTable(records), query);
+}
+
+/** A whole list, however long. */
+export async function everyRecord<T extends RecordValue>(
+  table: RecordTable<T>,
+  query: { scope?: string; include_archived?: boolean },
+): Promise<T[]> {
+  const all: T[] = [];
   for (;;) {
     const last = all.at(-1);
     const after = last === undefined ? {} : { after: { created_at: last.created_at, id: last.id } };

@@ -8,7 +8,8 @@ import { randomBytes } from "node:crypto";
 import { type CredentialHalves, isWhole } from "../../../contract/vaults/auth.ts";
 import type { CredentialVault } from "../../../contract/vaults/broker_api.ts";
 import type { Records } from "../../../session/records/records.ts";
-import { allCredentials, type CredentialRecord } from "./records.ts";
+import { allCredentials, type CredentialRecord, everyRecord } from "./records.ts";
+import { repositoryTokens } from "./repository_tokens.ts";
 
 /** Milliseconds until removing is tried again after the broker could not do it; doubled each time. */
 const AGAIN_MS = 5_000;
@@ -35,7 +36,7 @@ export class CredentialValues {
    */
   async sealed<T>(
     credential: { id: string; vault_id: string },
-    before: CredentialRecord | null,
+    before: Pick<CredentialRecord, "secret_id"> | null,
     halves: CredentialHalves,
     write: (secretId: string) => Promise<T>,
   ): Promise<T> {
@@ -87,6 +88,7 @@ export class CredentialValues {
       for (const { secret_id } of await allCredentials(this.#records, { include_archived: false })) {
         if (secret_id !== null) kept.add(secret_id);
       }
+      for (const { secret_id } of await everyRecord(repositoryTokens(this.#records), {})) kept.add(secret_id);
       const left = sealed.map(({ secret_id }) => secret_id).filter((id) => !kept.has(id));
       if (left.length > 0) await this.#vault.purge(left);
     } catch {

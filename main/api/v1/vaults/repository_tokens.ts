@@ -1,0 +1,49 @@
+/** The access token of a repository that is attached to a session: sealed like a credential, with a record that names it. */
+import { RecordTable } from "../../../session/records/record_table.ts";
+import type { Records } from "../../../session/records/records.ts";
+import type { CredentialValues } from "./values.ts";
+
+/** No token, only the name of its sealed value. */
+export interface RepositoryToken {
+  /** Id of the session's resource. */
+  id: string;
+  session_id: string;
+  url: string;
+  created_at: string;
+  secret_id: string;
+}
+
+/** More than a session can have resources. */
+const MOST = 1_000;
+
+export function repositoryTokens(records: Records): RecordTable<RepositoryToken> {
+  return new RecordTable<RepositoryToken>(records, { kind: "repository_token", scope: ({ session_id }) => session_id });
+}
+
+/** Seals a token in place of the one before. Rejects with ApiError when the broker cannot keep it; nothing changes then. */
+export async function keepToken(
+  { records, values }: { records: Records; values: CredentialValues },
+  place: Omit<RepositoryToken, "secret_id">,
+  token: string,
+): Promise<void> {
+  const table = repositoryTokens(records);
+  const before = await table.get(place.id);
+  const auth = { type: "static_bearer", mcp_server_url: place.url } as const;
+  const owner = { id: place.id, vault_id: place.session_id };
+  await values.sealed(owner, before?.value ?? null, { auth, secrets: { token } }, (secret_id) => {
+    const next = { ...place, secret_id };
+    return before === null ? table.insert(next) : table.replace(next, before.revision);
+  });
+}
+
+/** Forgets every token of a session that is over. */
+export async function forgetTokens(
+  { records, values }: { records: Records; values: CredentialValues },
+  sessionId: string,
+): Promise<void> {
+  const table = repositoryTokens(records);
+  const tokens = await table.list({ scope: sessionId, limit: MOST });
+  if (tokens.length === 0) return;
+  await records.write(tokens.map(({ id }) => table.deletion(id)));
+  await values.remove(tokens.map(({ secret_id }) => secret_id));
+}
