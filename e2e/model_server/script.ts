@@ -68,6 +68,8 @@ export interface Reply {
   stop_sequence?: string;
   /** Default: estimated from the content. */
   output_tokens?: number;
+  /** At which it says it ran; default: none, as without the fast mode's beta. */
+  speed?: "standard" | "fast";
   /** Milliseconds before the response's first byte. */
   first_byte_ms?: number;
   /** Milliseconds between two stream events. */

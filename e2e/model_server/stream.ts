@@ -98,7 +98,7 @@ function toMessage(reply: Reply, content: ContentBlock[], model: string, usage: 
       output_tokens_details: { thinking_tokens: thinking.length === 0 ? 0 : tokensOf(thinking) },
       inference_geo: null,
       service_tier: "standard",
-      speed: null,
+      speed: reply.speed ?? null,
     },
   };
 }

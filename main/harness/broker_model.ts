@@ -23,8 +23,13 @@ export class BrokerModel implements ModelPort {
     this.client = new BrokerClient(options.broker);
   }
 
-  async *stream(sessionId: string, body: string, signal: AbortSignal): AsyncGenerator<RawMessageStreamEvent> {
-    const response = await this.#post(sessionId, body, signal);
+  async *stream(
+    sessionId: string,
+    body: string,
+    signal: AbortSignal,
+    betas: readonly string[] = [],
+  ): AsyncGenerator<RawMessageStreamEvent> {
+    const response = await this.#post(sessionId, body, signal, betas);
     const watchdog = new Watchdog(this.#options.idleMs, () => response.destroy(new Error("silent")));
     try {
       if (response.statusCode !== 200) throw await failureOf(response);
@@ -54,20 +59,31 @@ export class BrokerModel implements ModelPort {
     return this.client.control("GET", "/control/status");
   }
 
-  async #post(sessionId: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const first = await this.#send(sessionId, body, signal);
+  async #post(
+    sessionId: string,
+    body: string,
+    signal: AbortSignal,
+    betas: readonly string[],
+  ): Promise<IncomingMessage> {
+    const first = await this.#send(sessionId, body, signal, betas);
     if (first.statusCode !== 401 || first.headers["longhaul-refused"] !== "capability") return first;
     first.resume();
     this.client.forgetCapability(sessionId);
-    return this.#send(sessionId, body, signal);
+    return this.#send(sessionId, body, signal, betas);
   }
 
-  async #send(sessionId: string, body: string, signal: AbortSignal): Promise<IncomingMessage> {
+  async #send(
+    sessionId: string,
+    body: string,
+    signal: AbortSignal,
+    betas: readonly string[],
+  ): Promise<IncomingMessage> {
     const token = await this.client.capability(sessionId);
     const headers = {
       authorization: `Bearer ${token}`,
       "anthropic-version": "2023-06-01",
       accept: "text/event-stream",
+      ...(betas.length === 0 ? {} : { "anthropic-beta": betas.join(",") }),
     };
     return this.client.roundTrip("POST", "/model/v1/messages", headers, Buffer.from(body), signal);
   }

@@ -6,8 +6,14 @@ export interface ModelPort {
    * Sends one request and yields the raw stream events of the Messages API in order.
    * Rejects with {@link ModelError}; with an `AbortError` when `signal` aborts.
    * @param body exact JSON bytes of the request (`stream: true` included), so that what was hashed is what is sent
+   * @param betas values of `anthropic-beta` that fields of the body need
    */
-  stream(sessionId: string, body: string, signal: AbortSignal): AsyncIterable<RawMessageStreamEvent>;
+  stream(
+    sessionId: string,
+    body: string,
+    signal: AbortSignal,
+    betas?: readonly string[],
+  ): AsyncIterable<RawMessageStreamEvent>;
   /** Drops pooled connections: after sleep they are dead and a write to one would hang for minutes. */
   dropConnections(): void;
 }

@@ -1,6 +1,6 @@
 /** The contract's status events, in the order in which it wants them. */
 import { runningMs, sessionCost } from "../contract/cost/cost.ts";
-import type { EventDraft, IdleStopReason, StoredEvent } from "../contract/events.ts";
+import type { EventDraft, IdleStopReason, SessionErrorBody, StoredEvent } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
 import { liveThreads, type ThreadFold, threadFold } from "../contract/threads/view.ts";
 import { threadWork } from "../contract/work.ts";
@@ -13,6 +13,33 @@ export function runningEvents(fold: ThreadFold): EventDraft[] {
 export function idleEvents(fold: ThreadFold, stop_reason: IdleStopReason): EventDraft[] {
   const stop_details = detailsOf(fold, stop_reason);
   return [{ type: "session.thread_status_idle", ...thread(fold), stop_reason, stop_details }];
+}
+
+/** Errors that say nothing but a message. */
+export type PlainError = Extract<
+  SessionErrorBody["type"],
+  | "unknown_error"
+  | "compaction_limit_reached_error"
+  | "tool_use_limit_reached_error"
+  | "model_overloaded_error"
+  | "model_rate_limited_error"
+  | "model_request_failed_error"
+  | "billing_error"
+>;
+
+/**
+ * The end of a turn that died. What is still queued is taken into the conversation but starts no turn of its own
+ * (contract.md §3.4, "queued inputs flushed"): the next message, or a person's resume, goes on with all of it.
+ */
+export function exhaustedEvents(fold: ThreadFold, type: PlainError, message: string): EventDraft[] {
+  const queued = fold.inputs.filter((input) => input.type !== "user.interrupt").map(({ id }) => id);
+  // Before the error: a message that enters the conversation clears the error of the turn before it.
+  const flushed: EventDraft[] = queued.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: queued }] : [];
+  return [
+    ...flushed,
+    { type: "session.error", error: { type, message, retry_status: { type: "exhausted" } } },
+    ...idleEvents(fold, { type: "retries_exhausted" }),
+  ];
 }
 
 /** A transient failure: the thread goes on by itself later. */
@@ -45,16 +72,25 @@ export function withSessionStatus(fold: SessionFold, drafts: readonly EventDraft
 }
 
 /**
- * The session's rest where no thread's status brought it: the last one to run only let go of something. Empty when the
- * session does not run or some thread goes on.
+ * The session's rest where no thread's status brought it: the last one to run only let go of something, or one that waited
+ * for a person was archived. Empty when the session rests as it should or some thread goes on.
  */
 export function leftOverRest(fold: SessionFold, now: number): EventDraft[] {
-  if (fold.phase !== "running" || fold.primary === null) return [];
+  if (fold.primary === null) return [];
   const threads = liveThreads(fold).map((id) => threadFold(fold, id));
+  const stop_reason = sessionReason(threads);
+  if (fold.phase === "idle" && !namesTooMuch(fold.stop_reason, stop_reason)) return [];
+  if (fold.phase !== "running" && fold.phase !== "idle") return [];
   if (threads.some(({ phase }) => phase === "running")) return [];
   if (threads.some(({ phase }) => phase === "rescheduling")) return [{ type: "session.status_rescheduled" }];
-  const stop_reason = sessionReason(threads);
   return [usageEvent(fold, now), { type: "session.status_idle", stop_reason, stop_details: null }];
+}
+
+/** True when a session was said to wait for something that nothing waits for any more. */
+function namesTooMuch(said: IdleStopReason | null, now: IdleStopReason): boolean {
+  if (said?.type !== "requires_action") return false;
+  const wanted = now.type === "requires_action" ? now.event_ids : [];
+  return said.event_ids.some((id) => !wanted.includes(id));
 }
 
 function isRest({ type }: EventDraft): boolean {

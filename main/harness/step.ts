@@ -7,7 +7,7 @@ import { isMessage, type PendingInput } from "../contract/fold_calls.ts";
 import { crashPoint } from "../crash_points.ts";
 import { type Action, decide } from "./decide.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
-import { idleEvents, runningEvents } from "./statuses.ts";
+import { exhaustedEvents, idleEvents, runningEvents } from "./statuses.ts";
 import { callsStep, result } from "./steps/calls.ts";
 import { compactStep } from "./steps/compact.ts";
 import { closeRequest } from "./steps/failure.ts";
@@ -113,11 +113,5 @@ function toolLimitEvents(view: ThreadView, ports: HarnessPorts): EventDraft[] {
   const message =
     `The turn was stopped after ${ports.limits.max_rounds} tool rounds. Everything done so far is kept. ` +
     "Send a message to go on.";
-  return [
-    {
-      type: "session.error",
-      error: { type: "tool_use_limit_reached_error", message, retry_status: { type: "exhausted" } },
-    },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }),
-  ];
+  return exhaustedEvents(view.fold, "tool_use_limit_reached_error", message);
 }

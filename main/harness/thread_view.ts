@@ -38,11 +38,6 @@ export class ThreadView {
     return this.#known.thread;
   }
 
-  /** Name of the agent that the session's primary thread runs: the parent of every spawned one. */
-  parentName(): string {
-    return this.#session.fold.agent.name;
-  }
-
   /** True while a call of any thread of the session has no result. */
   isOpenCall(eventId: string): boolean {
     return openCalls(this.#session.fold).some(({ id }) => id === eventId);

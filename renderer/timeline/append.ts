@@ -148,7 +148,7 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
 
 function onThreadMessage(timeline: Timeline, event: EventOf<"agent.thread_message_sent">, stored: StoredEvent): void {
   const text = plainText(event.content);
-  const what = `To ${event.to_agent_name ?? "another agent"}: ${firstPlainLine(text)}`;
+  const what = `To ${event.to_agent_name ?? "the primary agent"}: ${firstPlainLine(text)}`;
   const about = requestOf(timeline, stored);
   addNotice(timeline, stored, { code: "thread_message", tone: "note", what, detail: text, about });
 }

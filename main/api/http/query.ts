@@ -2,6 +2,9 @@
 import { invalid } from "../../contract/errors.ts";
 import type { ApiContext } from "./context.ts";
 
+const RFC3339 =
+  /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,3}(?<finer>\d{0,6}))?)?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+
 export class Query {
   readonly #params: URLSearchParams;
 
@@ -51,21 +54,27 @@ export class Query {
     );
   }
 
-  /** An RFC 3339 time as ISO 8601 in UTC with milliseconds, which compares as text. */
-  time(name: string): string | undefined {
+  /**
+   * An RFC 3339 time, or a date for its midnight in UTC, as ISO 8601 in UTC with milliseconds, which compares as text. A
+   * time of day without its zone is refused: it would mean another moment on each machine.
+   * @param finer what becomes of digits beyond the millisecond, the resolution of everything that is stored
+   */
+  time(name: string, finer: "up" | "down"): string | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;
-    const shaped = /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?)?$/.test(text);
-    const at = shaped ? Date.parse(text) : Number.NaN;
+    const match = RFC3339.exec(text);
+    const at = match === null ? Number.NaN : Date.parse(text);
     if (Number.isNaN(at)) invalid(`\`${name}\` must be an RFC 3339 time such as 2026-11-22T09:00:00Z.`);
-    return new Date(at).toISOString();
+    const rest = finer === "up" && /[1-9]/.test(match?.groups?.["finer"] ?? "") ? 1 : 0;
+    return new Date(at + rest).toISOString();
   }
 
   /** `created_at[gt|gte|lt|lte]` as the ledger's and the catalog's query fields. */
   createdRange(): { created_gt?: string; created_gte?: string; created_lt?: string; created_lte?: string } {
     const range: { created_gt?: string; created_gte?: string; created_lt?: string; created_lte?: string } = {};
     for (const bound of ["gt", "gte", "lt", "lte"] as const) {
-      const at = this.time(`created_at[${bound}]`);
+      // "From" and "before" a moment inside a millisecond begin with the next one; "after" and "up to" end with this one.
+      const at = this.time(`created_at[${bound}]`, bound === "gte" || bound === "lt" ? "up" : "down");
       if (at !== undefined) range[`created_${bound}`] = at;
     }
     return range;

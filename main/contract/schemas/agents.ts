@@ -11,12 +11,9 @@ const effortLevel = z.enum(["low", "medium", "high", "xhigh", "max"]);
 const modelConfig = z.strictObject({
   id: z.string().min(1).max(256),
   effort: z.union([effortLevel, z.strictObject({ type: effortLevel })]).nullish(),
-  inference_geo: z.null({ error: NOT_YET }).optional(),
-  speed: z
-    .literal("standard", {
-      error: `must be "standard": other speeds are not supported by this version of Longhaul yet`,
-    })
-    .nullish(),
+  /** Both go to the endpoint as they are: only it knows which models and regions it has. */
+  inference_geo: z.string().min(1).max(64).nullish(),
+  speed: z.enum(["standard", "fast"]).nullish(),
 });
 
 export const model = z.union([z.string().min(1).max(256), modelConfig]);
@@ -26,7 +23,8 @@ const system = z.string().max(100_000).nullish();
 const executionIdentity = z
   .strictObject({
     type: z.literal("service_account", {
-      error: `must be "service_account": other identities are not supported by this version of Longhaul yet`,
+      error:
+        'must be "service_account": agents run on this machine with your own model endpoint, so there is no AWS role to run as',
     }),
   })
   .nullish();

@@ -51,7 +51,15 @@ export const messageContent = z
   .min(1)
   .max(1000);
 
+/** A tool may have nothing to say, or output of any bytes: NUL, which no request may hold, becomes a replacement character. */
+const resultText = z.strictObject({
+  type: z.literal("text"),
+  text: z.string().transform((said) => said.replaceAll("\0", "\uFFFD")),
+});
+
 /** Content of a tool result that a client computed. */
-export const resultContent = z.array(z.discriminatedUnion("type", [text, image, document, searchResult])).max(1000);
+export const resultContent = z
+  .array(z.discriminatedUnion("type", [resultText, image, document, searchResult]))
+  .max(1000);
 
 export type ResultContent = z.output<typeof resultContent>;

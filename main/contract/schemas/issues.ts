@@ -7,6 +7,8 @@ type Issue = z.core.$ZodIssue;
 
 /** Longer lists of problems help nobody: the first ones are fixed first. */
 const SHOWN = 3;
+/** The contract's `invalid_metadata` names each problem; a bag that could be right has no more pairs than this. */
+const SHOWN_OF_METADATA = 16;
 
 /** The schema library's own texts; any other text is one of ours: a predicate such as "must be a host name". */
 const STANDARD_MESSAGE = /^(Invalid|Too|Unrecognized)\b/;
@@ -15,7 +17,7 @@ const STANDARD_MESSAGE = /^(Invalid|Too|Unrecognized)\b/;
  * The parsed value.
  * @param what name of the whole value in messages, for example "The request body"
  * @param codes `error.details.error_code` of the refusal, by the top-level field that is wrong first
- * @throws ApiError 400 whose message names up to three fields and what each must be
+ * @throws ApiError 400 whose message names up to three fields (of metadata all) and what each must be
  */
 export function parseWith<S extends z.ZodType>(
   schema: S,
@@ -26,10 +28,12 @@ export function parseWith<S extends z.ZodType>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { issues } = result.error;
-  const texts = issues.slice(0, SHOWN).map((issue) => describe(issue, value, [], what));
+  const code = codes[String(issues[0]?.path[0] ?? "")];
+  const shown = code === "invalid_metadata" ? SHOWN_OF_METADATA : SHOWN;
+  const texts = issues.slice(0, shown).map((issue) => describe(issue, value, [], what));
   const more = issues.length - texts.length;
   if (more > 0) texts.push(`And ${more} more ${more === 1 ? "problem" : "problems"}.`);
-  invalid(texts.join(" "), codes[String(issues[0]?.path[0] ?? "")]);
+  invalid(texts.join(" "), code);
 }
 
 /** `["tools", 0, "name"]` as a person writes it: `tools[0].name`. */

@@ -8,6 +8,9 @@ function tooManyPairs(bag: Record<string, unknown>): boolean {
   return Object.keys(bag).length > METADATA_PAIRS;
 }
 
+/** Error codes of bodies that hold metadata, for {@link parseWith}. */
+export const METADATA_CODES = { metadata: "invalid_metadata" } as const;
+
 /** Metadata of a new resource. */
 export const metadata = z
   .record(metadataKey, z.string().max(512))

@@ -38,10 +38,11 @@ export interface ThreadCall extends OpenCall {
   thread_id: string;
 }
 
-/** Tool calls without a result, of all threads. */
+/** Tool calls without a result, of all threads that are not archived: those of others nobody will take up again. */
 export function openCalls(fold: SessionFold): ThreadCall[] {
   const own = fold.calls.map((call) => ({ ...call, thread_id: fold.primary_thread_id }));
-  return [...own, ...fold.threads.flatMap(({ id, calls }) => calls.map((call) => ({ ...call, thread_id: id })))];
+  const live = fold.threads.filter(({ archived_at }) => archived_at === null);
+  return [...own, ...live.flatMap(({ id, calls }) => calls.map((call) => ({ ...call, thread_id: id })))];
 }
 
 /** A thread's agent in the form of a session's: without a roster of its own (depth 1). */

@@ -134,6 +134,8 @@ function created(fold: ThreadFold, threadId: string, agent: ThreadAgent, toolUse
     },
     {
       type: "session.thread_created",
+      // It is the parent's stream that tells of it.
+      thread_id: fold.thread_id,
       agent_name: threadName(agent),
       session_thread_id: threadId,
       workflow_run_id: null,
@@ -141,6 +143,7 @@ function created(fold: ThreadFold, threadId: string, agent: ThreadAgent, toolUse
   ];
 }
 
+/** From the primary agent, which the contract's messages do not name: no other one spawns threads. */
 function messages(fold: ThreadFold, threadId: string, name: string, message: string): EventDraft[] {
   const content = [{ type: "text" as const, text: clean(message) }];
   return [
@@ -149,7 +152,6 @@ function messages(fold: ThreadFold, threadId: string, name: string, message: str
       type: "agent.thread_message_received",
       thread_id: threadId,
       from_session_thread_id: fold.thread_id,
-      from_agent_name: fold.agent.name,
       content,
     },
   ];

@@ -15,13 +15,20 @@ export async function withReport(
 ): Promise<EventDraft[]> {
   const { child } = view.fold;
   const idle = drafts.findLast((draft) => draft.type === "session.thread_status_idle");
-  if (child === null || idle?.type !== "session.thread_status_idle" || !child.report_due) return [...drafts];
-  const report = await reportOf(view, child, ledger, drafts, idle.stop_reason);
-  if (report === null) return [...drafts];
+  if (child === null || idle?.type !== "session.thread_status_idle") return [...drafts];
+  const end = endsForGood(drafts) ? [terminated(view, child)] : [];
+  const report = child.report_due ? await reportOf(view, child, ledger, drafts, idle.stop_reason) : null;
+  if (report === null) return [...drafts, ...end];
   const before = drafts.filter((draft) => draft !== idle);
   return child.tool_use_id === null
-    ? [...before, ...messages(view, child, report.text), idle]
+    ? [...before, ...messages(child, report.text), idle, ...end]
     : [...before, ...answer(view, child, report), idle, terminated(view, child)];
+}
+
+/** The contract ends a spawned thread that ran into one of the loop's own limits; other failures leave it idle. */
+function endsForGood(drafts: readonly EventDraft[]): boolean {
+  const limits = ["tool_use_limit_reached_error", "compaction_limit_reached_error"];
+  return drafts.some((draft) => draft.type === "session.error" && limits.includes(draft.error.type));
 }
 
 interface Report {
@@ -67,12 +74,12 @@ async function lastMessage(view: ThreadView, child: ChildThread, ledger: Ledger)
   return stored.event.content.map((block) => (block.type === "text" ? block.text : "")).join("\n");
 }
 
-function messages(view: ThreadView, child: ChildThread, text: string): EventDraft[] {
+/** To the primary agent, which the contract's messages do not name. */
+function messages(child: ChildThread, text: string): EventDraft[] {
   const content: EventOf<"agent.thread_message_sent">["content"] = [{ type: "text", text }];
   const parent = child.parent_thread_id;
-  const to_agent_name = view.parentName();
   return [
-    { type: "agent.thread_message_sent", to_session_thread_id: parent, to_agent_name, content },
+    { type: "agent.thread_message_sent", to_session_thread_id: parent, content },
     {
       type: "agent.thread_message_received",
       thread_id: parent,

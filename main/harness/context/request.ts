@@ -6,6 +6,7 @@ import { offeredTools } from "../permissions.ts";
 import { memoryLines } from "./memory_lines.ts";
 import { skillLines } from "./skill_lines.ts";
 import type { Transcript } from "./transcript.ts";
+import { usedTools } from "./used_tools.ts";
 
 export interface BuiltRequest {
   /** JSON body, `stream: true` included; uploaded files are still named by their ids. */
@@ -39,19 +40,22 @@ const COMPACTION_INSTRUCTION =
  * nothing depends on time or on this process, so a rebuilt request has the bytes of the one that was sent.
  */
 export function buildRequest(fold: ThreadFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
-  const tools = offeredTools(fold);
   const compaction = options.kind === "compaction";
+  const messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined);
+  const offered = offeredTools(fold);
+  const tools = offered.length > 0 ? offered : usedTools(messages);
   const parts = [`{"model":${JSON.stringify(fold.agent.model.id)}`, `"max_tokens":${MAX_TOKENS}`, `"stream":true`];
   // Top-level cache control marks the last block of each request without changing the bytes of any block.
   parts.push(`"cache_control":{"type":"ephemeral"}`);
-  const { effort } = fold.agent.model;
+  const { effort, inference_geo, speed } = fold.agent.model;
+  // Only what was chosen is sent: endpoints of other makers know none of these.
+  if (inference_geo !== undefined) parts.push(`"inference_geo":${JSON.stringify(inference_geo)}`);
+  if (speed === "fast") parts.push(`"speed":"fast"`);
   if (effort !== undefined) parts.push(`"output_config":${JSON.stringify({ effort: effort.type })}`);
   if (tools.length > 0) parts.push(`"tools":${JSON.stringify(tools)}`);
-  if (tools.length > 0 && compaction) parts.push(`"tool_choice":{"type":"none"}`);
+  if (tools.length > 0 && (compaction || offered.length === 0)) parts.push(`"tool_choice":{"type":"none"}`);
   parts.push(`"system":${JSON.stringify(systemBlocks(fold))}`);
-  let messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined);
-  if (options.shortened) messages = messages.map(shorten);
-  parts.push(`"messages":[${messages.join(",")}]`);
+  parts.push(`"messages":[${(options.shortened ? messages.map(shorten) : messages).join(",")}]`);
   const body = `${parts.join(",")}}`;
   return {
     body,

@@ -181,8 +181,10 @@ export class Transcript {
 
 /** Tells the model who speaks: everything else in a user turn is the person's. */
 function sender(message: EventOf<"agent.thread_message_received">): string {
-  const name = message.from_agent_name ?? "another agent";
-  return `[Message from the agent ${JSON.stringify(name)} in thread ${message.from_session_thread_id}]`;
+  const { from_agent_name: name, from_session_thread_id: thread } = message;
+  // The agent of the primary thread has no name here.
+  if (name == null) return `[Message from the agent of the primary thread, ${thread}]`;
+  return `[Message from the agent ${JSON.stringify(name)} in thread ${thread}]`;
 }
 
 type ResultEvent =

@@ -2,7 +2,7 @@
 import type { EventDraft } from "../../contract/events.ts";
 import { crashPoint } from "../../crash_points.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
-import { idleEvents } from "../statuses.ts";
+import { exhaustedEvents } from "../statuses.ts";
 import type { ThreadView } from "../thread_view.ts";
 import { ask, startRequest } from "./request.ts";
 
@@ -27,7 +27,7 @@ export async function compactStep(
     type: "span.model_request_end",
     model_request_start_id: sent.id,
     is_error: summary === "",
-    model_usage: { ...answer.usage, speed: null },
+    model_usage: { ...answer.usage, speed: answer.speed },
   };
   if (summary === "") return void (await emit([end, ...noSummary(view)]));
   crashPoint("compaction.before_commit");
@@ -42,11 +42,5 @@ function noSummary(view: ThreadView): EventDraft[] {
   const message =
     "The context is full and the model gave no summary of it. Everything is kept in the session. " +
     "Resume to try again, or continue in a new session.";
-  return [
-    {
-      type: "session.error",
-      error: { type: "compaction_limit_reached_error", message, retry_status: { type: "exhausted" } },
-    },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }),
-  ];
+  return exhaustedEvents(view.fold, "compaction_limit_reached_error", message);
 }

@@ -1,25 +1,15 @@
 /** What a failed model request means for the session: a planned retry, or the end of the turn. */
-import type { EventDraft, SessionErrorBody } from "../../contract/events.ts";
+import type { EventDraft } from "../../contract/events.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import type { ModelError, ModelErrorKind } from "../model.ts";
 import type { HarnessPorts } from "../ports.ts";
-import { idleEvents, rescheduledEvents } from "../statuses.ts";
+import { exhaustedEvents, type PlainError, rescheduledEvents } from "../statuses.ts";
 
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
 const OFFLINE_RETRY_MS = 15_000;
 /** The network's return is told to us; asking is only for when it is not, and each asking is a dozen events. */
 const MAX_OFFLINE_RETRY_MS = 600_000;
-
-type PlainError = Extract<
-  SessionErrorBody["type"],
-  | "unknown_error"
-  | "compaction_limit_reached_error"
-  | "model_overloaded_error"
-  | "model_rate_limited_error"
-  | "model_request_failed_error"
-  | "billing_error"
->;
 
 const ERROR_TYPES: Record<ModelErrorKind, PlainError> = {
   offline: "model_request_failed_error",
@@ -44,12 +34,11 @@ export function failureEvents(fold: ThreadFold, requestId: string, failure: Mode
     if (!fold.context_full) return [...closed, { type: "longhaul.context_full", model_request_start_id: requestId }];
     return [
       ...closed,
-      error(
+      ...exhaustedEvents(
+        fold,
         "compaction_limit_reached_error",
         `The session no longer fits the model's context. ${failure.message}`,
-        "exhausted",
       ),
-      ...idleEvents(fold, { type: "retries_exhausted" }),
     ];
   }
   const type = ERROR_TYPES[failure.kind];
@@ -59,7 +48,7 @@ export function failureEvents(fold: ThreadFold, requestId: string, failure: Mode
     const delay = retryDelayMs(failure, offline ? fold.offline_waits + 1 : attempt, ports.random());
     return [
       ...closed,
-      error(type, failure.message, "retrying"),
+      { type: "session.error", error: { type, message: failure.message, retry_status: { type: "retrying" } } },
       {
         type: "longhaul.retry_scheduled",
         attempt,
@@ -70,7 +59,7 @@ export function failureEvents(fold: ThreadFold, requestId: string, failure: Mode
       ...rescheduledEvents(fold),
     ];
   }
-  return [...closed, error(type, failure.message, "exhausted"), ...idleEvents(fold, { type: "retries_exhausted" })];
+  return [...closed, ...exhaustedEvents(fold, type, failure.message)];
 }
 
 /** Exponential with jitter; at least what the endpoint asked for. */
@@ -102,8 +91,4 @@ export function closeRequest(requestId: string, cause: "cut_off" | "interrupted"
       },
     },
   ];
-}
-
-function error(type: PlainError, message: string, retry: "retrying" | "exhausted"): EventDraft {
-  return { type: "session.error", error: { type, message, retry_status: { type: retry } } };
 }

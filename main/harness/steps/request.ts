@@ -11,7 +11,7 @@ import { bodyHash, buildRequest, type RequestOptions } from "../context/request.
 import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
-import { idleEvents, runningEvents } from "../statuses.ts";
+import { exhaustedEvents, runningEvents } from "../statuses.ts";
 import type { ThreadView } from "../thread_view.ts";
 import { failureEvents } from "./failure.ts";
 import { type Answer, readAnswer } from "./respond.ts";
@@ -77,7 +77,8 @@ export async function startRequest(
       request_bytes: Buffer.byteLength(body),
       message_count: built.message_count,
       tool_count: built.tool_count,
-      price: ports.priceOf(fold.agent.model.id),
+      // What the fast mode of a model costs is not in the table.
+      price: fold.agent.model.speed === "fast" ? null : ports.priceOf(fold.agent.model.id),
     },
   ]);
   if (carried !== undefined) crashPoint(carried.committed);
@@ -95,7 +96,7 @@ export async function ask(
 ): Promise<Answer | null> {
   const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
   try {
-    const stream = ports.model.stream(view.sessionId, sent.body, signal);
+    const stream = ports.model.stream(view.sessionId, sent.body, signal, betasOf(view.fold));
     const answer = await readAnswer(stream, {
       session_id: view.sessionId,
       thread_id: view.threadId,
@@ -115,6 +116,11 @@ export async function ask(
   } finally {
     ports.live.ended(view.sessionId, view.threadId);
   }
+}
+
+/** Some models take no `speed` without this header; others ignore it. */
+function betasOf(fold: SessionFold): string[] {
+  return fold.agent.model.speed === "fast" ? ["fast-mode-2026-02-01"] : [];
 }
 
 /**
@@ -170,7 +176,7 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
     type: "span.model_request_end",
     model_request_start_id: requestId,
     is_error: !answer.complete,
-    model_usage: { ...answer.usage, speed: null },
+    model_usage: { ...answer.usage, speed: answer.speed },
   });
   for (const id of started) events.push({ type: "longhaul.tool_started", tool_use_id: id, attempt: 1 });
   if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
@@ -194,8 +200,5 @@ function continuation(view: ThreadView): EventDraft[] {
   const message =
     `The answer reached the output limit ${MAX_CONTINUATIONS + 1} times in a row. What it wrote is kept. ` +
     "Send a message to go on, for example asking for smaller steps.";
-  return [
-    { type: "session.error", error: { type: "unknown_error", message, retry_status: { type: "exhausted" } } },
-    ...idleEvents(view.fold, { type: "retries_exhausted" }),
-  ];
+  return exhaustedEvents(view.fold, "unknown_error", message);
 }

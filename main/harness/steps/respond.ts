@@ -16,6 +16,8 @@ export interface Answer {
   stop_reason: StopReason | null;
   stop_details: { category: string | null; explanation: string | null } | null;
   usage: Usage;
+  /** At which the endpoint says it ran; null where it says nothing. */
+  speed: "standard" | "fast" | null;
   first_token_ms: number | null;
   duration_ms: number;
   /** False when the stream ended before `message_stop` (interrupted); then only whole text blocks are kept. */
@@ -53,6 +55,8 @@ export async function readAnswer(stream: AsyncIterable<RawMessageStreamEvent>, o
   return reader.finish(true);
 }
 
+const SPEEDS = ["standard", "fast"] as const;
+
 class AnswerReader {
   readonly #options: ReadOptions;
   readonly #started = performance.now();
@@ -60,6 +64,7 @@ class AnswerReader {
   #messageId = "";
   #model = "";
   #usage: Usage = { input_tokens: 0, output_tokens: 0, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 };
+  #speed: Answer["speed"] = null;
   #stopReason: StopReason | null = null;
   #stopDetails: Answer["stop_details"] = null;
   #firstTokenMs: number | null = null;
@@ -75,6 +80,8 @@ class AnswerReader {
         this.#messageId = event.message.id;
         this.#model = event.message.model;
         this.#addUsage(event.message.usage);
+        // Endpoints of other makers say nothing of it, whatever the type says.
+        this.#speed = SPEEDS.find((speed) => speed === event.message.usage.speed) ?? null;
         return;
       case "content_block_start":
         return this.#startBlock(event.index, event.content_block);
@@ -117,6 +124,7 @@ class AnswerReader {
       stop_reason: this.#stopReason,
       stop_details: this.#stopDetails,
       usage: this.#usage,
+      speed: this.#speed,
       first_token_ms: this.#firstTokenMs === null ? null : Math.round(this.#firstTokenMs),
       duration_ms: Math.round(performance.now() - this.#started),
       complete: ended,

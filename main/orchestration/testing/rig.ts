@@ -34,9 +34,19 @@ class DirectModel implements ModelPort {
     this.#server = server;
   }
 
-  async *stream(_session: string, body: string, signal: AbortSignal): AsyncGenerator<RawMessageStreamEvent> {
+  async *stream(
+    _session: string,
+    body: string,
+    signal: AbortSignal,
+    betas: readonly string[] = [],
+  ): AsyncGenerator<RawMessageStreamEvent> {
     const { url, apiKey } = this.#server();
-    const headers = { "x-api-key": apiKey, "anthropic-version": "2023-06-01", "content-type": "application/json" };
+    const headers = {
+      "x-api-key": apiKey,
+      "anthropic-version": "2023-06-01",
+      "content-type": "application/json",
+      ...(betas.length === 0 ? {} : { "anthropic-beta": betas.join(",") }),
+    };
     try {
       const response = await fetch(`${url}/v1/messages`, { method: "POST", headers, body, signal });
       if (response.status !== 200) throw describeFailure(response.status, await response.text(), null);

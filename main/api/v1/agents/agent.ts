@@ -96,7 +96,14 @@ export function materialiseModel(params: ModelParams, before?: Agent["model"]): 
   const given = "effort" in config ? config.effort : undefined;
   const chosen = typeof given === "string" ? { type: given } : given;
   const effort = chosen ?? (given === undefined && before?.id === config.id ? before.effort : undefined);
-  return { id: config.id, ...(effort === undefined ? {} : { effort }), speed: "standard" };
+  const geo = "inference_geo" in config ? config.inference_geo : null;
+  const speed = ("speed" in config ? config.speed : null) ?? "standard";
+  return {
+    id: config.id,
+    ...(effort === undefined ? {} : { effort }),
+    ...(geo == null ? {} : { inference_geo: geo }),
+    speed,
+  };
 }
 
 /** Metadata after a patch: a string sets a key, null deletes it. The result must keep the limits of the bag. */

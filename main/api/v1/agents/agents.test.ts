@@ -161,7 +161,12 @@ describe("create", () => {
     ["a metadata key that is too long", { metadata: { ["k".repeat(65)]: "" } }, /at most 64 characters/],
     ["a roster without agents", { multiagent: { type: "coordinator", agents: [] } }, /`multiagent.agents` must/],
     ["skills", { skills: [{ type: "anthropic", skill_id: "xlsx" }] }, /cannot be had on this machine/],
-    ["another speed", { model: { id: "m", speed: "fast" } }, /`model\.speed` must be "standard"/],
+    ["another speed", { model: { id: "m", speed: "warp" } }, /`model\.speed` must be one of "standard", "fast"/],
+    [
+      "an AWS role",
+      { execution_identity: { type: "aws_role", role_arn: "arn:aws:iam::123456789012:role/x" } },
+      /`execution_identity\.type` must be "service_account": .* no AWS role/,
+    ],
   ])("refuses %s", async (_, fields, text) => {
     const answer = await rig.request("/v1/agents", { method: "POST", body: { name: "a", model: "m", ...fields } });
     const body = (await answer.json()) as { error: { type: string; message: string } };

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { ApiError, notFound } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import { agentCreate, agentUpdate } from "../../../contract/schemas/agents.ts";
+import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import type { Agent } from "../../../session/catalog.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param, timestamp } from "../../http/context.ts";
@@ -20,7 +21,7 @@ export function mountAgents(api: Api, deps: Deps): void {
   const { catalog } = deps;
 
   api.post("/v1/agents", async (c) => {
-    const params = await readBody(c, agentCreate);
+    const params = await readBody(c, agentCreate, METADATA_CODES);
     const skills = await checkedSkills(deps, params.skills);
     const agent = await newAgent(catalog, newId("agent"), timestamp(deps), params, skills);
     await catalog.createAgent(agent);
@@ -47,7 +48,7 @@ export function mountAgents(api: Api, deps: Deps): void {
 
   api.post("/v1/agents/:id", async (c) => {
     const id = param(c, "id");
-    const params = await readBody(c, agentUpdate);
+    const params = await readBody(c, agentUpdate, METADATA_CODES);
     const skills = params.skills === undefined ? undefined : await checkedSkills(deps, params.skills);
     const agent = await deps.serial.run(id, async () => {
       const current = await existingAgent(deps, id);
@@ -78,22 +79,23 @@ export function mountAgents(api: Api, deps: Deps): void {
 
   api.get("/v1/agents/:id/versions", async (c) => {
     const query = new Query(c);
-    const { id } = await existingAgent(deps, param(c, "id"));
+    const { id, archived_at } = await existingAgent(deps, param(c, "id"));
     const limit = pageLimit(query);
     const page = query.text("page");
     const before = page === undefined ? undefined : decodeCursor(versionCursor, page).before_version;
     const versions = await catalog.listAgentVersions(id, limit + 1, before);
-    const data = versions.slice(0, limit);
+    const data = versions.slice(0, limit).map((agent) => ({ ...agent, archived_at }));
     const last = data.at(-1);
     const more = versions.length > limit && last !== undefined;
     return c.json({ data, next_page: more ? encodeCursor({ before_version: last.version }) : null });
   });
 }
 
-/** The agent, at a version or at its newest. @throws ApiError 404 */
+/** The agent, at a version or at its newest; an archived agent is archived at each. @throws ApiError 404 */
 export async function existingAgent(deps: Pick<Deps, "catalog">, id: string, version?: number): Promise<Agent> {
   const agent = await deps.catalog.getAgent(id, version);
-  if (agent !== null) return agent;
+  const newest = version === undefined ? agent : await deps.catalog.getAgent(id);
+  if (agent !== null && newest !== null) return { ...agent, archived_at: newest.archived_at };
   return notFound(version === undefined ? "Agent" : `Version ${version} of agent`, id);
 }
 

@@ -2,6 +2,7 @@
 import { ApiError, invalid, notFound } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import { environmentCreate, environmentUpdate } from "../../../contract/schemas/environments.ts";
+import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import type { Environment } from "../../../session/catalog.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param, timestamp } from "../../http/context.ts";
@@ -11,7 +12,6 @@ import { newEnvironment, updatedEnvironment } from "./environment.ts";
 
 /** All changes share one queue: names must be unique across environments. */
 const QUEUE = "environments";
-const CODES = { metadata: "invalid_metadata" };
 
 export function mountEnvironments(api: Api, deps: Deps): void {
   const { catalog, serial } = deps;
@@ -20,7 +20,7 @@ export function mountEnvironments(api: Api, deps: Deps): void {
     const environment = newEnvironment(
       newId("environment"),
       timestamp(deps),
-      await readBody(c, environmentCreate, CODES),
+      await readBody(c, environmentCreate, METADATA_CODES),
     );
     await serial.run(QUEUE, async () => {
       await refuseTakenName(deps, environment);
@@ -44,7 +44,7 @@ export function mountEnvironments(api: Api, deps: Deps): void {
   api.get("/v1/environments/:id", async (c) => c.json(await existingEnvironment(deps, param(c, "id"))));
 
   api.post("/v1/environments/:id", async (c) => {
-    const params = await readBody(c, environmentUpdate, CODES);
+    const params = await readBody(c, environmentUpdate, METADATA_CODES);
     const environment = await serial.run(QUEUE, async () => {
       const current = await existingEnvironment(deps, param(c, "id"));
       refuseArchivedEnvironment(current);

@@ -37,12 +37,12 @@ export function mountThreads(api: Api, deps: Deps): void {
 
   api.post("/v1/sessions/:id/threads/:thread/archive", async (c) => {
     const id = param(c, "id");
-    await deps.serial.run(id, async () => {
+    const wakes = await deps.serial.run(id, async () => {
       const thread = await existingThread(c, deps);
       if (thread.parent_thread_id === null) {
         invalid("The primary thread cannot be archived by itself. Archive the session.");
       }
-      if (thread.archived_at !== null) return;
+      if (thread.archived_at !== null) return false;
       if (thread.status === "running" || thread.status === "rescheduling") {
         invalid(
           `Cannot archive thread ${thread.id} while it is ${thread.status}. Send a user.interrupt that names it and wait until it is idle.`,
@@ -52,7 +52,10 @@ export function mountThreads(api: Api, deps: Deps): void {
       await deps.ledger.emitEvents(id, [
         { type: "session.thread_status_terminated", agent_name, session_thread_id: thread.id },
       ]);
+      return (await existingSession(deps, id)).fold.stop_reason?.type === "requires_action";
     });
+    // The session may have waited for what this thread asked: it says again what is left of that.
+    if (wakes) await deps.orchestrator.wake(id, "client_event");
     return c.json(await existingThread(c, deps));
   });
 
@@ -93,7 +96,7 @@ function primaryThread(deps: Deps, record: SessionRecord): BetaManagedAgentsSess
     agent,
     status,
     stats: ran ? { active_seconds, duration_seconds: durationSeconds(fold, now), startup_seconds: 0 } : null,
-    usage: ran ? usageOf(own.usage, active_seconds, threadCost(own.cost)) : null,
+    usage: hasRested(own, fold.turns) ? usageOf(own.usage, active_seconds, threadCost(own.cost)) : null,
     created_at: fold.created_at,
     updated_at: fold.updated_at,
     archived_at: fold.archived_at,
@@ -117,11 +120,16 @@ function childThread(deps: Deps, record: SessionRecord, child: ChildThread): Bet
     agent: child.agent,
     status,
     stats: ran ? { active_seconds, duration_seconds, startup_seconds: 0 } : null,
-    usage: ran ? usageOf(child.usage, active_seconds, threadCost(child.cost)) : null,
+    usage: hasRested(child, child.turns) ? usageOf(child.usage, active_seconds, threadCost(child.cost)) : null,
     created_at: child.created_at,
     updated_at: child.updated_at,
     archived_at,
   };
+}
+
+/** True once the thread has been idle after work: from then on the contract tells what it used. */
+function hasRested({ stop_reason, phase }: ThreadState, turns: number): boolean {
+  return stop_reason !== null || phase === "terminated" || turns > 1;
 }
 
 /** Like the session's: a thread runs only while a live process holds the session and the thread has something to do. */

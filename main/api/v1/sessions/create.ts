@@ -1,5 +1,6 @@
 /** `POST /v1/sessions`. */
 import { parseWith } from "../../../contract/schemas/issues.ts";
+import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { sessionCreate } from "../../../contract/schemas/sessions.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, timestamp } from "../../http/context.ts";
@@ -12,7 +13,7 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
   api.post("/v1/sessions", async (c) => {
     const body = await readJson(c);
     refuseLaterTypes(body, "initial_events");
-    const params = parseWith(sessionCreate, body, "The request body");
+    const params = parseWith(sessionCreate, body, "The request body", METADATA_CODES);
     const plan = await planSession(deps, params);
     await keepTokens(deps, plan, body);
     await storeSession(deps, plan);

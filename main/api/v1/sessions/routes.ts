@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
+import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { type SessionUpdate, sessionUpdate } from "../../../contract/schemas/sessions.ts";
 import { liveThreads, threadFold } from "../../../contract/threads/view.ts";
 import { readBody } from "../../http/body.ts";
@@ -23,11 +24,11 @@ export function mountSessions(api: Api, deps: Deps): void {
 
   api.post("/v1/sessions/:id", async (c) => {
     const id = param(c, "id");
-    const params = await readBody(c, sessionUpdate);
+    const params = await readBody(c, sessionUpdate, METADATA_CODES);
     await serial.run(id, async () => {
       const record = await existingSession(deps, id);
       if (isOver(record.fold)) invalid(`Session ${id} is over and read-only. Create a new session.`);
-      if (params.agent !== undefined && statusOf(deps, record) === "running") {
+      if (params.agent !== undefined && statusOf(deps, record) !== "idle") {
         invalid(
           "`agent` can only be changed while the session is idle. Send an interrupt event or wait for the session to complete.",
         );
