@@ -242,6 +242,38 @@ describe("update", () => {
     expect((await post({ metadata: many })).status).toBe(400);
   });
 
+  test("metadata that breaks its limits has the contract's error code, and each problem is named", async () => {
+    const { id } = await create();
+    const bag = { ["a".repeat(65)]: "1", b: "x".repeat(513), c: 1, d: null, e: [] } as Record<string, string>;
+    const made = await refusalOf(rig.client.beta.agents.create({ name: "a", model: "m", metadata: bag }));
+    const patched = await refusalOf(rig.client.beta.agents.update(id, { metadata: bag }));
+    for (const error of [made, patched]) expect([error.status, error.errorCode]).toEqual([400, "invalid_metadata"]);
+    for (const part of ["a".repeat(65), "metadata.b", "metadata.c", "metadata.e"]) {
+      expect(made.message).toContain(part);
+      expect(patched.message).toContain(part);
+    }
+    expect(made.message).toContain("metadata.d");
+    const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`k${n}`, "v"]));
+    expect((await refusalOf(rig.client.beta.agents.update(id, { metadata: many }))).errorCode).toBe("invalid_metadata");
+    const sixteen = { ...many, keep: null, drop: null };
+    expect(Object.keys((await rig.client.beta.agents.update(id, { metadata: sixteen })).metadata)).toHaveLength(16);
+    // Only metadata has the code.
+    expect((await refusalOf(rig.client.beta.agents.update(id, { name: "" }))).errorCode).toBeNull();
+  });
+
+  test("every version of an archived agent is archived", async () => {
+    const { id } = await create();
+    await rig.client.beta.agents.update(id, { name: "two" });
+    const { archived_at } = await rig.client.beta.agents.archive(id);
+    expect(archived_at).toEqual(expect.any(String));
+    expect(await rig.client.beta.agents.retrieve(id, { version: 1 })).toMatchObject({ version: 1, archived_at });
+    const versions = (await rig.client.beta.agents.versions.list(id)).data;
+    expect(versions.map((each) => [each.version, each.archived_at])).toEqual([
+      [2, archived_at],
+      [1, archived_at],
+    ]);
+  });
+
   test("an archived agent is read-only; archiving twice is the same", async () => {
     const { id } = await create();
     const archived = await rig.client.beta.agents.archive(id);

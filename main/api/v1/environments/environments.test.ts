@@ -136,6 +136,59 @@ describe("update", () => {
     expect(cleared.metadata).toEqual({});
   });
 
+  test("a rename to a taken name is a conflict and changes nothing; to its own name it is none", async () => {
+    const [taken, own] = [name(), name()];
+    await rig.client.beta.environments.create({ name: taken });
+    const { id } = await rig.client.beta.environments.create({ name: own });
+    const error = await refusalOf(rig.client.beta.environments.update(id, { name: taken, description: "x" }));
+    expect([error.status, error.type, error.headers?.get("x-should-retry")]).toEqual([409, "conflict_error", "false"]);
+    expect(await rig.client.beta.environments.retrieve(id)).toMatchObject({ name: own, description: null });
+    expect((await rig.client.beta.environments.update(id, { name: own })).name).toBe(own);
+    expect((await rig.client.beta.environments.update(id, { name: null, scope: "organization" })).name).toBe(own);
+  });
+
+  test("packages and a limited network are looked at together, whichever comes last", async () => {
+    const { environments } = rig.client.beta;
+    const packages = { npm: ["left-pad"] };
+    const open = await environments.create({ name: name(), config: { type: "cloud", packages } });
+    const limit = { type: "cloud" as const, networking: { type: "limited" as const } };
+    expect((await refusalOf(environments.update(open.id, { config: limit }))).message).toContain(
+      "allow_package_managers",
+    );
+    const closed = await environments.create({ name: name(), config: limit });
+    expect((await refusalOf(environments.update(closed.id, { config: { type: "cloud", packages } }))).status).toBe(400);
+    const both = { type: "limited" as const, allow_package_managers: true };
+    const after = await environments.update(closed.id, { config: { type: "cloud", packages, networking: both } });
+    expect(after.config).toMatchObject({ networking: both, packages });
+    // Taking the right away again while the packages are there is refused too.
+    const taken = { type: "limited" as const, allow_package_managers: false };
+    expect(
+      (await refusalOf(environments.update(closed.id, { config: { type: "cloud", networking: taken } }))).status,
+    ).toBe(400);
+    const free = await environments.update(closed.id, {
+      config: { type: "cloud", networking: { type: "unrestricted" } },
+    });
+    expect(free.config).toMatchObject({ networking: { type: "unrestricted" }, packages });
+  });
+
+  test("null clears the description, an empty text is kept as one", async () => {
+    const { id } = await rig.client.beta.environments.create({ name: name(), description: "d" });
+    expect((await rig.client.beta.environments.update(id, { description: "" })).description).toBe("");
+    expect((await rig.client.beta.environments.update(id, { description: null })).description).toBeNull();
+  });
+
+  test("archived ones are listed when asked for, and may be deleted", async () => {
+    const { environments } = rig.client.beta;
+    const { id } = await environments.create({ name: name() });
+    const archived = await environments.archive(id);
+    expect(await environments.archive(id)).toEqual(archived);
+    const listed = async (include_archived: boolean) =>
+      (await environments.list({ include_archived, limit: 1000 })).data.some((each) => each.id === id);
+    expect([await listed(false), await listed(true)]).toEqual([false, true]);
+    expect(await environments.delete(id)).toEqual({ id, type: "environment_deleted" });
+    expect(await listed(true)).toBe(false);
+  });
+
   test("the type cannot change, and an archived one is read-only, each with its error code", async () => {
     const { id } = await rig.client.beta.environments.create({ name: name() });
     const change = await refusalOf(rig.client.beta.environments.update(id, { config: { type: "self_hosted" } }));

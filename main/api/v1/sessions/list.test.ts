@@ -76,6 +76,43 @@ describe("GET /v1/sessions", () => {
     expect((await page("created_at%5Blte%5D=2999-01-01T00:00:00Z")).data).toHaveLength(7);
   });
 
+  test("a cursor may be used with other filters and another limit, and both directions filter by status", async () => {
+    const { next_page } = await page("limit=2");
+    expect(idsOf(await page(`limit=4&page=${next_page}`))).toEqual(ids.slice(2, 6));
+    expect(idsOf(await page(`limit=4&page=${next_page}&agent_id=agent_none`))).toEqual([]);
+    for (const index of [0, 2, 5]) rig.orchestrator.set(ids[index] ?? "", "running");
+    const filter = "statuses[]=running&statuses[]=rescheduling&limit=1";
+    const last = await page(
+      `${filter}&page=${(await page(`${filter}&page=${(await page(filter)).next_page}`)).next_page}`,
+    );
+    expect([idsOf(last), last.next_page]).toEqual([[ids[5]], null]);
+    const back = await page(`${filter}&page=${last.prev_page}`);
+    expect(idsOf(back)).toEqual([ids[2]]);
+    // What runs may have ended between two pages: each page tells what is true when it is asked for.
+    rig.orchestrator.set(ids[0] ?? "", null);
+    const before = await page(`${filter}&page=${back.prev_page}`);
+    expect([idsOf(before), before.prev_page]).toEqual([[], null]);
+    for (const index of [2, 5]) rig.orchestrator.set(ids[index] ?? "", null);
+  });
+
+  test("times are compared to the millisecond, digits beyond it by what they mean, and need a zone", async () => {
+    const [newest] = (await page("limit=1")).data as unknown as { created_at: string }[];
+    const at = newest?.created_at ?? "";
+    const count = async (bound: string, time: string) =>
+      (await page(`limit=1000&created_at[${bound}]=${encodeURIComponent(time)}`)).data.length;
+    const inside = at.replace("Z", "5Z");
+    expect(await count("gte", at)).toBeGreaterThan(await count("gt", at));
+    expect(await count("lte", at)).toBeGreaterThan(await count("lt", at));
+    expect(await count("gte", inside)).toBe(await count("gt", at));
+    expect(await count("gt", inside)).toBe(await count("gt", at));
+    expect(await count("lt", inside)).toBe(await count("lte", at));
+    expect(await count("lte", inside)).toBe(await count("lte", at));
+    expect(await count("lte", at.replace("Z", "+00:00"))).toBe(ids.length);
+    expect(await count("gte", "2020-01-01")).toBe(ids.length);
+    const local = await rig.request("/v1/sessions?created_at[gt]=2026-01-01T10:00:00");
+    expect(local.status).toBe(400);
+  });
+
   test("a cursor with another order, or none of ours, is refused in the contract's words", async () => {
     const { next_page } = await page("limit=3");
     const refused = async (query: string) => {
