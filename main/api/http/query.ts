@@ -2,8 +2,7 @@
 import { invalid } from "../../contract/errors.ts";
 import type { ApiContext } from "./context.ts";
 
-const RFC3339 =
-  /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,3}(?<finer>\d{0,6}))?)?([Zz]|[+-]\d{2}:?\d{2}))?$/;
+const RFC3339 = /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,3}(?<finer>\d{0,6}))?)?([Zz]|[+-]\d{2}:?\d{2}))?$/;
 
 export class Query {
   readonly #params: URLSearchParams;

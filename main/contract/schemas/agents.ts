@@ -4,8 +4,6 @@ import { multiagent } from "./multiagent.ts";
 import { description, metadata, metadataPatch } from "./primitives.ts";
 import { mcpServers, tools } from "./tools.ts";
 
-const NOT_YET = "is not supported by this version of Longhaul yet: leave it out";
-
 const effortLevel = z.enum(["low", "medium", "high", "xhigh", "max"]);
 
 const modelConfig = z.strictObject({
