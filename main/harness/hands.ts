@@ -7,7 +7,7 @@ import {
   type CallState,
   type Hand,
   NoSandboxImage,
-  type ProvisionRequest,
+  type ProvisionStep,
   SandboxLost,
   type SandboxProvider,
 } from "../sandbox/port.ts";
@@ -172,7 +172,9 @@ export class HandPool {
     await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
     const steps = new Steps(emit);
     try {
-      const onStep: ProvisionRequest["onStep"] = (step) => steps.add({ type: "longhaul.sandbox_step", ...step });
+      const onStep = (step: ProvisionStep): void => {
+        for (const event of stepEvents(step)) steps.add(event);
+      };
       const {
         hand: made,
         adopted,
@@ -204,6 +206,20 @@ export class HandPool {
     if (file === null) throw new SandboxLost(`The attached file ${fileId} was deleted, so it cannot be mounted.`);
     return { filename: file.filename, bytes: await this.#blobs.get(file.sha256) };
   }
+}
+
+/** A step in the timeline; a repository that is missing is an error of the contract too. */
+function stepEvents({ repository, ...step }: ProvisionStep): EventDraft[] {
+  const told: EventDraft = { type: "longhaul.sandbox_step", ...step };
+  if (repository === undefined) return [told];
+  const error = {
+    type: `repository_${repository.problem}_error` as const,
+    message: step.error ?? `${repository.url} could not be attached.`,
+    repository_url: repository.url,
+    // The contract's word for these: the session keeps running, and the next provisioning tries once more.
+    retry_status: { type: "retrying" as const },
+  };
+  return [told, { type: "session.error", error }];
 }
 
 /** Writes down that there is no sandbox. Resolves with the error for the call that needed it. */

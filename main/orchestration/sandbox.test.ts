@@ -42,6 +42,29 @@ describe("provisioning", () => {
     expect(steps).toEqual(["pull the image", "start the container"]);
   });
 
+  test("a repository that cannot be brought in is an error of the contract, and the session goes on without it", async () => {
+    rig = await startRig([bash("ls"), say("Done.")]);
+    const url = "https://github.com/a/b";
+    const step = { step: "attach a/b", duration_ms: 5, error: "It does not exist." };
+    rig.sandbox.provisioning = async (request) => {
+      request.onStep({ ...step, repository: { url, problem: "not_found" } });
+    };
+    const id = await rig.create("Go.");
+    await untilIdle(id);
+    const events = await rig.events(id);
+    expect(of(events, "longhaul.sandbox_step")).toMatchObject([step]);
+    expect(of(events, "longhaul.sandbox_step")[0]).not.toHaveProperty("repository");
+    expect(of(events, "session.error").map(({ error }) => error)).toEqual([
+      {
+        type: "repository_not_found_error",
+        message: "It does not exist.",
+        repository_url: url,
+        retry_status: { type: "retrying" },
+      },
+    ]);
+    expect((await rig.ledger.getSession(id))?.fold).toMatchObject({ error: null, stop_reason: { type: "end_turn" } });
+  });
+
   test("a failing step is the tool's error, the session goes on and the next call tries again", async () => {
     rig = await startRig([bash("ls"), bash("ls"), say("Done.")]);
     rig.sandbox.provisioning = async (request) => {

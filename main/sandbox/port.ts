@@ -43,6 +43,18 @@ export interface SkillMount {
 
 export type FileResource = Extract<SessionResource, { type: "file" }>;
 
+/** Why a repository is not there, as the contract tells these apart. */
+export type RepositoryProblem = "authentication" | "forbidden" | "not_found" | "checkout" | "clone";
+
+/** A step of a provisioning that has ended. */
+export interface ProvisionStep {
+  step: string;
+  duration_ms: number;
+  error: string | null;
+  /** Set when the step was to bring in a repository by its URL and failed: the session goes on without it. */
+  repository?: { url: string; problem: RepositoryProblem };
+}
+
 export interface ProvisionRequest {
   session_id: string;
   /** `metadata` may hold sandbox settings, see `docker/settings.ts`. */
@@ -55,7 +67,7 @@ export interface ProvisionRequest {
   /** True when the session's events tell of an earlier sandbox: if it cannot be found, something was lost. */
   had_sandbox: boolean;
   /** Told about each step as it ends (an event in the timeline). */
-  onStep: (step: { step: string; duration_ms: number; error: string | null }) => void;
+  onStep: (step: ProvisionStep) => void;
   /** Told what is going on inside a long step, a line at a time; never stored. */
   onProgress: (text: string) => void;
   /** Opens the bytes of an uploaded file. */

@@ -114,3 +114,14 @@ test("archiving a thread that waits for a client ends the wait: the session says
   await engine.settled(id);
   expect((await engine.events(id)).at(-1)).toMatchObject({ stop_reason: { type: "end_turn" } });
 });
+
+test("a deleted session ends the streams of its threads too", async () => {
+  const id = await led(() => say("Done."));
+  await engine.settled(id);
+  const [, child] = await threadsOf(id);
+  const stream = await engine.client.beta.sessions.threads.events.stream(child?.id ?? "", { session_id: id });
+  await engine.client.beta.sessions.delete(id);
+  const types: string[] = [];
+  for await (const event of stream) types.push(event.type);
+  expect(types).toEqual(["session.deleted"]);
+});

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
-import { type ProvisionRequest, SandboxLost, type SandboxProvider } from "../port.ts";
+import { type ProvisionRequest, type ProvisionStep, SandboxLost, type SandboxProvider } from "../port.ts";
 import { uploadPath } from "../resources/mount.ts";
 import { failureOf, provisionRequest, runTool } from "../testing/bench.ts";
 import { crash } from "../testing/processes.ts";
@@ -19,7 +19,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let dataDir: string;
 let repo: string;
 let provider: SandboxProvider;
-let steps: { step: string; error: string | null }[];
+let steps: ProvisionStep[];
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "longhaul-provision-"));
@@ -151,6 +151,8 @@ test("what cannot be attached is a step that says why; the sandbox works without
     expect.stringMatching(/must be below \/workspace/),
     expect.stringMatching(/github_repository.*needs the docker sandbox/),
   ]);
+  // The contract has an error of its own for repositories that are named by their URL.
+  expect(steps.flatMap((step) => step.repository ?? [])).toEqual([{ url: "https://github.com/a/b", problem: "clone" }]);
   expect(await runTool(hand, "bash", { command: "echo works" })).toBe("works");
 });
 

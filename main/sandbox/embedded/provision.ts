@@ -36,12 +36,16 @@ export async function placeResources(layout: SandboxLayout, request: ProvisionRe
   for (const resource of request.resources) {
     if ((await marker(layout, resourceId(resource))) === "complete") continue;
     const started = performance.now();
-    const report = (step: string, error: string | null): void =>
-      request.onStep({ step, duration_ms: Math.round(performance.now() - started), error });
+    const took = () => Math.round(performance.now() - started);
     try {
-      for (const step of await place(layout, resource, request.readFile)) report(step, null);
+      for (const step of await place(layout, resource, request.readFile)) {
+        request.onStep({ step, duration_ms: took(), error: null });
+      }
     } catch (error) {
-      report(`attach ${nameOf(resource)}`, error instanceof Error ? error.message : String(error));
+      const said = error instanceof Error ? error.message : String(error);
+      const missing =
+        resource.type === "github_repository" ? { repository: { url: resource.url, problem: "clone" as const } } : {};
+      request.onStep({ step: `attach ${nameOf(resource)}`, duration_ms: took(), error: said, ...missing });
     }
   }
 }

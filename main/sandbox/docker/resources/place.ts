@@ -1,6 +1,7 @@
 /** Brings the resources of a session into its container, each of them once. */
 import type { LocalRepositoryResource, SessionResource } from "../../../contract/events.ts";
-import { type ProvisionRequest, SandboxLost } from "../../port.ts";
+import { type ProvisionRequest, type ProvisionStep, type RepositoryProblem, SandboxLost } from "../../port.ts";
+import { cloneProblem } from "../../resources/clone_problem.ts";
 import { bundleHeader } from "../../resources/history/bundle.ts";
 import { recordEntry } from "../../resources/history/entry.ts";
 import { isObjectId } from "../../resources/history/source.ts";
@@ -42,13 +43,16 @@ export async function placeResources(container: Container, request: PlaceRequest
     const marker = markers.get(name);
     if (marker?.state === "complete") continue;
     const started = performance.now();
-    const report = (step: string, error: string | null): void =>
-      request.onStep({ step, duration_ms: Math.round(performance.now() - started), error });
     try {
-      for (const step of await placing.place(resource, name, marker)) report(step, null);
+      for (const step of await placing.place(resource, name, marker)) {
+        request.onStep({ step, duration_ms: Math.round(performance.now() - started), error: null });
+      }
     } catch (error) {
       if (error instanceof SandboxLost) throw error;
-      report(`attach ${nameOf(resource)}`, error instanceof Error ? error.message : String(error));
+      const said = error instanceof Error ? error.message : String(error);
+      const duration_ms = Math.round(performance.now() - started);
+      const missing = resource.type === "github_repository" ? { repository: missingRepository(resource, error) } : {};
+      request.onStep({ step: `attach ${nameOf(resource)}`, duration_ms, error: said, ...missing });
     }
   }
 }
@@ -129,7 +133,8 @@ class Placing {
       const args = [target, url, branch, sha];
       const done = await runScript(this.#container, CLONE_URL, args, { timeoutMs: CLONE_TIMEOUT_MS, onLine });
       if (done.exitCode !== 0) {
-        throw new CloneFailed(done.exitCode, `${url} could not be cloned: ${remoteFailure(done, resource)}`);
+        const problem = done.exitCode === NO_COMMIT ? "checkout" : cloneProblem(failureText(done));
+        throw new CloneFailed(done.exitCode, `${url} could not be cloned: ${remoteFailure(done, resource)}`, problem);
       }
       const entry = done.stdout.toString().trim().split("\n").at(-1) ?? "";
       if (!isObjectId(entry)) throw new Error(`${url} was cloned, but the sandbox's git did not say at which commit.`);
@@ -178,10 +183,16 @@ class Placing {
 
 class CloneFailed extends Error {
   readonly exitCode: number;
-  constructor(exitCode: number, message: string) {
+  readonly problem: RepositoryProblem;
+  constructor(exitCode: number, message: string, problem: RepositoryProblem = "clone") {
     super(message);
     this.exitCode = exitCode;
+    this.problem = problem;
   }
+}
+
+function missingRepository({ url }: RemoteRepository, error: unknown): NonNullable<ProvisionStep["repository"]> {
+  return { url, problem: error instanceof CloneFailed ? error.problem : "clone" };
 }
 
 function taken(target: string): Error {
