@@ -15,10 +15,8 @@ import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import { attachedKey, skillMounts } from "./attachments.ts";
 import type { Emit } from "./ports.ts";
+import { SandboxSteps } from "./steps/sandbox_steps.ts";
 import type { ThreadView } from "./thread_view.ts";
-
-/** Steps of a provisioning that takes longer than this are shown while it goes on; shorter ones share one commit. */
-const SHOW_STEPS_AFTER_MS = 400;
 
 /** Why is in the timeline, for the person; the model needs to know what it has. */
 const EMBEDDED_INSTEAD =
@@ -170,11 +168,9 @@ export class HandPool {
     const lostBefore = fold.sandbox?.state === "lost" ? "replaced" : "first_tool_call";
     const cause = why.changed ? "resources_changed" : lostBefore;
     await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
-    const steps = new Steps(emit);
+    const steps = new SandboxSteps(emit);
     try {
-      const onStep = (step: ProvisionStep): void => {
-        for (const event of stepEvents(step)) steps.add(event);
-      };
+      const onStep = (step: ProvisionStep): void => steps.add(step);
       const {
         hand: made,
         adopted,
@@ -208,59 +204,9 @@ export class HandPool {
   }
 }
 
-/** A step in the timeline; a repository that is missing is an error of the contract too. */
-function stepEvents({ repository, ...step }: ProvisionStep): EventDraft[] {
-  const told: EventDraft = { type: "longhaul.sandbox_step", ...step };
-  if (repository === undefined) return [told];
-  const error = {
-    type: `repository_${repository.problem}_error` as const,
-    message: step.error ?? `${repository.url} could not be attached.`,
-    repository_url: repository.url,
-    // The contract's word for these: the session keeps running, and the next provisioning tries once more.
-    retry_status: { type: "retrying" as const },
-  };
-  return [told, { type: "session.error", error }];
-}
-
 /** Writes down that there is no sandbox. Resolves with the error for the call that needed it. */
 async function lost(emit: Emit, provider: string, steps: EventDraft[], error: unknown): Promise<SandboxLost> {
   const reason = error instanceof Error ? error.message : String(error);
   await emit([...steps, { type: "longhaul.sandbox_lost", provider, reason }]);
   return error instanceof SandboxLost ? error : new SandboxLost(`The sandbox could not be provisioned: ${reason}`);
-}
-
-/** Steps of one provisioning on their way into the ledger. */
-class Steps {
-  readonly #emit: Emit;
-  #waiting: EventDraft[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #emitting: Promise<unknown> = Promise.resolve();
-  #failure: unknown = null;
-
-  constructor(emit: Emit) {
-    this.#emit = emit;
-  }
-
-  add(step: EventDraft): void {
-    this.#waiting.push(step);
-    this.#timer ??= setTimeout(() => this.#flush(), SHOW_STEPS_AFTER_MS);
-  }
-
-  /** What has not been appended yet, for the append that ends the provisioning. Rejects when an earlier append did. */
-  async rest(): Promise<EventDraft[]> {
-    clearTimeout(this.#timer);
-    await this.#emitting;
-    if (this.#failure !== null) throw this.#failure;
-    return this.#waiting.splice(0);
-  }
-
-  #flush(): void {
-    this.#timer = undefined;
-    const steps = this.#waiting.splice(0);
-    this.#emitting = this.#emitting
-      .then(() => this.#emit(steps))
-      .catch((error: unknown) => {
-        this.#failure = error;
-      });
-  }
 }
