@@ -1,5 +1,6 @@
 /** The exact bytes of a Messages request: a pure function of the session's fold and transcript. */
 import { createHash } from "node:crypto";
+import { systemMessageSupport } from "../../contract/models.ts";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";
@@ -49,7 +50,8 @@ export function buildRequest(fold: ThreadFold, transcript: Transcript, options: 
   if (tools.length > 0) parts.push(`"tools":${JSON.stringify(tools)}`);
   if (tools.length > 0 && compaction) parts.push(`"tool_choice":{"type":"none"}`);
   parts.push(`"system":${JSON.stringify(systemBlocks(fold))}`);
-  let messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined);
+  const systemRole = systemMessageSupport(fold.agent.model.id) === "role";
+  let messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined, systemRole);
   if (options.shortened) messages = messages.map(shorten);
   parts.push(`"messages":[${messages.join(",")}]`);
   const body = `${parts.join(",")}}`;
