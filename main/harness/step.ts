@@ -4,9 +4,9 @@
  */
 import type { EventDraft } from "../contract/events.ts";
 import { isMessage, type PendingInput } from "../contract/fold_calls.ts";
+import { interruptedOutcome } from "../contract/outcome/ends.ts";
 import { crashPoint } from "../crash_points.ts";
 import { type Action, decide } from "./decide.ts";
-import { interruptedOutcome } from "./outcome/ends.ts";
 import { gradeStep } from "./outcome/grade.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
 import { idleEvents, runningEvents } from "./statuses.ts";

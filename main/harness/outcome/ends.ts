@@ -1,8 +1,8 @@
-/** The events that end an evaluation, and with it the outcome unless a revision follows. */
+/** What follows from a verdict, or from there being none. */
 import type { EventDraft, Usage } from "../../contract/events.ts";
-import { activeOutcome, type Outcome } from "../../contract/outcome/outcomes.ts";
+import { evaluationEnd } from "../../contract/outcome/ends.ts";
+import type { Outcome } from "../../contract/outcome/outcomes.ts";
 import { NO_USAGE } from "../../contract/threads/state.ts";
-import type { ThreadFold } from "../../contract/threads/view.ts";
 import { limitText, revisionText } from "./words.ts";
 
 export interface Verdict {
@@ -31,27 +31,4 @@ export function verdictEvents(outcome: Outcome, { result, explanation }: Verdict
 export function failedEvents(outcome: Outcome, reason: string): EventDraft[] {
   const explanation = `The outcome could not be evaluated. ${reason}`;
   return [evaluationEnd(outcome, "failed", explanation, outcome.evaluation?.usage ?? NO_USAGE)];
-}
-
-/**
- * The end of the outcome that an interrupt stops, also where no evaluation has begun; none when nothing is active.
- * @param beforeSeq position of the interrupt: an outcome that was defined after it is left alone
- */
-export function interruptedOutcome(fold: Pick<ThreadFold, "outcomes">, beforeSeq: number): EventDraft[] {
-  const outcome = activeOutcome(fold);
-  if (outcome === null || outcome.defined_seq > beforeSeq) return [];
-  const usage = outcome.evaluation?.usage ?? NO_USAGE;
-  return [evaluationEnd(outcome, "interrupted", "It was interrupted before a verdict was reached.", usage)];
-}
-
-function evaluationEnd(outcome: Outcome, result: string, explanation: string, usage: Usage): EventDraft {
-  return {
-    type: "span.outcome_evaluation_end",
-    outcome_evaluation_start_id: outcome.evaluation?.start_id ?? "",
-    outcome_id: outcome.id,
-    iteration: outcome.iteration,
-    result,
-    explanation,
-    usage: { ...usage, speed: null },
-  };
 }
