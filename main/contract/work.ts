@@ -2,8 +2,8 @@
 
 import type { SessionFold } from "./fold.ts";
 import { isDenied, type OpenCall, waitsForClient } from "./fold_calls.ts";
-import { consumableInputs } from "./inputs.ts";
 import { holdsGrading } from "./outcome/outcomes.ts";
+import { consumableInputs } from "./threads/inputs.ts";
 import type { RetryPlan, ThreadState } from "./threads/state.ts";
 
 export type Work =

@@ -4,8 +4,8 @@ import { budgetReached } from "../contract/cost/cost.ts";
 import type { IdleStopReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { OpenCall } from "../contract/fold_calls.ts";
-import { consumableInputs } from "../contract/inputs.ts";
 import { activeOutcome, holdsGrading, type Outcome } from "../contract/outcome/outcomes.ts";
+import { consumableInputs } from "../contract/threads/inputs.ts";
 import type { ThreadFold } from "../contract/threads/view.ts";
 import { blockedCalls, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
 

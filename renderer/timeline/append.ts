@@ -17,6 +17,7 @@ import {
   onTerminated,
 } from "./on_fact.ts";
 import { onConfirmation, onConsumed, onInterrupt, onMessage } from "./on_input.ts";
+import { onOutcome, onVerdict } from "./on_outcome.ts";
 import {
   onAbandoned,
   onAnswer,
@@ -54,6 +55,10 @@ function apply(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): voi
     case "user.message":
     case "system.message":
       return onMessage(timeline, event, stored);
+    case "user.define_outcome":
+      return onOutcome(timeline, event, stored);
+    case "span.outcome_evaluation_end":
+      return onVerdict(timeline, event, stored);
     case "user.interrupt":
       return onInterrupt(timeline, stored);
     case "user.tool_confirmation":

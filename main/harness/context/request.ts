@@ -1,6 +1,6 @@
 /** The exact bytes of a Messages request: a pure function of the session's fold and transcript. */
 import { createHash } from "node:crypto";
-import { systemMessageSupport } from "../../contract/models.ts";
+import { systemMessageSupport } from "../../contract/model/system_messages.ts";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";

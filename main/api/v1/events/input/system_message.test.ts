@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { newId } from "../../../../contract/ids.ts";
-import { systemMessageSupport } from "../../../../contract/models.ts";
+import { systemMessageSupport } from "../../../../contract/model/system_messages.ts";
 import { type Rig, startRig } from "../../../testing/rig.ts";
 
 let rig: Rig;

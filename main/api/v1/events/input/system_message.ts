@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { invalid } from "../../../../contract/errors.ts";
 import type { LedgerEvent, SessionAgent } from "../../../../contract/events.ts";
 import type { SessionFold } from "../../../../contract/fold.ts";
-import { systemMessageSupport } from "../../../../contract/models.ts";
+import { systemMessageSupport } from "../../../../contract/model/system_messages.ts";
 import type { ClientEvent } from "../../../../contract/schemas/events.ts";
 import { openCalls } from "../../../../contract/threads/view.ts";
 import type { Ledger } from "../../../../session/ledger.ts";

@@ -1,4 +1,4 @@
-/** What is known of models by their ids. */
+/** Which models take system messages in the middle of a conversation. */
 
 /**
  * How a model takes `system.message` events.

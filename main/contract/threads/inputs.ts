@@ -1,6 +1,6 @@
 /** Which of the inputs that have arrived may enter a thread's transcript now. */
-import type { PendingInput } from "./fold_calls.ts";
-import type { ThreadState } from "./threads/state.ts";
+import type { PendingInput } from "../fold_calls.ts";
+import type { ThreadState } from "./state.ts";
 
 /**
  * Inputs that are taken in together, in order of arrival. A `system.message` ends them: the Messages API lets nothing but
