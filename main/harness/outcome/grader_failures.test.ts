@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { overloaded, say } from "../../../e2e/model_server/script.ts";
-import { message, of, type Rig, startRig } from "../../orchestration/testing/rig.ts";
+import { newId } from "../../contract/ids.ts";
+import { message, of, type Rig, snapshot, startRig } from "../../orchestration/testing/rig.ts";
 import { rebuildRequest } from "../context/rebuild.ts";
 import { bash, define, gradings, isGrading, outcomeOf, runOutcome, send, verdict } from "./testing/outcomes.ts";
 
@@ -114,6 +115,37 @@ describe("a grader that fails", () => {
     expect(of(events, "span.outcome_evaluation_end")).toMatchObject([{ result: "satisfied", iteration: 0 }]);
     expect(text(rig.server.requests.at(-1)?.body?.messages)).toContain("Better do it again.");
   });
+});
+
+test("a budget that is used up pauses before the evaluation; raised, it is made", async () => {
+  let asked = 0;
+  rig = await startRig((request) => {
+    if (isGrading(request)) asked += 1;
+    return isGrading(request) ? verdict("satisfied", "Yes.") : { ...say("Done."), output_tokens: 40_000 };
+  });
+  const limit = (amount: string) => ({ type: "limit" as const, max_list_cost: { amount, currency: "USD" as const } });
+  const id = newId("session");
+  const session = { ...snapshot({ model: { id: "claude-sonnet-4-6" } }), budget: limit("20") };
+  await rig.ledger.createSession(id, [{ type: "longhaul.session_created", session }]);
+  await send(rig, id, define());
+  const paused = (await rig.ledger.getSession(id))?.fold;
+  expect(paused).toMatchObject({ phase: "idle", stop_reason: { type: "budget_reached" }, awaiting_model: false });
+  expect(asked).toBe(0);
+  expect(await outcomeOf(rig, id)).toMatchObject({ result: "running" });
+  // Neither a wake nor a person's resume makes a request that the budget does not allow.
+  await send(rig, id, { type: "longhaul.resume_requested", by: "user" });
+  expect(asked).toBe(0);
+  expect((await rig.ledger.getSession(id))?.fold.stop_reason).toEqual({ type: "budget_reached" });
+  await rig.send(id, { type: "session.updated", budget: limit("1000") });
+  // Also for a process that finds it so.
+  const next = rig.restart();
+  await next.recover(true);
+  await next.settled(id);
+  expect(asked).toBe(1);
+  expect(await outcomeOf(rig, id)).toMatchObject({ result: "satisfied" });
+  expect((await rig.ledger.getSession(id))?.fold.stop_reason).toEqual({ type: "end_turn" });
+  const costs = of(await rig.events(id), "longhaul.model_request").map(({ price }) => price);
+  expect(costs).toEqual([expect.any(Object), expect.any(Object)]);
 });
 
 describe("an interrupt", () => {
