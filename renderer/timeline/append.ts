@@ -17,7 +17,6 @@ import {
   onTerminated,
 } from "./on_fact.ts";
 import { onConfirmation, onConsumed, onInterrupt, onMessage } from "./on_input.ts";
-import { onOutcome, onVerdict } from "./on_outcome.ts";
 import {
   onAbandoned,
   onAnswer,
@@ -28,6 +27,7 @@ import {
   onRequestStart,
   onResponse,
 } from "./on_request.ts";
+import { onOutcome, onVerdict } from "./outcome/on_outcome.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";

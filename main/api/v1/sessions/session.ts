@@ -7,7 +7,7 @@ import type { SessionFold } from "../../../contract/fold.ts";
 import type { TotalUsage } from "../../../contract/threads/state.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
 import type { Deps } from "../../http/context.ts";
-import { outcomeEvaluations } from "./outcomes.ts";
+import { outcomeEvaluations } from "../outcomes/evaluations.ts";
 
 /** The contract's session; its resources may be our `local_repository` too. */
 export type ApiSession = Omit<BetaManagedAgentsSession, "resources"> & { resources: SessionResource[] };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { EventDraft } from "../../main/contract/events.ts";
-import { buildTimeline } from "./append.ts";
-import { LogBuilder } from "./testing/log_builder.ts";
+import type { EventDraft } from "../../../main/contract/events.ts";
+import { buildTimeline } from "../append.ts";
+import { LogBuilder } from "../testing/log_builder.ts";
 
 test("an outcome waits until the agent is told of it, and each verdict is a line of its own", () => {
   const log = new LogBuilder("sesn_01OUTCOME", 1_700_000_000_000).create();

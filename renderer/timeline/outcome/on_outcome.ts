@@ -1,7 +1,7 @@
 /** Outcomes: what the agent is to bring about, and what its grader finds. */
-import type { EventOf, StoredEvent } from "../../main/contract/events.ts";
-import { firstLine, plainText } from "./content.ts";
-import { addRow, rowBase, type Timeline } from "./timeline.ts";
+import type { EventOf, StoredEvent } from "../../../main/contract/events.ts";
+import { firstLine, plainText } from "../content.ts";
+import { addRow, rowBase, type Timeline } from "../timeline.ts";
 
 /** It waits like a message until the agent is told of it. */
 export function onOutcome(timeline: Timeline, event: EventOf<"user.define_outcome">, stored: StoredEvent): void {
