@@ -5,7 +5,6 @@ import type { ClientEvent } from "../../../contract/schemas/events.ts";
 import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
 import { placedSkills } from "../../../contract/skills/session_skills.ts";
 import type { Environment, FileRecord } from "../../../session/catalog.ts";
-import type { SessionRecord } from "../../../session/ledger.ts";
 import { type Deps, timestamp } from "../../http/context.ts";
 import { pinnedAgent } from "../agents/skills.ts";
 import { existingEnvironment, refuseArchivedEnvironment } from "../environments/routes.ts";
@@ -15,7 +14,6 @@ import { checkVaultIds } from "../vaults/references.ts";
 import { checkBudgetable } from "./budget.ts";
 import { refuseMounts } from "./hosted_resources.ts";
 import { planResources } from "./resources.ts";
-import { existingSession } from "./session.ts";
 import { resolveAgent } from "./snapshot.ts";
 
 /** What making a session needs; whoever makes them without a request (deployments) is handed the same. */
@@ -44,17 +42,6 @@ export interface SessionPlan {
   files: FileRecord[];
   /** `longhaul.session_created`, then the initial events. */
   events: EventDraft[];
-}
-
-/** Checks and stores a session and wakes it if it has something to do. @throws ApiError as {@link planSession} */
-export async function createSession(
-  deps: SessionDeps,
-  params: SessionParams,
-  origin: SessionOrigin = {},
-): Promise<SessionRecord> {
-  const plan = await planSession(deps, params, origin);
-  await storeSession(deps, plan);
-  return existingSession(deps, plan.id);
 }
 
 /**
