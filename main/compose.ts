@@ -170,7 +170,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     now: Date.now,
     launch: (deployment, sessionId) =>
       launchDeployment(
-        { ledger, catalog, records, orchestrator, prices: () => prices.table(), now: Date.now },
+        { ledger, catalog, blobs, records, orchestrator, prices: () => prices.table(), now: Date.now },
         deployment,
         sessionId,
       ),

@@ -22,6 +22,9 @@ export const CRASH_POINTS = {
   "compaction.before_commit": "the summary has arrived, it is not in the ledger",
   "deployment.after_claim": "a run of a deployment is claimed, there is no session yet",
   "deployment.after_session": "the session of a run is in the ledger, the run does not say so yet",
+  "outcome.before_request": "the evaluation of an outcome has started, the grader has not been asked",
+  "outcome.before_commit": "the grader's verdict has arrived, it is not in the ledger",
+  "outcome.after_commit": "the verdict is in the ledger, nothing has followed from it",
 } as const;
 
 export type CrashPoint = keyof typeof CRASH_POINTS;

@@ -55,14 +55,15 @@ export interface ModelServer {
 }
 
 const LIMITS: ModelLimits = { context: 200_000, max_output: 64_000, prefill: false };
+const OLDER: ModelLimits = { ...LIMITS, system_role: false };
 export const DEFAULT_MODELS: Record<string, ModelLimits> = {
   "claude-opus-5-5": { ...LIMITS, max_output: 128_000 },
   "claude-sonnet-5-5": LIMITS,
   "claude-sonnet-5": LIMITS,
   "claude-haiku-5-5": LIMITS,
-  "claude-opus-4-6": { ...LIMITS, max_output: 128_000 },
-  "claude-sonnet-4-6": LIMITS,
-  "claude-haiku-4-5": { ...LIMITS, prefill: true },
+  "claude-opus-4-6": { ...OLDER, max_output: 128_000 },
+  "claude-sonnet-4-6": OLDER,
+  "claude-haiku-4-5": { ...OLDER, prefill: true },
 };
 
 /** Starts the server on 127.0.0.1. */
@@ -209,7 +210,8 @@ class ModelApi {
 }
 
 function scriptRequest(body: RequestBody, turns: readonly Turn[], index: number): ScriptRequest {
-  const last = turns.at(-1);
+  // A system message stands behind the user's turn that it came with.
+  const last = turns.findLast(({ role }) => role !== "system");
   const results: ScriptRequest["results"] = new Map();
   const texts: string[] = [];
   for (const block of last?.role === "user" ? last.blocks : []) {

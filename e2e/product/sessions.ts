@@ -7,6 +7,8 @@ import { type Product, until } from "./serve.ts";
 
 export interface SessionWish {
   text: string;
+  /** A rubric makes the text the description of an outcome. */
+  rubric?: string;
   model?: string;
   policy?: "always_allow" | "always_ask";
   resources?: object[];
@@ -32,7 +34,11 @@ export async function createSession(product: Product, wish: SessionWish): Promis
     environment_id: environment.id,
     // Our own resource type is not in the SDK's union.
     resources: (wish.resources ?? []) as never,
-    initial_events: [{ type: "user.message", content: [{ type: "text", text: wish.text }] }],
+    initial_events: [
+      wish.rubric === undefined
+        ? { type: "user.message", content: [{ type: "text", text: wish.text }] }
+        : { type: "user.define_outcome", description: wish.text, rubric: { type: "text", content: wish.rubric } },
+    ],
   });
   return session.id;
 }
@@ -89,7 +95,10 @@ export function workspaceFiles(dataDir: string, sessionId: string): Record<strin
   return files;
 }
 
-/** What must hold in every ledger: contiguous positions, and exactly one result for every tool use. */
+/**
+ * What must hold in every ledger: contiguous positions, exactly one result for every tool use, one end for every evaluation
+ * of an outcome, and no evaluation counted twice.
+ */
 export function problemsIn(events: readonly StoredEvent[]): string[] {
   const problems: string[] = [];
   events.forEach(({ seq }, index) => {
@@ -104,5 +113,22 @@ export function problemsIn(events: readonly StoredEvent[]): string[] {
     else results.set(event.tool_use_id, before + 1);
   }
   for (const [id, count] of results) if (count !== 1) problems.push(`call ${id} has ${count} results`);
+  problems.push(...evaluationProblems(events));
+  return problems;
+}
+
+function evaluationProblems(events: readonly StoredEvent[]): string[] {
+  const starts: string[] = [];
+  const ends: string[] = [];
+  const iterations: string[] = [];
+  for (const { event } of events) {
+    if (event.type === "span.outcome_evaluation_start") starts.push(event.id);
+    if (event.type !== "span.outcome_evaluation_end" || event.outcome_evaluation_start_id === "") continue;
+    ends.push(event.outcome_evaluation_start_id);
+    iterations.push(`${event.outcome_id} ${event.iteration}`);
+  }
+  const problems: string[] = [];
+  if (starts.join() !== ends.join()) problems.push(`evaluations ${starts.join()} started and ${ends.join()} ended`);
+  if (new Set(iterations).size < iterations.length) problems.push(`iterations ${iterations.join()}`);
   return problems;
 }

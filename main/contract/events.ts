@@ -63,6 +63,12 @@ export interface Usage {
   cache_creation_input_tokens: number;
 }
 
+/**
+ * Why the harness speaks: an answer was cut, the model paused, the grader wants a revision, or the last evaluation is over
+ * and the criteria are still unmet.
+ */
+export type ContinuationCause = "max_tokens" | "pause_turn" | "outcome_revision" | "outcome_limit";
+
 /** Why a session was woken. */
 export type WakeReason = "client_event" | "engine_start" | "retry" | "user" | "power" | "network" | "clock_jump";
 
@@ -113,7 +119,8 @@ interface LonghaulPayloads {
   /** Facts of a model request, beside its `span.model_request_start`; the request is rebuilt from the events before it. */
   "longhaul.model_request": {
     model_request_start_id: string;
-    kind: "turn" | "compaction";
+    /** `grading`: the grader's, which has a context of its own. */
+    kind: "turn" | "compaction" | "grading";
     /** Long tool results were shortened in this compaction request, because the full history no longer fits. */
     shortened: boolean;
     model: string;
@@ -128,6 +135,8 @@ interface LonghaulPayloads {
   /** The raw assistant content, kept so that later requests are byte-identical (thinking signatures included). */
   "longhaul.model_response": {
     model_request_start_id: string;
+    /** Set for the grader's answer, which is no part of the conversation. */
+    kind?: "grading";
     message_id: string;
     model: string;
     content: ContentBlock[];
@@ -144,7 +153,7 @@ interface LonghaulPayloads {
   };
   "longhaul.model_request_abandoned": { model_request_start_id: string; cause: "cut_off" | "interrupted" | "failed" };
   /** Text that the harness itself adds as a user turn, for example after `max_tokens`. */
-  "longhaul.continuation": { text: string; cause: "max_tokens" | "pause_turn" };
+  "longhaul.continuation": { text: string; cause: ContinuationCause };
   /** What a call of a web tool cost: its requests are made beside the conversation. */
   "longhaul.web_request": {
     tool_use_id: string;
@@ -164,7 +173,11 @@ interface LonghaulPayloads {
   "longhaul.outcome_unknown": { tool_use_id: string; tool_name: string; message: string };
   "longhaul.retry_scheduled": { attempt: number; at: string; error_type: string; waits_for_network: boolean };
   /** The endpoint said that the request no longer fits: a compaction comes next, with long results shortened. */
-  "longhaul.context_full": { model_request_start_id: string };
+  "longhaul.context_full": {
+    model_request_start_id: string;
+    /** Set for the grader's request: it is made again and shows less. */
+    kind?: "grading";
+  };
   "longhaul.compaction": {
     model_request_start_id: string;
     summary: string;

@@ -4,6 +4,7 @@
  */
 
 import type { SessionResource, SessionSnapshot, StoredEvent } from "./events.ts";
+import type { Outcome } from "./outcome/outcomes.ts";
 import { applyEvent } from "./threads/apply_event.ts";
 import { foldThreads } from "./threads/fold_threads.ts";
 import { type ChildThread, newThreadState, type PrimaryOwn, type ThreadState } from "./threads/state.ts";
@@ -34,6 +35,8 @@ export interface SessionFold extends SessionSnapshot, ThreadState {
   primary: PrimaryOwn | null;
   /** Spawned threads in order of creation, archived ones too. */
   threads: ChildThread[];
+  /** What the primary thread was asked to bring about and is graded on, oldest first. */
+  outcomes: Outcome[];
   /** Times in a row that a process died while it ran this session, with no model response or tool result in between. */
   cut_offs: number;
   turns: number;
@@ -61,6 +64,7 @@ function start(stored: StoredEvent, session: SessionSnapshot): SessionFold {
     archived_at: null,
     primary: null,
     threads: [],
+    outcomes: [],
     cut_offs: 0,
     turns: 0,
     model_requests: 0,

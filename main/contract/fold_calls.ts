@@ -1,16 +1,27 @@
 /** The part of the fold that follows client inputs and tool calls. */
 import type { EventOf, LonghaulEventOf, StoredEvent } from "./events.ts";
 import type { SessionFold } from "./fold.ts";
+import { foldBegin } from "./outcome/outcomes.ts";
 
 export interface PendingInput {
   id: string;
-  type: "user.message" | "user.interrupt" | "user.tool_confirmation" | "agent.thread_message_received";
+  type:
+    | "user.message"
+    | "user.define_outcome"
+    | "user.interrupt"
+    | "user.tool_confirmation"
+    | "system.message"
+    | "agent.thread_message_received";
   seq: number;
 }
 
 /** True for inputs that the model is shown: they begin a turn. */
 export function isMessage(input: PendingInput): boolean {
-  return input.type === "user.message" || input.type === "agent.thread_message_received";
+  return (
+    input.type === "user.message" ||
+    input.type === "user.define_outcome" ||
+    input.type === "agent.thread_message_received"
+  );
 }
 
 export interface OpenCall {
@@ -52,6 +63,8 @@ const WORKER_TOOLS: ReadonlySet<string> = new Set(["bash", "read", "write", "edi
 
 type InputEvent =
   | EventOf<"user.message">
+  | EventOf<"user.define_outcome">
+  | EventOf<"system.message">
   | EventOf<"user.interrupt">
   | EventOf<"user.tool_confirmation">
   | EventOf<"agent.thread_message_received">
@@ -60,7 +73,10 @@ type InputEvent =
 export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEvent): void {
   if (event.type === "longhaul.inputs_consumed") {
     const consumed = new Set(event.event_ids);
-    if (next.inputs.some((input) => isMessage(input) && consumed.has(input.id))) {
+    const taken = next.inputs.filter((input) => consumed.has(input.id));
+    const message = taken.some(isMessage);
+    if (message) {
+      if (next.system_context === "last") next.system_context = "answered";
       next.awaiting_model = true;
       next.last_message_id = null;
       next.stopped = false;
@@ -72,7 +88,9 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
       next.refusal = null;
       next.turns += 1;
     }
-    if (next.inputs.some((input) => input.type === "user.interrupt" && consumed.has(input.id))) {
+    if (taken.some((input) => input.type === "system.message")) next.system_context = "last";
+    if (stored.thread_id === next.primary_thread_id) foldBegin(next, consumed, message);
+    if (taken.some((input) => input.type === "user.interrupt")) {
       // The turn ends here without sampling; a later message starts the next one.
       next.awaiting_model = false;
       next.stopped = false;
@@ -85,6 +103,9 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
   if (event.type === "user.message" && next.task === "") {
     const text = event.content.find((block) => block.type === "text");
     if (typeof text?.text === "string") next.task = oneLine(text.text);
+  }
+  if (event.type === "user.define_outcome" && next.task === "" && typeof event.description === "string") {
+    next.task = oneLine(event.description);
   }
   if (event.type !== "user.tool_confirmation") return;
   const confirmation = { result: event.result, deny_message: event.deny_message ?? null, event_id: event.id };

@@ -2,6 +2,8 @@
 
 import type { SessionFold } from "./fold.ts";
 import { isDenied, type OpenCall, waitsForClient } from "./fold_calls.ts";
+import { holdsGrading } from "./outcome/outcomes.ts";
+import { consumableInputs } from "./threads/inputs.ts";
 import type { RetryPlan, ThreadState } from "./threads/state.ts";
 
 export type Work =
@@ -49,8 +51,8 @@ export function unfinishedWork(fold: SessionFold, now: number = Date.now()): Wor
   return BY_URGENCY.find((work) => works.includes(work)) ?? "none";
 }
 
-/** Classifies what is left in one thread of a session that is not over. */
-export function threadWork(thread: ThreadState, now: number): Work {
+/** Classifies what is left in one thread of a session that is not over; the primary one has the session's outcomes. */
+export function threadWork(thread: ThreadState & { outcomes?: SessionFold["outcomes"] }, now: number): Work {
   if (thread.phase === "terminated") return "none";
   if (thread.inputs.some((input) => input.type === "user.interrupt")) return "now";
   if (thread.model_request !== null) return "now";
@@ -59,12 +61,15 @@ export function threadWork(thread: ThreadState, now: number): Work {
   if (blocked.length > 0) return blockedIsAnnounced(thread, blocked) ? "client" : "now";
   // The spawned thread has the work; messages wait until its answer is in.
   if (waitsForThread(thread)) return "none";
-  if (thread.inputs.length > 0) return "now";
+  if (consumableInputs(thread).length > 0) return "now";
   if (thread.awaiting_model) {
     if (thread.stopped) return "stopped";
     if (thread.retry !== null && Date.parse(thread.retry.at) > now) return "later";
     return "now";
   }
+  if (holdsGrading(thread)) return thread.stopped ? "stopped" : "now";
+  // The grader's request is not the agent's: nothing waits for the model, and still a retry can be planned.
+  if (thread.phase !== "idle" && thread.retry !== null && Date.parse(thread.retry.at) > now) return "later";
   return thread.phase === "idle" ? "none" : "now";
 }
 

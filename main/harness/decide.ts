@@ -4,6 +4,8 @@ import { budgetReached } from "../contract/cost/cost.ts";
 import type { IdleStopReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { OpenCall } from "../contract/fold_calls.ts";
+import { activeOutcome, holdsGrading, type Outcome } from "../contract/outcome/outcomes.ts";
+import { consumableInputs } from "../contract/threads/inputs.ts";
 import type { ThreadFold } from "../contract/threads/view.ts";
 import { blockedCalls, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
 
@@ -16,6 +18,8 @@ export type Action =
   | { kind: "compact" }
   | { kind: "tool_limit" }
   | { kind: "request" }
+  /** The agent would end its turn: what it works towards is graded first. */
+  | { kind: "grade"; outcome: Outcome }
   | { kind: "idle"; stop_reason: IdleStopReason; consumes: string[] }
   | { kind: "rest" };
 
@@ -36,9 +40,12 @@ export function decide(fold: ThreadFold, limits: Limits, now: number): Action {
   const calls = runnableCalls(fold);
   if (calls.length > 0) return { kind: "calls", calls };
   if (fold.calls.length > 0) return decideBlocked(fold, now);
-  if (fold.inputs.length > 0) return { kind: "consume", event_ids: fold.inputs.map((input) => input.id) };
+  const inputs = consumableInputs(fold);
+  if (inputs.length > 0) return { kind: "consume", event_ids: inputs.map((input) => input.id) };
   if (fold.awaiting_model) return decideRequest(fold, limits, now);
-  if (fold.phase === "idle") return { kind: "rest" };
+  if (fold.phase === "idle" && (fold.stopped || !holdsGrading(fold))) return { kind: "rest" };
+  const outcome = activeOutcome(fold);
+  if (outcome !== null && fold.refusal === null && !isWaitingForAgents(fold)) return decideGrading(fold, outcome, now);
   const stop_reason: IdleStopReason = { type: fold.refusal === null ? "end_turn" : "refusal" };
   return { kind: "idle", stop_reason, consumes: [] };
 }
@@ -59,9 +66,28 @@ function decideRequest(fold: ThreadFold, limits: Limits, now: number): Action {
     if (fold.phase === "idle") return { kind: "rest" };
     return { kind: "idle", stop_reason: { type: "retries_exhausted" }, consumes: [] };
   }
-  if (fold.retry !== null && Date.parse(fold.retry.at) > now) return { kind: "rest" };
+  if (isPlanned(fold, now)) return { kind: "rest" };
   if (budgetReached(fold.session, now)) return { kind: "idle", stop_reason: { type: "budget_reached" }, consumes: [] };
   if (fold.rounds >= limits.max_rounds) return { kind: "tool_limit" };
   if (fold.context_full || fold.context_tokens >= limits.compact_at_tokens) return { kind: "compact" };
   return { kind: "request" };
+}
+
+/** The grader's request is a model request like any other. */
+function decideGrading(fold: ThreadFold, outcome: Outcome, now: number): Action {
+  if (isPlanned(fold, now)) return { kind: "rest" };
+  if (budgetReached(fold.session, now)) return { kind: "idle", stop_reason: { type: "budget_reached" }, consumes: [] };
+  return { kind: "grade", outcome };
+}
+
+function isPlanned({ retry }: SessionFold, now: number): boolean {
+  return retry !== null && Date.parse(retry.at) > now;
+}
+
+/** True while a spawned thread still works for the outcome: its answer begins another turn. */
+function isWaitingForAgents({ threads }: SessionFold): boolean {
+  return threads.some(({ archived_at, phase, inputs, stop_reason }) => {
+    if (archived_at !== null) return false;
+    return phase !== "idle" || inputs.length > 0 || stop_reason?.type === "requires_action";
+  });
 }

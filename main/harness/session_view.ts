@@ -12,6 +12,8 @@ import { ThreadView } from "./thread_view.ts";
 /** What a transcript and the inputs of open calls are made of; most of a log is other things. */
 const CONVERSATION_TYPES = [
   "user.message",
+  "user.define_outcome",
+  "system.message",
   "user.custom_tool_result",
   "user.tool_result",
   "agent.tool_use",
@@ -19,14 +21,25 @@ const CONVERSATION_TYPES = [
   "agent.tool_result",
   "agent.mcp_tool_result",
   "agent.thread_message_received",
+  "span.outcome_evaluation_end",
   "longhaul.inputs_consumed",
   "longhaul.continuation",
   "longhaul.model_response",
   "longhaul.compaction",
 ];
 
-/** Messages that arrive before a compaction and may be consumed after it: their bodies are needed then. */
-const MESSAGE_TYPES = ["user.message", "agent.thread_message_received"];
+/**
+ * Messages that arrive before a compaction and may be consumed after it: their bodies are needed then. System messages
+ * hold beyond it in any case, once they were consumed.
+ */
+const MESSAGE_TYPES = [
+  "user.message",
+  "user.define_outcome",
+  "system.message",
+  "agent.thread_message_received",
+  "span.outcome_evaluation_end",
+  "longhaul.inputs_consumed",
+];
 
 export class SessionView {
   readonly sessionId: string;

@@ -4,8 +4,10 @@
  */
 import type { EventDraft } from "../contract/events.ts";
 import { isMessage, type PendingInput } from "../contract/fold_calls.ts";
+import { interruptedOutcome } from "../contract/outcome/ends.ts";
 import { crashPoint } from "../crash_points.ts";
 import { type Action, decide } from "./decide.ts";
+import { gradeStep } from "./outcome/grade.ts";
 import type { Emit, HarnessPorts, StepSignals } from "./ports.ts";
 import { exhaustedEvents, idleEvents, runningEvents } from "./statuses.ts";
 import { callsStep, result } from "./steps/calls.ts";
@@ -55,6 +57,8 @@ async function perform(
       return compactStep(view, ports, emit, signals);
     case "request":
       return requestStep(view, ports, emit, signals);
+    case "grade":
+      return gradeStep(view, action.outcome, ports, emit, signals);
     case "tool_limit":
       return void (await emit(toolLimitEvents(view, ports)));
     case "idle": {
@@ -97,9 +101,16 @@ function interruptEvents(view: ThreadView, interruptIds: string[]): EventDraft[]
     events.push({ type: "longhaul.call_settled", tool_use_id: call.id, how: "interrupted" });
   }
   const last = Math.max(...fold.inputs.filter((input) => interruptIds.includes(input.id)).map((input) => input.seq));
-  // On a session that has not started, what was sent before the interrupt is what the person wants stopped.
-  const stopped = (input: PendingInput): boolean =>
-    input.type === "user.tool_confirmation" || (fold.phase === "idle" && isMessage(input) && input.seq < last);
+  events.push(...interruptedOutcome(fold, last));
+  const queued = fold.inputs.findIndex(isMessage);
+  // On a session that has not started, what was sent before the interrupt is what the person wants stopped. A system
+  // message goes with the message or the result that it came with.
+  const stopped = (input: PendingInput, index: number): boolean => {
+    if (input.type === "user.tool_confirmation") return true;
+    if (input.seq >= last) return false;
+    if (input.type === "system.message") return fold.phase === "idle" || queued === -1 || index < queued;
+    return fold.phase === "idle" && isMessage(input);
+  };
   const consumed = fold.inputs.filter(stopped);
   const unstarted = consumed.some(isMessage);
   if (unstarted) events.push(...runningEvents(fold));

@@ -27,6 +27,7 @@ import {
   onRequestStart,
   onResponse,
 } from "./on_request.ts";
+import { onOutcome, onVerdict } from "./outcome/on_outcome.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";
@@ -54,6 +55,10 @@ function apply(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): voi
     case "user.message":
     case "system.message":
       return onMessage(timeline, event, stored);
+    case "user.define_outcome":
+      return onOutcome(timeline, event, stored);
+    case "span.outcome_evaluation_end":
+      return onVerdict(timeline, event, stored);
     case "user.interrupt":
       return onInterrupt(timeline, stored);
     case "user.tool_confirmation":

@@ -1,5 +1,5 @@
 /** Model requests: their spans, answers, and compaction. */
-import type { EventOf, LonghaulEventOf, StoredEvent } from "../../main/contract/events.ts";
+import type { ContinuationCause, EventOf, LonghaulEventOf, StoredEvent } from "../../main/contract/events.ts";
 import { tokens } from "../format/numbers.ts";
 import { firstPlainLine, plainText } from "./content.ts";
 import type { RequestRow } from "./row.ts";
@@ -40,6 +40,8 @@ export function onRequestStart(timeline: Timeline, stored: StoredEvent): void {
   timeline.latest.requests.set(stored.thread_id, base.id);
 }
 
+const PURPOSES = { compaction: "Summarising the earlier part", grading: "Grading the outcome" };
+
 export function onRequestFacts(
   timeline: Timeline,
   event: LonghaulEventOf<"longhaul.model_request">,
@@ -53,7 +55,7 @@ export function onRequestFacts(
       model: event.model,
       messageCount: event.message_count,
       bytes: event.request_bytes,
-      ...(event.kind === "compaction" ? { what: "Summarising the earlier part" } : {}),
+      ...(event.kind === "turn" ? {} : { what: PURPOSES[event.kind] }),
     },
     stored,
   );
@@ -144,14 +146,20 @@ export function onCompaction(
   });
 }
 
+const CONTINUATIONS: Record<ContinuationCause, string> = {
+  max_tokens: "The answer reached its length limit",
+  pause_turn: "The model paused",
+  outcome_revision: "The outcome needs a revision",
+  outcome_limit: "No evaluation is left",
+};
+
 export function onContinuation(
   timeline: Timeline,
   event: LonghaulEventOf<"longhaul.continuation">,
   stored: StoredEvent,
 ): void {
-  const why = event.cause === "max_tokens" ? "The answer reached its length limit" : "The model paused";
   addRow(timeline, {
-    ...rowBase(timeline, stored, "model", `${why}; Longhaul asked it to go on`),
+    ...rowBase(timeline, stored, "model", `${CONTINUATIONS[event.cause]}; Longhaul asked it to go on`),
     kind: "notice",
     code: "continuation",
     tone: "quiet",

@@ -39,7 +39,7 @@ export interface MessageRow extends RowBase {
 
 export interface RequestRow extends RowBase {
   kind: "request";
-  purpose: "turn" | "compaction";
+  purpose: "turn" | "compaction" | "grading";
   state: "open" | "done" | "failed" | "cut_off" | "interrupted";
   model: string | null;
   firstTokenMs: number | null;
@@ -130,6 +130,7 @@ export type NoticeCode =
   | "memory"
   | "compacted"
   | "continuation"
+  | "outcome"
   | "stopped";
 
 export type NoticeTone = "quiet" | "note" | "waiting" | "bad" | "unknown";

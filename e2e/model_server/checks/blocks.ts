@@ -51,7 +51,7 @@ const MAGIC: Record<string, string> = {
 const base64: Check = (value, path) => {
   string(value, path);
   const data = value as string;
-  if (data === "" || data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data)) {
+  if (data === "" || data.length % 4 !== 0 || /[^A-Za-z0-9+/=]/.test(data)) {
     reject(`${path}: Input should be a valid base64 string`);
   }
 };

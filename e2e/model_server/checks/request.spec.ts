@@ -56,8 +56,9 @@ describe("accepts", () => {
     ],
     [
       "a system message in mid-conversation",
-      messages(user("a"), assistant("b"), { role: "system", content: "c" }, user("d")),
+      messages(user("a"), { role: "system", content: "c" }, assistant("b"), user("d")),
     ],
+    ["a system message at the end", messages(user("a"), assistant("b"), user("c"), { role: "system", content: "d" })],
   ];
   test.each(accepted)("%s", (_name, changes) => {
     expect(() => check(changes)).not.toThrow();
@@ -90,6 +91,26 @@ describe("refuses with the API's own text", () => {
       "max_tokens within the thinking budget",
       { thinking: { type: "enabled", budget_tokens: 1024 } },
       "`max_tokens` must be greater than `thinking.budget_tokens`",
+    ],
+    [
+      "a system message first",
+      messages({ role: "system", content: "c" }, user("a")),
+      'messages: first message must use the "user" role',
+    ],
+    [
+      "a system message behind an answer",
+      messages(user("a"), assistant("b"), { role: "system", content: "c" }),
+      "must immediately follow a `user` message",
+    ],
+    [
+      "a system message before a user's",
+      messages(user("a"), { role: "system", content: "c" }, user("b")),
+      "must be the last message or be followed by",
+    ],
+    [
+      "a system message for a model that knows none",
+      { model: "claude-opus-4-6", ...messages(user("a"), { role: "system", content: "c" }) },
+      "role 'system' is not supported on this model",
     ],
     ["an assistant first", messages(assistant("a")), 'messages: first message must use the "user" role'],
     ["an unknown role", messages({ role: "tool", content: "a" }), "messages.0: Input should be 'user' or 'assistant'"],

@@ -29,6 +29,8 @@ export interface ModelLimits {
   max_output: number;
   /** True when the conversation may end with the start of an answer. */
   prefill: boolean;
+  /** False when the conversation may not hold system messages. */
+  system_role?: boolean;
 }
 
 const type = required(anything);
@@ -153,6 +155,7 @@ function checkMessages(request: Json, limits: ModelLimits): Turn[] {
       reject(`messages.${i}: all messages must have non-empty content except for the optional final assistant message`);
     }
   });
+  checkSystemMessages(messages, limits);
   const turns = turnsOf(messages);
   checkToolPairs(turns);
   checkEnding(turns, limits);
@@ -161,6 +164,21 @@ function checkMessages(request: Json, limits: ModelLimits): Turn[] {
     reject("Requests which include `tool_use` or `tool_result` blocks must define tools.");
   }
   return turns;
+}
+
+/** A system message follows a user message, and only an answer follows it. */
+function checkSystemMessages(messages: readonly Json[], limits: ModelLimits): void {
+  messages.forEach(({ role }, i) => {
+    if (role !== "system") return;
+    if (limits.system_role === false) reject("role 'system' is not supported on this model");
+    if (messages[i - 1]?.role !== "user") {
+      reject(`messages.${i}: a \`system\` message must immediately follow a \`user\` message`);
+    }
+    const next = messages[i + 1]?.role;
+    if (next !== undefined && next !== "assistant") {
+      reject(`messages.${i}: a \`system\` message must be the last message or be followed by an \`assistant\` message`);
+    }
+  });
 }
 
 function checkEnding(turns: readonly Turn[], limits: ModelLimits): void {

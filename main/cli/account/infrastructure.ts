@@ -1,5 +1,5 @@
 /** Rows of everything that is neither model text nor a tool call: you, the sandbox, retries, cut-offs, sleep. */
-import type { LonghaulEventOf, Settlement, StoredEvent } from "../../contract/events.ts";
+import type { ContinuationCause, LonghaulEventOf, Settlement, StoredEvent } from "../../contract/events.ts";
 import type { AccountState } from "./account.ts";
 import { note, row } from "./rows.ts";
 import { count, duration, harmless, type Style, textOf } from "./words.ts";
@@ -15,6 +15,15 @@ export function infrastructureRows(
   switch (event.type) {
     case "user.message":
       return row(style, at, "you", harmless(textOf(event.content)), { paint: "bold" });
+    case "user.define_outcome":
+      return row(style, at, "you", `outcome: ${harmless(textOf(event.description))}`, {
+        paint: "bold",
+      });
+    case "span.outcome_evaluation_end": {
+      const bad = event.result !== "satisfied" && event.result !== "needs_revision";
+      const what = `${event.result.replaceAll("_", " ")}: ${harmless(event.explanation)}`;
+      return row(style, at, "grader", what, { paint: bad ? "red" : "bold" });
+    }
     case "user.interrupt":
       return row(style, at, "you", "interrupt", { paint: "yellow" });
     case "user.tool_confirmation": {
@@ -85,10 +94,7 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
     case "longhaul.model_request_abandoned":
       return event.cause === "cut_off" ? note(style, "the model request that was cut off is sent again", "yellow") : "";
     case "longhaul.continuation":
-      return note(
-        style,
-        event.cause === "max_tokens" ? "the answer reached its length limit; the model goes on" : "the model goes on",
-      );
+      return note(style, CONTINUATIONS[event.cause]);
     case "longhaul.compaction":
       return row(
         style,
@@ -111,6 +117,13 @@ const PROVISIONED = {
   replaced: "a new one is made",
   resources_changed: "gets what was attached since",
 } as const;
+
+const CONTINUATIONS: Record<ContinuationCause, string> = {
+  max_tokens: "the answer reached its length limit; the model goes on",
+  pause_turn: "the model goes on",
+  outcome_revision: "the model revises its work",
+  outcome_limit: "no evaluation is left; the model closes",
+};
 
 const SETTLED: Record<Settlement, string> = {
   collected: "finished in the sandbox meanwhile; its result was collected",

@@ -3,7 +3,14 @@ import { z } from "zod";
 import { CronSyntaxError, parseCron } from "../cron/expression.ts";
 import { nextOccurrence } from "../cron/occurrences.ts";
 import { isTimeZone } from "../cron/wall_clock.ts";
-import { MAX_INITIAL_EVENTS, userMessage } from "./events.ts";
+import {
+  hasOneOutcome,
+  MAX_INITIAL_EVENTS,
+  ONE_OUTCOME,
+  systemMessage,
+  userDefineOutcome,
+  userMessage,
+} from "./events.ts";
 import { description, metadata, metadataPatch } from "./primitives.ts";
 import { resources } from "./resources.ts";
 import { sessionCreate } from "./sessions.ts";
@@ -21,9 +28,18 @@ const { budget } = sessionCreate.shape;
 
 /** What a session may begin with, and the system's messages; at least one of them must be work for the agent. */
 const initialEvents = z
-  .array(z.discriminatedUnion("type", [userMessage]))
+  .array(z.discriminatedUnion("type", [userMessage, userDefineOutcome, systemMessage]))
   .min(1)
-  .max(MAX_INITIAL_EVENTS);
+  .max(MAX_INITIAL_EVENTS)
+  .refine(hasOneOutcome, ONE_OUTCOME)
+  .refine(endsWithSystemMessage, {
+    error: "may end with one system.message, which must immediately follow the user.message it accompanies",
+  });
+
+function endsWithSystemMessage(events: readonly { type: string }[]): boolean {
+  const index = events.findIndex(({ type }) => type === "system.message");
+  return index === -1 || (index === events.length - 1 && events[index - 1]?.type === "user.message");
+}
 
 const expression = z.string().check((context) => {
   const problem = cronProblem(context.value);

@@ -1,6 +1,7 @@
 /** Events that a client may send: `POST /v1/sessions/{id}/events` and a session's `initial_events`. */
 import { z } from "zod";
-import { messageContent, resultContent } from "./content.ts";
+import { messageContent, resultContent, systemContent } from "./content.ts";
+import { modelText } from "./primitives.ts";
 
 const eventId = z.string().min(1).max(128);
 
@@ -42,16 +43,41 @@ const userToolResult = z.strictObject({
   is_error: z.boolean().nullish(),
 });
 
+export const MAX_RUBRIC_CHARS = 262_144;
+const MAX_ITERATIONS = 20;
+
+const rubric = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text"), content: modelText.max(MAX_RUBRIC_CHARS) }),
+  z.strictObject({ type: z.literal("file"), file_id: z.string().min(1).max(128) }),
+]);
+
+export const userDefineOutcome = z.strictObject({
+  type: z.literal("user.define_outcome"),
+  description: modelText,
+  rubric,
+  max_iterations: z.int().min(1).max(MAX_ITERATIONS).nullish(),
+});
+
+export const systemMessage = z.strictObject({ type: z.literal("system.message"), content: systemContent });
+
 export const clientEvent = z.discriminatedUnion("type", [
   userMessage,
   userInterrupt,
   userToolConfirmation,
   userCustomToolResult,
   userToolResult,
+  userDefineOutcome,
+  systemMessage,
 ]);
 
-/** Events of the contract that a later version takes; named so that the refusal says so. */
-export const LATER_EVENTS = ["user.define_outcome", "system.message"] as const;
+/** Of a session's first events. */
+export function hasOneOutcome(events: readonly { type: string }[]): boolean {
+  return events.filter(({ type }) => type === "user.define_outcome").length <= 1;
+}
+
+export const ONE_OUTCOME = {
+  error: "may hold one user.define_outcome: a session works towards one outcome at a time",
+};
 
 export const MAX_EVENTS_PER_REQUEST = 100;
 export const MAX_INITIAL_EVENTS = 50;

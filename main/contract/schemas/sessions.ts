@@ -1,7 +1,7 @@
 /** Bodies of `POST /v1/sessions` and `POST /v1/sessions/{id}`. */
 import { z } from "zod";
 import { model, skills } from "./agents.ts";
-import { MAX_INITIAL_EVENTS, userMessage } from "./events.ts";
+import { hasOneOutcome, MAX_INITIAL_EVENTS, ONE_OUTCOME, userDefineOutcome, userMessage } from "./events.ts";
 import { metadata, metadataPatch } from "./primitives.ts";
 import { resources } from "./resources.ts";
 import { mcpServers, tools } from "./tools.ts";
@@ -49,8 +49,9 @@ export const sessionCreate = z.strictObject({
   environment_id: z.string().min(1).max(128),
   budget: budget.nullish(),
   initial_events: z
-    .array(z.discriminatedUnion("type", [userMessage]))
+    .array(z.discriminatedUnion("type", [userMessage, userDefineOutcome]))
     .max(MAX_INITIAL_EVENTS)
+    .refine(hasOneOutcome, ONE_OUTCOME)
     .optional(),
   metadata: metadata.optional(),
   resources: resources.optional(),

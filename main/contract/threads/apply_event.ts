@@ -2,6 +2,7 @@
 import type { IdleStopReason, LedgerEvent, LonghaulEventOf, StoredEvent } from "../events.ts";
 import type { SandboxState, SessionFold } from "../fold.ts";
 import { foldCall, foldInput, foldResult, oneLine, startClock } from "../fold_calls.ts";
+import { foldGrading, foldOutcome } from "../outcome/outcomes.ts";
 import { spend, type ThreadState } from "./state.ts";
 
 /**
@@ -10,7 +11,14 @@ import { spend, type ThreadState } from "./state.ts";
  */
 export function applyEvent(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
   switch (event.type) {
+    case "user.define_outcome":
+      foldOutcome(next, event, stored);
+      return foldInput(next, event, stored);
+    case "span.outcome_evaluation_start":
+    case "span.outcome_evaluation_end":
+      return foldOutcome(next, event, stored);
     case "user.message":
+    case "system.message":
     case "user.interrupt":
     case "user.tool_confirmation":
     case "agent.thread_message_received":
@@ -62,6 +70,7 @@ export function applyEvent(next: SessionFold, event: LedgerEvent, stored: Stored
       return;
     case "span.model_request_end":
       spend(next, event, next.model_request?.price ?? null);
+      if (next.model_request?.kind === "grading") foldGrading(next, event.model_usage);
       next.model_request = null;
       return;
     case "longhaul.web_request":
@@ -90,6 +99,7 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       if (next.model_request?.id === event.model_request_start_id) {
         next.model_request = { ...next.model_request, kind: event.kind, price: event.price ?? null };
       }
+      if (event.kind === "grading") foldGrading(next, "begun");
       return;
     case "longhaul.model_response":
       return respond(next, event);
@@ -97,12 +107,15 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.awaiting_model = true;
       return;
     case "longhaul.context_full":
-      next.context_full = true;
+      if (event.kind === "grading") foldGrading(next, "too_large");
+      else next.context_full = true;
       return;
     case "longhaul.compaction":
       next.compacted_through = event.through_seq;
       next.context_tokens = 0;
       next.context_full = false;
+      // System messages outlive the summary, right behind it.
+      if (next.system_context !== "none") next.system_context = "last";
       next.failures = 0;
       return;
     case "longhaul.retry_scheduled":
@@ -189,19 +202,22 @@ export function rest(next: ThreadState, reason: IdleStopReason, at: string): voi
 }
 
 function respond(next: SessionFold, event: LonghaulEventOf<"longhaul.model_response">): void {
-  const { usage } = event;
-  const tokens =
-    usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens + usage.output_tokens;
-  // An answer that was interrupted before it began says nothing about the size of the context.
-  if (tokens > 0) next.context_tokens = tokens;
   next.offline_waits = 0;
-  next.awaiting_model = false;
-  next.failures = 0;
   next.cut_offs = 0;
   next.error = null;
   next.demo = next.demo || event.demo;
   // The offline demo answered in the model's place, and costs nothing.
   if (event.demo && next.model_request !== null) next.model_request = { ...next.model_request, price: FREE };
+  // The grader's answer is no part of the agent's turn.
+  if (event.kind === "grading") return;
+  const { usage } = event;
+  const tokens =
+    usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens + usage.output_tokens;
+  // An answer that was interrupted before it began says nothing about the size of the context.
+  if (tokens > 0) next.context_tokens = tokens;
+  next.awaiting_model = false;
+  if (next.system_context === "last") next.system_context = "answered";
+  next.failures = 0;
   next.continuations = event.stop_reason === "max_tokens" ? next.continuations + 1 : 0;
   if (event.stop_reason === "tool_use") next.rounds += 1;
   if (event.stop_reason === "pause_turn") next.awaiting_model = true;

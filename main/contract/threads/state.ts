@@ -13,7 +13,7 @@ export type ThreadAgent = BetaManagedAgentsSessionThread["agent"];
 export interface OpenModelRequest {
   /** Id of the `span.model_request_start` event. */
   id: string;
-  kind: "turn" | "compaction";
+  kind: "turn" | "compaction" | "grading";
   started_at: string;
   /** Of its model when it was sent; null when the model had none. */
   price: TokenPrice | null;
@@ -64,6 +64,8 @@ export interface ThreadState {
   context_tokens: number;
   /** The endpoint refused the last request for its size. */
   context_full: boolean;
+  /** Whether the transcript holds system messages, and whether one of them is what it ends with. */
+  system_context: "none" | "last" | "answered";
   usage: TotalUsage;
   cost: Cost;
   /** Milliseconds in status running, without sleep and without the time in which no process was there. */
@@ -93,7 +95,7 @@ export interface ChildThread extends ThreadState {
 /** Of the session and of its primary thread, once these can differ: as soon as there is a second thread. */
 export type PrimaryOwn = Pick<ThreadState, "phase" | "stop_reason" | "running_since" | "active_ms" | "usage" | "cost">;
 
-const EMPTY_USAGE: Usage = {
+export const NO_USAGE: Usage = {
   input_tokens: 0,
   output_tokens: 0,
   cache_read_input_tokens: 0,
@@ -119,7 +121,8 @@ export function newThreadState(): ThreadState {
     compacted_through: 0,
     context_tokens: 0,
     context_full: false,
-    usage: EMPTY_USAGE,
+    system_context: "none",
+    usage: NO_USAGE,
     cost: NO_COST,
     active_ms: 0,
     running_since: null,
@@ -147,13 +150,13 @@ export function threadName(agent: ThreadAgent): string {
 export function spend(total: Pick<ThreadState, "usage" | "cost">, event: LedgerEvent, price: TokenPrice | null): void {
   if (event.type === "span.model_request_end") {
     total.cost = addCost(total.cost, event.model_usage, price);
-    total.usage = { ...total.usage, ...tokens(total.usage, event.model_usage) };
+    total.usage = { ...total.usage, ...addUsage(total.usage, event.model_usage) };
   } else if (event.type === "longhaul.web_request") {
     const { web_search_requests, web_fetch_requests } = event;
     total.cost = addSearches(addCost(total.cost, event.usage, price), web_search_requests);
     const before = total.usage.server_tool_use ?? { web_search_requests: 0, web_fetch_requests: 0 };
     total.usage = {
-      ...tokens(total.usage, event.usage),
+      ...addUsage(total.usage, event.usage),
       server_tool_use: {
         web_search_requests: before.web_search_requests + web_search_requests,
         web_fetch_requests: before.web_fetch_requests + web_fetch_requests,
@@ -162,7 +165,7 @@ export function spend(total: Pick<ThreadState, "usage" | "cost">, event: LedgerE
   }
 }
 
-function tokens(a: Usage, b: Usage): Usage {
+export function addUsage(a: Usage, b: Usage): Usage {
   return {
     input_tokens: a.input_tokens + b.input_tokens,
     output_tokens: a.output_tokens + b.output_tokens,

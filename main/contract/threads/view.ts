@@ -20,7 +20,9 @@ export function threadFold(fold: SessionFold, threadId: string): ThreadFold {
   const child = childThread(fold, threadId);
   if (child === undefined) throw new Error(`Session ${fold.session_id} has no thread ${threadId}.`);
   const own = Object.fromEntries(THREAD_FIELDS.map((field) => [field, child[field]])) as unknown as ThreadState;
-  return { ...fold, ...own, agent: sessionAgent(child.agent), thread_id: threadId, child, session: fold };
+  // Outcomes are the primary thread's.
+  const agent = sessionAgent(child.agent);
+  return { ...fold, ...own, outcomes: [], agent, thread_id: threadId, child, session: fold };
 }
 
 export function childThread(fold: SessionFold, threadId: string): ChildThread | undefined {

@@ -14,6 +14,11 @@ import { Transcript } from "./transcript.ts";
 
 type Op =
   | { op: "message"; text: string }
+  | { op: "system"; text: string }
+  | { op: "outcome"; text: string }
+  | { op: "verdict"; result: string }
+  | { op: "grading" }
+  | { op: "running" }
   | { op: "consume" }
   | { op: "answer"; text: string; calls: number; stop: "end_turn" | "max_tokens" | "refusal" | "pause_turn" | null }
   | { op: "result"; pick: number; text: string; is_error: boolean }
@@ -29,7 +34,8 @@ const text = fc.oneof(
   fc.constantFrom("", " \n", "a\0b", "\ud800", "</summary>"),
 );
 const op: fc.Arbitrary<Op> = fc.oneof(
-  fc.record({ op: fc.constant("message" as const), text }),
+  fc.record({ op: fc.constantFrom("message" as const, "system" as const, "outcome" as const), text }),
+  fc.record({ op: fc.constant("verdict" as const), result: fc.constantFrom("needs_revision", "satisfied", "failed") }),
   fc.constant({ op: "consume" as const }),
   fc.record({
     op: fc.constant("answer" as const),
@@ -43,6 +49,8 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     { op: "continuation" as const },
     { op: "interrupt" as const },
     { op: "request_start" as const },
+    { op: "grading" as const },
+    { op: "running" as const },
     { op: "unknown" as const },
   ),
 );
@@ -52,6 +60,7 @@ function logOf(ops: readonly Op[]): StoredEvent[] {
   const log: StoredEvent[] = [];
   const uses: string[] = [];
   const waiting: string[] = [];
+  let outcome_id = "outc_none";
   let count = 0;
   const add = (draft: object): string => {
     const id = `sevt_${++count}`;
@@ -65,6 +74,25 @@ function logOf(ops: readonly Op[]): StoredEvent[] {
     switch (each.op) {
       case "message":
         waiting.push(add({ type: "user.message", content: [{ type: "text", text: each.text }] }));
+        break;
+      case "system":
+        waiting.push(add({ type: "system.message", content: [{ type: "text", text: each.text }] }));
+        break;
+      case "outcome": {
+        outcome_id = `outc_${count}`;
+        const rubric = { type: "text", content: each.text };
+        waiting.push(add({ type: "user.define_outcome", outcome_id, description: "It works", rubric }));
+        break;
+      }
+      case "verdict":
+        add({ type: "span.outcome_evaluation_end", outcome_id, result: each.result, iteration: 0, explanation: "So." });
+        break;
+      case "grading":
+        add({ type: "span.outcome_evaluation_start", outcome_id, iteration: 0 });
+        add({ type: "longhaul.model_response", kind: "grading", content: [], tool_events: {}, ...RESPONSE });
+        break;
+      case "running":
+        add({ type: "session.status_running" });
         break;
       case "consume":
         add({ type: "longhaul.inputs_consumed", event_ids: waiting.splice(0) });
@@ -114,6 +142,10 @@ function logOf(ops: readonly Op[]): StoredEvent[] {
   return log;
 }
 
+/** A model that takes no system messages in a conversation. */
+const LOCAL = "qwen3-coder";
+const LOCAL_LIMITS = { [LOCAL]: { context: 200_000, max_output: 64_000, prefill: false, system_role: false } };
+
 const RESPONSE = {
   model_request_start_id: "x",
   message_id: "msg_1",
@@ -125,11 +157,12 @@ const RESPONSE = {
   demo: false,
 };
 
-function requestOf(log: readonly StoredEvent[]): { body: string; fold: SessionFold } {
+function requestOf(log: readonly StoredEvent[], model?: string): { body: string; fold: SessionFold } {
   const transcript = new Transcript();
   for (const stored of log) transcript.apply(stored);
   const fold = foldAll(log);
   if (fold === null) throw new Error("the log has no beginning");
+  if (model !== undefined) fold.agent = { ...fold.agent, model: { id: model } as typeof fold.agent.model };
   return {
     fold,
     body: buildRequest(threadFold(fold, fold.primary_thread_id), transcript, { kind: "turn", shortened: false }).body,
@@ -144,6 +177,8 @@ describe("context", () => {
         for (let length = 1; length <= log.length; length++) {
           const { body } = requestOf(log.slice(0, length));
           checkRequest(JSON.parse(body), "create", DEFAULT_MODELS, new ThinkingLedger("key"));
+          const local = requestOf(log.slice(0, length), LOCAL);
+          checkRequest(JSON.parse(local.body), "create", LOCAL_LIMITS, new ThinkingLedger("key"));
         }
       }),
       { numRuns: 150 },
@@ -159,13 +194,13 @@ describe("context", () => {
       stop: fc.constant("end_turn" as const),
     });
     fc.assert(
-      fc.property(fc.array(fc.oneof(plain, answer), { maxLength: 40 }), (ops) => {
+      fc.property(fc.array(fc.oneof(plain, answer), { maxLength: 40 }), fc.boolean(), (ops, systemRole) => {
         const log = logOf(ops);
         const transcript = new Transcript();
         let before: string[] = [];
         for (const stored of log) {
           transcript.apply(stored);
-          const now = transcript.messages();
+          const now = transcript.messages(undefined, systemRole);
           expect(now.slice(0, Math.max(0, before.length - 1))).toEqual(before.slice(0, -1));
           if (stored.event.type === "longhaul.model_response") before = now.slice(0, -1);
         }

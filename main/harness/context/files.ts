@@ -3,6 +3,8 @@ import type { BlobStore, Catalog } from "../../session/catalog.ts";
 
 /** As {@link fileSource} writes it. Text of a message cannot look like this: its quotes are escaped. */
 const SOURCE = /\{"type":"file","file_id":"(file_[A-Za-z0-9]+)"\}/g;
+/** A whole image: what is said in the place of one that is gone cannot be its source. */
+const IMAGE = /\{"type":"image","source":\{"type":"file","file_id":"(file_[A-Za-z0-9]+)"\}\}/g;
 
 /** The one form in which a request under construction names a file. */
 export function fileSource(fileId: string): { type: "file"; file_id: string } {
@@ -16,12 +18,22 @@ export function fileSource(fileId: string): { type: "file"; file_id: string } {
 export async function withFiles(body: string, catalog: Catalog, blobs: BlobStore): Promise<string> {
   const ids = new Set([...body.matchAll(SOURCE)].map((match) => match[1] ?? ""));
   if (ids.size === 0) return body;
-  const sources = new Map<string, string>();
-  for (const id of ids) sources.set(id, JSON.stringify(await contentOf(id, catalog, blobs)));
-  return body.replace(SOURCE, (_match, id: string) => sources.get(id) ?? "");
+  const sources = new Map<string, Source>();
+  for (const id of ids) sources.set(id, await contentOf(id, catalog, blobs));
+  const withImages = body.replace(IMAGE, (_match, id: string) => {
+    const source = sources.get(id);
+    return JSON.stringify(source?.type === "base64" ? { type: "image", source } : { type: "text", text: source?.data });
+  });
+  return withImages.replace(SOURCE, (_match, id: string) => JSON.stringify(sources.get(id)));
 }
 
-async function contentOf(id: string, catalog: Catalog, blobs: BlobStore): Promise<object> {
+interface Source {
+  type: "text" | "base64";
+  media_type: string;
+  data: string;
+}
+
+async function contentOf(id: string, catalog: Catalog, blobs: BlobStore): Promise<Source> {
   const file = await catalog.getFile(id);
   if (file === null) return { type: "text", media_type: "text/plain", data: `[The file ${id} was deleted.]` };
   let bytes: Buffer;

@@ -2,11 +2,13 @@
 import type { LonghaulEventOf } from "../../contract/events.ts";
 import { foldEvent, type SessionFold } from "../../contract/fold.ts";
 import type { RequestContext } from "../../contract/local_api.ts";
+import { activeOutcome } from "../../contract/outcome/outcomes.ts";
 import { threadFold } from "../../contract/threads/view.ts";
 import type { BlobStore, Catalog } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
+import { graderRequest } from "../outcome/grader_request.ts";
 import { withFiles } from "./files.ts";
-import { bodyHash, buildRequest } from "./request.ts";
+import { type BuiltRequest, bodyHash, buildRequest } from "./request.ts";
 import { Transcript } from "./transcript.ts";
 
 export interface RequestSources {
@@ -33,10 +35,13 @@ export async function rebuildRequest(
     if (stored.thread_id === sent.thread_id) transcript.apply(stored);
   }
   if (fold === null) return null;
-  const built = buildRequest(threadFold(fold, sent.thread_id), transcript, {
-    kind: sent.kind,
-    shortened: sent.shortened,
-  });
+  const thread = threadFold(fold, sent.thread_id);
+  const outcome = activeOutcome(thread);
+  const { kind, shortened } = sent;
+  let built: BuiltRequest;
+  if (kind !== "grading") built = buildRequest(thread, transcript, { kind, shortened });
+  else if (outcome === null) return null;
+  else built = await graderRequest(ledger, thread, outcome, { shortened, before_seq: sent.seq });
   const body = await withFiles(built.body, sources.catalog, sources.blobs);
   const sha256 = bodyHash(body);
   return {

@@ -1,5 +1,6 @@
 /** The exact bytes of a Messages request: a pure function of the session's fold and transcript. */
 import { createHash } from "node:crypto";
+import { systemMessageSupport } from "../../contract/model/system_messages.ts";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
 import { offeredTools } from "../permissions.ts";
@@ -41,7 +42,8 @@ const COMPACTION_INSTRUCTION =
  */
 export function buildRequest(fold: ThreadFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
   const compaction = options.kind === "compaction";
-  const messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined);
+  const systemRole = systemMessageSupport(fold.agent.model.id) === "role";
+  const messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined, systemRole);
   const offered = offeredTools(fold);
   const tools = offered.length > 0 ? offered : usedTools(messages);
   const parts = [`{"model":${JSON.stringify(fold.agent.model.id)}`, `"max_tokens":${MAX_TOKENS}`, `"stream":true`];

@@ -1,20 +1,21 @@
 /**
  * The conversation as the model sees it, folded from events in processing order. Appending only ever adds blocks to
- * the last user message or adds messages: what an earlier request held stays byte-identical, so prompt caches survive.
+ * the last message or adds messages: what an earlier request held stays byte-identical, so prompt caches survive.
  */
-import type { ContentBlockParam, ToolResultBlockParam } from "@anthropic-ai/sdk/resources/messages/messages";
 import type { EventOf, LedgerEvent, LonghaulEventOf, StoredEvent } from "../../contract/events.ts";
 import { answeredCall } from "../../contract/fold_calls.ts";
-import { fileSource } from "./files.ts";
+import { outcomeTask } from "../outcome/words.ts";
+import { block, clean, cleanJson, messageBlocks, resultBlock, textBlock } from "./blocks.ts";
+import { type Message, messageTexts } from "./messages.ts";
 
-/** One message: its blocks as JSON texts, so that a request is joined rather than serialised again at every step. */
-interface Message {
-  role: "user" | "assistant";
-  blocks: string[];
-}
+export { clean } from "./blocks.ts";
 
 /** A message that has arrived and is not yet part of the conversation. */
-type Arrived = EventOf<"user.message"> | EventOf<"agent.thread_message_received">;
+type Arrived =
+  | EventOf<"user.message">
+  | EventOf<"user.define_outcome">
+  | EventOf<"system.message">
+  | EventOf<"agent.thread_message_received">;
 
 interface OpenRound {
   /** The model's tool-use ids in the order of its message, with the ids of their events. */
@@ -30,6 +31,8 @@ const SUMMARY_TAIL = "\n</summary>\n\nGo on with the task from where it stands."
 export class Transcript {
   #messages: Message[] = [];
   #round: OpenRound | null = null;
+  /** Blocks of all system messages so far: they hold for the whole session, also after a summary. */
+  #system: string[] = [];
   readonly #waiting = new Map<string, Arrived>();
 
   /** Takes the next event of the ledger; events that are not part of the conversation are passed over. */
@@ -37,14 +40,18 @@ export class Transcript {
     const { event } = stored;
     switch (event.type) {
       case "user.message":
+      case "user.define_outcome":
+      case "system.message":
       case "agent.thread_message_received":
         this.#waiting.set(event.id, event);
         return;
+      case "span.outcome_evaluation_end":
+        return this.#forget(event.outcome_id);
       case "longhaul.inputs_consumed":
         for (const id of event.event_ids) this.#consume(id);
         return;
       case "longhaul.continuation":
-        this.#addUser([block({ type: "text", text: clean(event.text) })]);
+        this.#addUser([textBlock(event.text)]);
         return;
       case "longhaul.model_response":
         this.#addResponse(event);
@@ -53,6 +60,7 @@ export class Transcript {
         this.#messages = [];
         this.#round = null;
         this.#addUser([block({ type: "text", text: SUMMARY_HEAD + clean(event.summary) + SUMMARY_TAIL })]);
+        if (this.#system.length > 0) this.#messages.push({ role: "system", blocks: [...this.#system] });
         return;
       default:
         if (isResult(event)) this.#addResult(event);
@@ -61,18 +69,13 @@ export class Transcript {
 
   /**
    * The messages as JSON texts, valid for the Messages API whatever prefix of a log was applied: calls without a
-   * result get a placeholder, and the conversation always begins and ends with a user message.
+   * result get a placeholder, and the conversation always begins with a user message and asks for an answer.
    * @param extra text of one more user block, for a compaction request
+   * @param systemRole false: system messages are put into the user's turns, for endpoints that do not know them
    */
-  messages(extra?: string): string[] {
-    const messages = this.#messages.map((message) => ({ role: message.role, blocks: message.blocks }));
-    if (this.#round !== null) messages.push({ role: "user", blocks: this.#resultBlocks(this.#round) });
-    if (messages[0]?.role !== "user") messages.unshift({ role: "user", blocks: [textBlock("Begin.")] });
-    const last = messages.at(-1);
-    if (last?.role === "assistant") messages.push({ role: "user", blocks: [textBlock("Go on.")] });
-    const tail = messages.at(-1);
-    if (extra !== undefined && tail !== undefined) tail.blocks = [...tail.blocks, textBlock(extra)];
-    return messages.map((message) => `{"role":"${message.role}","content":[${message.blocks.join(",")}]}`);
+  messages(extra?: string, systemRole = true): string[] {
+    const round: Message[] = this.#round === null ? [] : [{ role: "user", blocks: this.#resultBlocks(this.#round) }];
+    return messageTexts([...this.#messages, ...round], extra, systemRole);
   }
 
   /** A copy that can go its own way: what is applied to it leaves this one as it is. */
@@ -83,6 +86,7 @@ export class Transcript {
     // Only the last message is ever changed; those before it can be shared.
     if (last !== undefined) copy.#messages.push({ role: last.role, blocks: last.blocks.slice() });
     if (this.#round !== null) copy.#round = { uses: this.#round.uses, results: new Map(this.#round.results) };
+    copy.#system = this.#system.slice();
     for (const [id, message] of this.#waiting) copy.#waiting.set(id, message);
     return copy;
   }
@@ -91,19 +95,28 @@ export class Transcript {
     const message = this.#waiting.get(id);
     if (message === undefined) return;
     this.#waiting.delete(id);
-    const blocks: string[] = [];
-    if (message.type === "agent.thread_message_received") blocks.push(textBlock(sender(message)));
-    for (const content of message.content) {
-      if (content.type === "redacted") continue;
-      if (content.type !== "text") blocks.push(JSON.stringify(withFileSource(content)));
-      else if (content.text.trim() !== "") blocks.push(textBlock(content.text));
+    switch (message.type) {
+      case "user.message":
+        return this.#addUser(messageBlocks(message.content));
+      case "user.define_outcome":
+        return this.#addUser(outcomeTask(message).map(textBlock));
+      case "agent.thread_message_received":
+        return this.#addUser([textBlock(sender(message)), ...messageBlocks(message.content)]);
+      case "system.message":
+        return this.#addSystem(messageBlocks(message.content));
     }
-    this.#addUser(blocks.length > 0 ? blocks : [textBlock("(empty message)")]);
+  }
+
+  /** An outcome that ended before the agent was told of it never becomes part of the conversation. */
+  #forget(outcomeId: string): void {
+    for (const [id, message] of this.#waiting) {
+      if (message.type === "user.define_outcome" && message.outcome_id === outcomeId) this.#waiting.delete(id);
+    }
   }
 
   #addResponse(event: LonghaulEventOf<"longhaul.model_response">): void {
     // A refused answer must not be shown to the model again: it would refuse everything that follows.
-    if (event.stop_reason === "refusal") return;
+    if (event.kind === "grading" || event.stop_reason === "refusal") return;
     const blocks: string[] = [];
     const uses: OpenRound["uses"] = [];
     for (const content of event.content) {
@@ -137,19 +150,7 @@ export class Transcript {
     const use = round?.uses.find((candidate) => candidate.event_id === eventId);
     // The first result counts; a second one for the same call was never shown to the model.
     if (round === null || use === undefined || round.results.has(eventId)) return;
-    const content = (event.content ?? []).map((part) =>
-      part.type === "text"
-        ? { type: "text" as const, text: part.text.trim() === "" ? "(no output)" : clean(part.text) }
-        : part,
-    );
-    const result: ToolResultBlockParam = {
-      type: "tool_result",
-      tool_use_id: use.model_id,
-      content: content as NonNullable<Exclude<ToolResultBlockParam["content"], string>>,
-    };
-    if (content.length === 0) result.content = "(no output)";
-    if (event.is_error === true) result.is_error = true;
-    round.results.set(eventId, JSON.stringify(result));
+    round.results.set(eventId, resultBlock(use.model_id, event.content, event.is_error === true));
     if (round.results.size < round.uses.length) return;
     this.#closeRound();
   }
@@ -172,10 +173,19 @@ export class Transcript {
   }
 
   #addUser(blocks: string[]): void {
+    this.#add("user", blocks);
+  }
+
+  #addSystem(blocks: string[]): void {
+    this.#system.push(...blocks);
+    this.#add("system", blocks);
+  }
+
+  #add(role: "user" | "system", blocks: string[]): void {
     this.#closeRound();
     const last = this.#messages.at(-1);
-    if (last?.role === "user") last.blocks = [...last.blocks, ...blocks];
-    else this.#messages.push({ role: "user", blocks });
+    if (last?.role === role) last.blocks = [...last.blocks, ...blocks];
+    else this.#messages.push({ role, blocks });
   }
 }
 
@@ -200,32 +210,4 @@ function isResult(event: LedgerEvent): event is ResultEvent {
     event.type === "user.custom_tool_result" ||
     event.type === "user.tool_result"
   );
-}
-
-/** One key order for file sources, whatever the client sent: they are found by their bytes later. */
-function withFileSource<B extends { source: { type: string } }>(content: B): B {
-  const { source } = content;
-  if (source.type !== "file" || !("file_id" in source)) return content;
-  return { ...content, source: fileSource(String(source.file_id)) };
-}
-
-function block(content: ContentBlockParam): string {
-  return JSON.stringify(content);
-}
-
-function textBlock(text: string): string {
-  return block({ type: "text", text: clean(text) });
-}
-
-/** {@link clean} for every string in a tool input; untouched, and so cheap, where nothing needs it. */
-function cleanJson(value: unknown): unknown {
-  const json = JSON.stringify(value);
-  if (!json.includes("\\u0000") && !json.includes("\\ud")) return value;
-  return JSON.parse(json, (_key, part: unknown) => (typeof part === "string" ? clean(part) : part));
-}
-
-/** Well-formed Unicode without NUL: one bad character would make every later request a permanent 400. */
-export function clean(text: string): string {
-  const formed = text.isWellFormed() ? text : text.toWellFormed();
-  return formed.includes("\0") ? formed.replaceAll("\0", "\uFFFD") : formed;
 }

@@ -41,25 +41,29 @@ export function failureEvents(fold: ThreadFold, requestId: string, failure: Mode
       ),
     ];
   }
+  const retry = retryEvents(fold, failure, ports);
+  if (retry !== null) return [...closed, ...retry];
+  return [...closed, ...exhaustedEvents(fold, ERROR_TYPES[failure.kind], failure.message)];
+}
+
+/** Plans the next attempt, if there is to be one: null after too many, or where repeating cannot help. */
+export function retryEvents(fold: ThreadFold, failure: ModelError, ports: Ports): EventDraft[] | null {
   const type = ERROR_TYPES[failure.kind];
   const offline = failure.kind === "offline";
   const attempt = offline ? Math.max(1, fold.failures) : fold.failures + 1;
-  if (TRANSIENT.has(failure.kind) && attempt <= ports.limits.max_failures) {
-    const delay = retryDelayMs(failure, offline ? fold.offline_waits + 1 : attempt, ports.random());
-    return [
-      ...closed,
-      { type: "session.error", error: { type, message: failure.message, retry_status: { type: "retrying" } } },
-      {
-        type: "longhaul.retry_scheduled",
-        attempt,
-        at: new Date(ports.now() + delay).toISOString(),
-        error_type: type,
-        waits_for_network: offline,
-      },
-      ...rescheduledEvents(fold),
-    ];
-  }
-  return [...closed, ...exhaustedEvents(fold, type, failure.message)];
+  if (!TRANSIENT.has(failure.kind) || attempt > ports.limits.max_failures) return null;
+  const delay = retryDelayMs(failure, offline ? fold.offline_waits + 1 : attempt, ports.random());
+  return [
+    { type: "session.error", error: { type, message: failure.message, retry_status: { type: "retrying" } } },
+    {
+      type: "longhaul.retry_scheduled",
+      attempt,
+      at: new Date(ports.now() + delay).toISOString(),
+      error_type: type,
+      waits_for_network: offline,
+    },
+    ...rescheduledEvents(fold),
+  ];
 }
 
 /** Exponential with jitter; at least what the endpoint asked for. */

@@ -5,9 +5,10 @@ import type { EventDraft, LonghaulEventOf } from "../../contract/events.ts";
 import type { SessionFold } from "../../contract/fold.ts";
 import { runsOnWorker } from "../../contract/fold_calls.ts";
 import { newId } from "../../contract/ids.ts";
+import type { ThreadFold } from "../../contract/threads/view.ts";
 import { type CrashPoint, crashPoint } from "../../crash_points.ts";
 import { withFiles } from "../context/files.ts";
-import { bodyHash, buildRequest, type RequestOptions } from "../context/request.ts";
+import { type BuiltRequest, bodyHash, buildRequest, type RequestOptions } from "../context/request.ts";
 import { ModelError } from "../model.ts";
 import { evaluate, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
@@ -62,37 +63,48 @@ export async function startRequest(
   const { fold, transcript } = carried === undefined ? view : view.preview(carried.events);
   const built = buildRequest(fold, transcript, options);
   const body = await withFiles(built.body, ports.catalog, ports.blobs);
-  const id = newId("event");
-  await emit([
-    ...(carried?.events ?? []),
-    ...runningEvents(fold),
-    { type: "span.model_request_start", id },
-    {
-      type: "longhaul.model_request",
-      model_request_start_id: id,
-      kind: options.kind,
-      shortened: options.shortened,
-      model: fold.agent.model.id,
-      request_sha256: bodyHash(body),
-      request_bytes: Buffer.byteLength(body),
-      message_count: built.message_count,
-      tool_count: built.tool_count,
-      // What the fast mode of a model costs is not in the table.
-      price: fold.agent.model.speed === "fast" ? null : ports.priceOf(fold.agent.model.id),
-    },
-  ]);
+  const sent = requestStarted(fold, { ...built, body }, options, ports);
+  await emit([...(carried?.events ?? []), ...runningEvents(fold), ...sent.events]);
   if (carried !== undefined) crashPoint(carried.committed);
   crashPoint("model.before_request");
-  return { id, body };
+  return sent;
 }
 
-/** Sends a started request. Returns null when it failed (the failure is in the ledger) or this process goes away. */
+/** The events that open a request's span; once they are committed, the request may be sent. */
+export function requestStarted(
+  fold: ThreadFold,
+  { body, message_count, tool_count }: BuiltRequest,
+  { kind, shortened }: Pick<LonghaulEventOf<"longhaul.model_request">, "kind" | "shortened">,
+  ports: Pick<HarnessPorts, "priceOf">,
+): SentRequest & { events: EventDraft[] } {
+  const id = newId("event");
+  const facts: EventDraft = {
+    type: "longhaul.model_request",
+    model_request_start_id: id,
+    kind,
+    shortened,
+    model: fold.agent.model.id,
+    request_sha256: bodyHash(body),
+    request_bytes: Buffer.byteLength(body),
+    message_count,
+    tool_count,
+    // What the fast mode of a model costs is not in the table.
+    price: fold.agent.model.speed === "fast" ? null : ports.priceOf(fold.agent.model.id),
+  };
+  return { id, body, events: [{ type: "span.model_request_start", id }, facts] };
+}
+
+/**
+ * Sends a started request. Returns null when it failed (the failure is in the ledger) or this process goes away.
+ * @param failed what a failure means; default: a retry or the end of the turn
+ */
 export async function ask(
   view: ThreadView,
   ports: HarnessPorts,
   emit: Emit,
   signals: StepSignals,
   sent: SentRequest,
+  failed = (failure: ModelError) => failureEvents(view.fold, sent.id, failure, ports),
 ): Promise<Answer | null> {
   const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
   try {
@@ -111,7 +123,7 @@ export async function ask(
     if (signals.shutdown.aborted) return null;
     const failure =
       error instanceof ModelError ? error : new ModelError("failed", `The model request failed: ${String(error)}`);
-    await emit(failureEvents(view.fold, sent.id, failure, ports));
+    await emit(failed(failure));
     return null;
   } finally {
     ports.live.ended(view.sessionId, view.threadId);
@@ -157,21 +169,7 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
     }
   });
   const called = Object.keys(toolEvents).length > 0;
-  const response: Omit<LonghaulEventOf<"longhaul.model_response">, "id" | "processed_at"> = {
-    type: "longhaul.model_response",
-    model_request_start_id: requestId,
-    message_id: answer.message_id,
-    model: answer.model,
-    content: answer.content,
-    stop_reason: answer.stop_reason,
-    stop_details: answer.stop_details,
-    usage: answer.usage,
-    tool_events: toolEvents,
-    first_token_ms: answer.first_token_ms,
-    duration_ms: answer.duration_ms,
-    demo: answer.model === DEMO_MODEL,
-  };
-  events.push(response);
+  events.push(responseEvent(requestId, answer, toolEvents));
   events.push({
     type: "span.model_request_end",
     model_request_start_id: requestId,
@@ -181,6 +179,28 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
   for (const id of started) events.push({ type: "longhaul.tool_started", tool_use_id: id, attempt: 1 });
   if (answer.stop_reason === "max_tokens" && !called) events.push(...continuation(view));
   return events;
+}
+
+/** The raw answer, as it is kept. */
+export function responseEvent(
+  requestId: string,
+  answer: Answer,
+  tool_events: Record<string, string>,
+): Omit<LonghaulEventOf<"longhaul.model_response">, "id" | "processed_at"> {
+  return {
+    type: "longhaul.model_response",
+    model_request_start_id: requestId,
+    message_id: answer.message_id,
+    model: answer.model,
+    content: answer.content,
+    stop_reason: answer.stop_reason,
+    stop_details: answer.stop_details,
+    usage: answer.usage,
+    tool_events,
+    first_token_ms: answer.first_token_ms,
+    duration_ms: answer.duration_ms,
+    demo: answer.model === DEMO_MODEL,
+  };
 }
 
 function toolUseEvent(view: ThreadView, id: string, name: string, input: Record<string, unknown>): EventDraft {

@@ -13,6 +13,7 @@ test("only text that a person would look for is searched, and a bounded amount o
   expect(searchText(event({ type: "agent.tool_use", name: "bash", input: { command: "ls -l" } }))).toMatch(
     /^bash ls -l\n/,
   );
+  expect(searchText(event({ type: "user.define_outcome", description: "A report" }))).toBe("A report");
   expect(searchText(event({ type: "longhaul.lease_acquired", holder: "x" }))).toBe("");
   expect(searchText(event({ type: "user.message", content: null }))).toBe("");
   expect(searchText(event({ type: "user.message", content: "as older clients send it" }))).toBe(

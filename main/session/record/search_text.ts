@@ -5,13 +5,15 @@ import { describeInput } from "../../contract/fold_calls.ts";
 const MAX_TOOL_TEXT = 4096;
 const MAX_MESSAGE_TEXT = 64 * 1024;
 
-/** Text of messages, tool inputs, results and errors; empty for events that hold none. Never throws (L10). */
+/** Text of messages, outcomes, tool inputs, results and errors; empty for events that hold none. Never throws (L10). */
 export function searchText(event: LedgerEvent): string {
   switch (event.type) {
     case "user.message":
     case "agent.message":
     case "system.message":
       return blocksText(event.content, MAX_MESSAGE_TEXT);
+    case "user.define_outcome":
+      return blocksText(event.description, MAX_MESSAGE_TEXT);
     case "agent.tool_use":
     case "agent.mcp_tool_use":
     case "agent.custom_tool_use":

@@ -12,11 +12,15 @@ export interface Move {
 
 const say = (text: string): Move => ({ text, calls: [] });
 
+/** The tool by which a request to grade is known. */
+const VERDICT_TOOL = "report_verdict";
+
 const MAX_TROUBLES = 6;
 const MAX_CALLS = 40;
 const QUOTED_CHARS = 400;
 
 export function nextMove(conversation: Conversation): Move {
+  if (conversation.tools.has(VERDICT_TOOL)) return noVerdict();
   if (isSummaryRequest(conversation)) return say(summary(conversation));
   if (conversation.foreign) {
     return say(
@@ -25,6 +29,12 @@ export function nextMove(conversation: Conversation): Move {
   }
   const introduced = conversation.said.includes(INTRODUCTION) || conversation.summarised;
   return introduced ? play(conversation) : withIntroduction(play(conversation));
+}
+
+/** Longhaul asks whether work meets a rubric: the demo is no model and must not say that it does. */
+function noVerdict(): Move {
+  const explanation = `The work was not judged: I am Longhaul's offline demo, not an AI model. ${HOW_TO_CONNECT}`;
+  return { text: explanation, calls: [{ name: VERDICT_TOOL, input: { result: "failed", explanation } }] };
 }
 
 function withIntroduction(move: Move): Move {

@@ -36,8 +36,11 @@ const NOTICES: Record<NoticeCode, string> = {
   memory: "memory",
   compacted: "compact",
   continuation: "model",
+  outcome: "grader",
   stopped: "stopped",
 };
+
+const PURPOSES: Record<RequestRow["purpose"], string> = { turn: "model", compaction: "compact", grading: "grader" };
 
 /** The kind column. */
 export function labelOf(row: Row): string {
@@ -45,7 +48,7 @@ export function labelOf(row: Row): string {
     case "message":
       return row.by === "user" ? "you" : "system";
     case "request":
-      return row.purpose === "compaction" ? "compact" : "model";
+      return PURPOSES[row.purpose];
     case "tool":
       return row.name;
     case "sandbox":

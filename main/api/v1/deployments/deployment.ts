@@ -5,10 +5,10 @@ import { parseCron } from "../../../contract/cron/expression.ts";
 import { upcoming } from "../../../contract/cron/occurrences.ts";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import type { DeploymentCreate, DeploymentUpdate } from "../../../contract/schemas/deployments.ts";
-import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
 import { type DeploymentRecord, deploymentTable } from "../../../orchestration/schedules/port.ts";
 import type { Deps } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
+import type { SessionParams } from "../sessions/new_session.ts";
 
 const UPCOMING = 5;
 
@@ -70,7 +70,7 @@ function pinned(agent: DeploymentCreate["agent"], version: number): DeploymentRe
 }
 
 /** What a session of this deployment is made from. */
-export function sessionParams(deployment: DeploymentRecord): SessionCreate {
+export function sessionParams(deployment: DeploymentRecord): SessionParams {
   const { agent, environment_id, initial_events, resources, vault_ids, budget, name } = deployment;
   return { agent, environment_id, initial_events, resources, vault_ids, budget, title: name };
 }

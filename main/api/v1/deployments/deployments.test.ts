@@ -28,6 +28,49 @@ function params(more: Partial<DeploymentCreateParams> = {}): DeploymentCreatePar
 }
 const create = (more: Partial<DeploymentCreateParams> = {}) => rig.client.beta.deployments.create(params(more));
 
+describe("first events", () => {
+  const system = { type: "system.message" as const, content: [{ type: "text" as const, text: "Be brief." }] };
+  const outcome = {
+    type: "user.define_outcome" as const,
+    description: "A report",
+    rubric: { type: "text" as const, content: "It has numbers." },
+  };
+
+  test("may be an outcome, and end with a system message", async () => {
+    const initial_events = [outcome, ...HELLO, system];
+    const made = await create({ initial_events });
+    expect(made.initial_events).toEqual(initial_events);
+    const run = await rig.client.beta.deployments.run(made.id);
+    const { data } = await rig.client.beta.sessions.events.list(run.session_id ?? "");
+    expect(data.map(({ type }) => type)).toEqual(["user.define_outcome", "user.message", "system.message"]);
+    const session = await rig.client.beta.sessions.retrieve(run.session_id ?? "");
+    expect(session.outcome_evaluations).toMatchObject([{ result: "pending", description: "A report" }]);
+  });
+
+  test.each<[string, DeploymentCreateParams["initial_events"], RegExp]>([
+    ["a system message alone", [system], /`initial_events` may end with one system.message/],
+    ["one before its message", [system, ...HELLO], /`initial_events` may end with one system.message/],
+    ["one behind an outcome", [outcome, system], /`initial_events` may end with one system.message/],
+    ["two outcomes", [outcome, outcome], /`initial_events` may hold one user.define_outcome/],
+    [
+      "a rubric in no file",
+      [{ ...outcome, rubric: { type: "file", file_id: "file_none" } }],
+      /`initial_events\[0\]\.rubric\.file_id`: there is no file/,
+    ],
+  ])("are refused with %s", async (_, initial_events, words) => {
+    const refusal = await refusalOf(create({ initial_events }));
+    expect(refusal.message).toMatch(words);
+    expect(refusal.status).toBe(400);
+  });
+
+  test("are refused with a system message for a model that takes none", async () => {
+    const older = (await rig.client.beta.agents.create({ name: "older", model: "claude-opus-4-6" })).id;
+    const refusal = await refusalOf(create({ agent: older, initial_events: [...HELLO, system] }));
+    expect(refusal).toMatchObject({ status: 400 });
+    expect(JSON.stringify(refusal.error)).toContain("model_does_not_support_mid_conversation_system");
+  });
+});
+
 describe("create and retrieve", () => {
   test("a deployment that says the least", async () => {
     const made = await create();

@@ -2,13 +2,11 @@
 import { invalid, notFound } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import { type DeploymentUpdate, deploymentCreate, deploymentUpdate } from "../../../contract/schemas/deployments.ts";
-import { parseWith } from "../../../contract/schemas/issues.ts";
 import { changeDeployment, type DeploymentRecord, deploymentTable } from "../../../orchestration/schedules/port.ts";
-import { readJson } from "../../http/body.ts";
-import { type Api, type ApiContext, type Deps, param, timestamp } from "../../http/context.ts";
+import { readBody } from "../../http/body.ts";
+import { type Api, type Deps, param, timestamp } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
-import { refuseLaterTypes } from "../events/later.ts";
 import { planSession } from "../sessions/new_session.ts";
 import { archiveDeployment } from "./archive.ts";
 import {
@@ -30,7 +28,7 @@ export function mountDeployments(api: Api, deps: Deps): void {
   const table = deploymentTable(records);
 
   api.post("/v1/deployments", async (c) => {
-    const params = parseWith(deploymentCreate, await readDeployment(c), "The request body");
+    const params = await readBody(c, deploymentCreate);
     const agentId = agentIdOf(params.agent);
     // In the agent's queue: one that is being archived takes its deployments with it.
     const deployment = await serial.run(agentId, async () => {
@@ -76,7 +74,7 @@ export function mountDeployments(api: Api, deps: Deps): void {
 
   api.post("/v1/deployments/:id", async (c) => {
     const id = param(c, "id");
-    const params = parseWith(deploymentUpdate, await readDeployment(c), "The request body");
+    const params = await readBody(c, deploymentUpdate);
     const { agent } = await existingDeployment(deps, id);
     const updated = await serial.run(agentIdOf(params.agent ?? agent), () =>
       change(id, async (current) => {
@@ -133,12 +131,6 @@ export function mountDeployments(api: Api, deps: Deps): void {
     schedules.changed(id);
     return changed;
   }
-}
-
-async function readDeployment(c: ApiContext): Promise<unknown> {
-  const body = await readJson(c);
-  refuseLaterTypes(body, "initial_events");
-  return body;
 }
 
 const agentIdOf = (agent: string | { id: string }): string => (typeof agent === "string" ? agent : agent.id);

@@ -74,9 +74,35 @@ describe("send", () => {
       /content\[0\]\.type` must be one of "text", "image", "document"/,
     ],
     ["an unknown type", { type: "user.shout" }, /`events\[0\]\.type` must be one of/],
-    ["an outcome", { type: "user.define_outcome" }, /not supported by this version/],
     ["a worker's result without a call", { type: "user.tool_result" }, /tool_use_id` is required/],
-    ["a system message", { type: "system.message", content: [] }, /not supported by this version/],
+    [
+      "redacted blocks in a result",
+      { type: "user.custom_tool_result", custom_tool_use_id: "sevt_x", content: [{ type: "redacted" }] },
+      /content\[0\]\.type` must be one of "text", "image", "document", "search_result"/,
+    ],
+    [
+      "a search result in a message",
+      { type: "user.message", content: [{ type: "search_result" }] },
+      /content\[0\]\.type` must be one of "text", "image", "document"/,
+    ],
+    [
+      "an image of another type than it says",
+      image({ type: "base64", media_type: "image/jpeg", data: "iVBORw==" }),
+      /content\[0\]\.source\.data` does not begin like a file of its `media_type`/,
+    ],
+    [
+      "a document that is no PDF",
+      {
+        type: "user.message",
+        content: [{ type: "document", source: { type: "base64", media_type: "application/pdf", data: "aGVsbG8=" } }],
+      },
+      /does not begin like a file of its `media_type`/,
+    ],
+    [
+      "an image of more than 5 MB",
+      image({ type: "base64", media_type: "image/gif", data: `R0lGODlh${"AAAA".repeat(1_800_000)}` }),
+      /must be at most 5 MB/,
+    ],
     ["a server's event", { type: "agent.message", content: [] }, /must be one of/],
     ["a local event", { type: "longhaul.resume_requested", by: "api" }, /must be one of/],
     ["its own id", { ...message("x"), id: "sevt_1" }, /Unknown field `events\[0\]\.id`/],

@@ -1,6 +1,7 @@
 /** Uploaded files that content blocks refer to. */
 import { invalid } from "../../../contract/errors.ts";
-import { IMAGE_TYPES, type ResultContent } from "../../../contract/schemas/content.ts";
+import { beginsLike, IMAGE_TYPES, MAX_IMAGE_BYTES, type ResultContent } from "../../../contract/schemas/content.ts";
+import type { FileRecord } from "../../../session/catalog.ts";
 import type { Deps } from "../../http/context.ts";
 import { usableFile } from "../files/file.ts";
 
@@ -9,7 +10,7 @@ import { usableFile } from "../files/file.ts";
  * again with every later request of the session.
  */
 export async function checkContentFiles(
-  deps: Pick<Deps, "catalog" | "now">,
+  deps: Pick<Deps, "catalog" | "blobs" | "now">,
   content: ResultContent,
   field: string,
 ): Promise<void> {
@@ -22,10 +23,30 @@ export async function checkContentFiles(
       block.type === "image"
         ? IMAGE_TYPES.some((type) => type === file.mime_type)
         : file.mime_type === "application/pdf" || file.mime_type.startsWith("text/");
-    if (readable) continue;
+    if (readable) {
+      await checkBytes(deps, file, block.type, name);
+      continue;
+    }
     const wanted = block.type === "image" ? `an image (${IMAGE_TYPES.join(", ")})` : "a PDF or a text";
     invalid(
       `\`${name}\`: file ${file.id} is ${file.mime_type}, not ${wanted}. Attach it to the session as a file resource instead.`,
     );
+  }
+}
+
+/** The type of a file is what its name says; the Messages API looks at its bytes. */
+async function checkBytes(
+  deps: Pick<Deps, "blobs">,
+  file: FileRecord,
+  kind: "image" | "document",
+  field: string,
+): Promise<void> {
+  if (file.size_bytes === 0) invalid(`\`${field}\`: file ${file.id} is empty.`);
+  if (kind === "image" && file.size_bytes > MAX_IMAGE_BYTES) {
+    invalid(`\`${field}\`: image ${file.id} has ${file.size_bytes} bytes; the model takes at most 5 MB.`);
+  }
+  const beginning = Buffer.from(await deps.blobs.get(file.sha256)).toString("latin1", 0, 8);
+  if (!beginsLike(file.mime_type, beginning)) {
+    invalid(`\`${field}\`: file ${file.id} does not begin like a file of its type, ${file.mime_type}.`);
   }
 }

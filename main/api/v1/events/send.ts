@@ -10,9 +10,9 @@ import { refuseForWorkers } from "../../access/access.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { existingSession, isOver } from "../sessions/session.ts";
-import { draftOf } from "./draft.ts";
-import { checkContentFiles } from "./files.ts";
-import { refuseLaterTypes } from "./later.ts";
+import { draftsOf } from "./draft.ts";
+import { checkOutcome } from "./input/outcome.ts";
+import { checkSystemMessage } from "./input/system_message.ts";
 import { callField, callOf, checkResult } from "./results.ts";
 
 export function mountEventSend(api: Api, deps: Deps): void {
@@ -20,30 +20,23 @@ export function mountEventSend(api: Api, deps: Deps): void {
     const id = param(c, "id");
     await existingSession(deps, id);
     const body = await readJson(c);
-    refuseLaterTypes(body, "events");
     const { events } = parseWith(sendEvents, body, "The request body");
     refuseForWorkers(
       c,
       events.map((event) => event.type),
     );
-    for (const [index, event] of events.entries()) {
-      if ("content" in event && event.content !== undefined) {
-        await checkContentFiles(deps, event.content, `events[${index}].content`);
-      }
-    }
+    const drafts = await draftsOf(deps, events, "events");
     const data = await deps.serial.run(id, async () => {
       const { fold } = await existingSession(deps, id);
       if (isOver(fold)) invalid(`Session ${id} has ended and takes no more events. Create a new session.`);
       if (budgetReached(fold, deps.now())) refuseNewWork(events);
       const answered = await checkEvents(deps, id, fold, events);
       const fresh = events.filter((event) => !answered.has(event));
-      const stored =
-        fresh.length === 0
-          ? []
-          : await deps.ledger.emitEvents(
-              id,
-              fresh.map((event) => routed(fold, event)),
-            );
+      const appended = events.flatMap((event, index) => {
+        const draft = drafts[index];
+        return draft === undefined || answered.has(event) ? [] : [routed(fold, event, draft)];
+      });
+      const stored = appended.length === 0 ? [] : await deps.ledger.emitEvents(id, appended);
       const byDraft = new Map(fresh.map((event, index) => [event, stored[index]?.event]));
       return events.map((event) => answered.get(event) ?? byDraft.get(event));
     });
@@ -70,13 +63,18 @@ const AT_CAP: ReadonlySet<string> = new Set([
 ]);
 
 /** The draft of an event, put into the thread that it concerns. Clients need not name it: the call's id says it. */
-function routed(fold: SessionFold, event: ClientEvent): EventDraft {
-  const draft = draftOf(event);
-  if (event.type === "user.message" || event.type === "user.interrupt") return draft;
-  const id = event.type === "user.tool_confirmation" ? event.tool_use_id : callOf(event);
+function routed(fold: SessionFold, event: ClientEvent, draft: EventDraft): EventDraft {
+  const id = answeredId(event);
+  if (id === null) return draft;
   const thread = openCalls(fold).find((call) => call.id === id)?.thread_id;
   if (thread === undefined || thread === fold.primary_thread_id) return draft;
   return { ...draft, session_thread_id: thread } as EventDraft;
+}
+
+/** The call that an event answers. */
+function answeredId(event: ClientEvent): string | null {
+  if (event.type === "user.tool_confirmation") return event.tool_use_id;
+  return event.type === "user.custom_tool_result" || event.type === "user.tool_result" ? callOf(event) : null;
 }
 
 /**
@@ -110,6 +108,14 @@ async function checkEvents(
       case "user.tool_result": {
         const earlier = await checkResult(deps, id, fold, event, `${field}.${callField(event)}`, named);
         if (earlier !== null) answered.set(event, earlier.event);
+        break;
+      }
+      case "user.define_outcome":
+        checkOutcome(fold, events.slice(0, index), field);
+        break;
+      case "system.message": {
+        const earlier = await checkSystemMessage(deps.ledger, fold, events, index, answered);
+        if (earlier !== null) answered.set(event, earlier);
         break;
       }
     }

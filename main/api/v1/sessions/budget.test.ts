@@ -67,6 +67,8 @@ describe("a budget", () => {
     const roster = { multiagent: { type: "coordinator", agents: [worker.id] } };
     expect((await refusalOf(create("claude-sonnet-4-6", dollars("5"), roster))).message).toContain("llama-4");
     expect((await create("llama-4", null)).budget).toBeNull();
+    const fast = { model: { id: "claude-sonnet-4-6", speed: "fast" } };
+    expect((await refusalOf(create("", dollars("5"), fast))).message).toContain("fast mode");
   });
 
   test.each([

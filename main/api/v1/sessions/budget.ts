@@ -9,7 +9,13 @@ type Budget = SessionFold["budget"];
 
 /** Every model that the session can run must have a list price. @throws ApiError 400 `model_not_budgetable` */
 export function checkBudgetable(prices: PriceTable, agent: SessionAgent): void {
-  for (const model of modelsOf(agent)) {
+  for (const { id: model, speed } of modelsOf(agent)) {
+    if (speed === "fast") {
+      invalid(
+        `\`budget\`: what the fast mode of ${model} costs is not known here. Choose speed "standard", or leave the budget out.`,
+        "model_not_budgetable",
+      );
+    }
     if (priceOf(prices, model) !== null) continue;
     invalid(
       `\`budget\`: the model ${JSON.stringify(model)} has no list price here, so its cost cannot be limited. Add its price to prices.json in the data directory, choose another model, or leave the budget out.`,
@@ -18,18 +24,21 @@ export function checkBudgetable(prices: PriceTable, agent: SessionAgent): void {
   }
 }
 
-function modelsOf(agent: SessionAgent): string[] {
+function modelsOf(agent: SessionAgent): SessionAgent["model"][] {
   const { multiagent } = agent;
-  if (multiagent === null) return [agent.model.id];
+  if (multiagent === null) return [agent.model];
   if (multiagent.type === "coordinator") {
-    return [agent.model.id, ...multiagent.agents.map((each) => (each.type === "advisor" ? each.model : each.model.id))];
+    return [
+      agent.model,
+      ...multiagent.agents.map((each) => (each.type === "advisor" ? { id: each.model } : each.model)),
+    ];
   }
   const { subagents, advisor } = multiagent;
   const members = subagents.type === "enabled" ? subagents.predefined_agents : [];
   return [
-    agent.model.id,
-    ...members.map(({ model }) => model.id),
-    ...(advisor.type === "enabled" ? [advisor.model] : []),
+    agent.model,
+    ...members.map(({ model }) => model),
+    ...(advisor.type === "enabled" ? [{ id: advisor.model }] : []),
   ];
 }
 

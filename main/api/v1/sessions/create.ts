@@ -4,7 +4,6 @@ import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { sessionCreate } from "../../../contract/schemas/sessions.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, timestamp } from "../../http/context.ts";
-import { refuseLaterTypes } from "../events/later.ts";
 import { keepToken } from "../vaults/repository_tokens.ts";
 import { planSession, type SessionPlan, storeSession } from "./new_session.ts";
 import { apiSession, existingSession } from "./session.ts";
@@ -12,12 +11,11 @@ import { apiSession, existingSession } from "./session.ts";
 export function mountSessionCreate(api: Api, deps: Deps): void {
   api.post("/v1/sessions", async (c) => {
     const body = await readJson(c);
-    refuseLaterTypes(body, "initial_events");
     const params = parseWith(sessionCreate, body, "The request body", METADATA_CODES);
     const plan = await planSession(deps, params);
     await keepTokens(deps, plan, body);
     await storeSession(deps, plan);
-    const session = apiSession(deps, await existingSession(deps, plan.id));
+    const session = await apiSession(deps, await existingSession(deps, plan.id));
     // The contract creates a session with events directly running; a wake that waits for its turn is that too.
     return c.json((params.initial_events ?? []).length > 0 ? { ...session, status: "running" } : session);
   });

@@ -36,7 +36,7 @@ export function mountSessionList(api: Api, deps: Deps): void {
         row.fold.resources.some((it) => it.type === "memory_store" && it.memory_store_id === store));
     const whole = statuses.length === 0 && store === undefined;
     const found = await collect(deps, filter, cursor, limit + 1, whole ? null : passes);
-    return c.json(pageOfSessions(deps, found, limit, filter.order ?? "desc", cursor));
+    return c.json(await pageOfSessions(deps, found, limit, filter.order ?? "desc", cursor));
   });
 }
 
@@ -64,20 +64,20 @@ function readCursor(query: Query, order: "asc" | "desc"): Cursor | undefined {
 }
 
 /** Cuts rows that were read with one too many; the extra one lies beyond the page in the direction of reading. */
-function pageOfSessions(
+async function pageOfSessions(
   deps: Deps,
   found: readonly SessionRecord[],
   limit: number,
   order: "asc" | "desc",
   cursor: Cursor | undefined,
-): { data: ApiSession[]; next_page: string | null; prev_page: string | null } {
+): Promise<{ data: ApiSession[]; next_page: string | null; prev_page: string | null }> {
   const backward = cursor?.backward ?? false;
   const more = found.length > limit;
   const rows = backward ? found.slice(-limit) : found.slice(0, limit);
   const point = (row: SessionRecord | undefined, back: boolean) =>
     row === undefined ? null : encodeCursor({ order, created_at: row.fold.created_at, id: row.id, backward: back });
   return {
-    data: rows.map((row) => apiSession(deps, row)),
+    data: await Promise.all(rows.map((row) => apiSession(deps, row))),
     next_page: backward || more ? point(rows.at(-1), false) : null,
     prev_page: (backward ? more : cursor !== undefined) ? point(rows[0], true) : null,
   };

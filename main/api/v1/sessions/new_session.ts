@@ -1,14 +1,15 @@
 /** Makes sessions: everything is checked first, then the session and its first events are stored in one append. */
 import type { EventDraft, SessionAgent, SessionResource } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
+import type { ClientEvent } from "../../../contract/schemas/events.ts";
 import type { SessionCreate } from "../../../contract/schemas/sessions.ts";
 import { placedSkills } from "../../../contract/skills/session_skills.ts";
 import type { Environment, FileRecord } from "../../../session/catalog.ts";
 import { type Deps, timestamp } from "../../http/context.ts";
 import { pinnedAgent } from "../agents/skills.ts";
 import { existingEnvironment, refuseArchivedEnvironment } from "../environments/routes.ts";
-import { draftOf } from "../events/draft.ts";
-import { checkContentFiles } from "../events/files.ts";
+import { draftsOf } from "../events/draft.ts";
+import { checkInitialSystemMessage } from "../events/input/system_message.ts";
 import { checkVaultIds } from "../vaults/references.ts";
 import { checkBudgetable } from "./budget.ts";
 import { refuseMounts } from "./hosted_resources.ts";
@@ -16,7 +17,12 @@ import { planResources } from "./resources.ts";
 import { resolveAgent } from "./snapshot.ts";
 
 /** What making a session needs; whoever makes them without a request (deployments) is handed the same. */
-export type SessionDeps = Pick<Deps, "ledger" | "catalog" | "records" | "orchestrator" | "prices" | "now">;
+export type SessionDeps = Pick<Deps, "ledger" | "catalog" | "blobs" | "records" | "orchestrator" | "prices" | "now">;
+
+/** As a request has it; a deployment's first events may end with a system message. */
+export type SessionParams = Omit<SessionCreate, "initial_events"> & {
+  initial_events?: readonly ClientEvent[] | undefined;
+};
 
 /** Where a session comes from when no request of a client asks for it directly. */
 export interface SessionOrigin {
@@ -44,7 +50,7 @@ export interface SessionPlan {
  */
 export async function planSession(
   deps: SessionDeps,
-  params: SessionCreate,
+  params: SessionParams,
   origin: SessionOrigin = {},
 ): Promise<SessionPlan> {
   const { agent, found } = await pinnedAgent(deps, await resolveAgent(deps, params.agent));
@@ -56,9 +62,9 @@ export async function planSession(
   await checkVaultIds(deps.records, vault_ids, "vault_ids");
   if (params.budget != null) checkBudgetable(deps.prices(), agent);
   const planned = await planResources(deps, id, timestamp(deps), params.resources ?? []);
-  const events = params.initial_events ?? [];
-  for (const [index, event] of events.entries())
-    await checkContentFiles(deps, event.content, `initial_events[${index}].content`);
+  const initial = params.initial_events ?? [];
+  checkInitialSystemMessage(agent, initial);
+  const events = await draftsOf(deps, initial, "initial_events");
   const created: EventDraft = {
     type: "longhaul.session_created",
     session: {
@@ -85,7 +91,7 @@ export async function planSession(
     environment,
     resources: planned.resources,
     files: planned.files,
-    events: [created, ...events.map(draftOf)],
+    events: [created, ...events],
   };
 }
 

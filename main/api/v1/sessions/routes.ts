@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { invalid } from "../../../contract/errors.ts";
 import type { EventDraft } from "../../../contract/events.ts";
 import type { SessionFold } from "../../../contract/fold.ts";
+import { interruptedOutcome } from "../../../contract/outcome/ends.ts";
 import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { type SessionUpdate, sessionUpdate } from "../../../contract/schemas/sessions.ts";
 import { liveThreads, threadFold } from "../../../contract/threads/view.ts";
@@ -20,7 +21,7 @@ const FILES_AT_ONCE = 1000;
 export function mountSessions(api: Api, deps: Deps): void {
   const { ledger, serial } = deps;
 
-  api.get("/v1/sessions/:id", async (c) => c.json(apiSession(deps, await existingSession(deps, param(c, "id")))));
+  api.get("/v1/sessions/:id", async (c) => c.json(await apiSession(deps, await existingSession(deps, param(c, "id")))));
 
   api.post("/v1/sessions/:id", async (c) => {
     const id = param(c, "id");
@@ -38,7 +39,7 @@ export function mountSessions(api: Api, deps: Deps): void {
     });
     // A budget that was used up stopped the session: raised or removed, it goes on.
     if (params.budget !== undefined) await deps.orchestrator.wake(id, "client_event");
-    return c.json(apiSession(deps, await existingSession(deps, id)));
+    return c.json(await apiSession(deps, await existingSession(deps, id)));
   });
 
   api.post("/v1/sessions/:id/archive", async (c) => {
@@ -53,11 +54,12 @@ export function mountSessions(api: Api, deps: Deps): void {
       });
       over.push({ type: "session.status_terminated" });
       const terminated = record.fold.phase === "terminated";
-      await ledger.emitEvents(id, [{ type: "longhaul.session_archived" }, ...(terminated ? [] : over)]);
+      const ended = interruptedOutcome(record.fold, record.last_seq);
+      await ledger.emitEvents(id, [...ended, { type: "longhaul.session_archived" }, ...(terminated ? [] : over)]);
       await deps.revokeCapability(id);
       await forgetTokens(deps, id);
     });
-    return c.json(apiSession(deps, await existingSession(deps, id)));
+    return c.json(await apiSession(deps, await existingSession(deps, id)));
   });
 
   api.delete("/v1/sessions/:id", async (c) => {

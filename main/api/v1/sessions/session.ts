@@ -7,6 +7,7 @@ import type { SessionFold } from "../../../contract/fold.ts";
 import type { TotalUsage } from "../../../contract/threads/state.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
 import type { Deps } from "../../http/context.ts";
+import { outcomeEvaluations } from "../outcomes/evaluations.ts";
 
 /** The contract's session; its resources may be our `local_repository` too. */
 export type ApiSession = Omit<BetaManagedAgentsSession, "resources"> & { resources: SessionResource[] };
@@ -66,7 +67,7 @@ export function usageOf(usage: TotalUsage, active_seconds: number, list_cost: Mo
 }
 
 /** The response object of a session. */
-export function apiSession(deps: Deps, record: SessionRecord): ApiSession {
+export async function apiSession(deps: Deps, record: SessionRecord): Promise<ApiSession> {
   const { fold } = record;
   const status = statusOf(deps, record);
   const now = deps.now();
@@ -82,7 +83,7 @@ export function apiSession(deps: Deps, record: SessionRecord): ApiSession {
     resources: fold.resources,
     vault_ids: fold.vault_ids,
     budget: fold.budget,
-    outcome_evaluations: [],
+    outcome_evaluations: await outcomeEvaluations(deps.ledger, record),
     deployment_id: fold.deployment_id,
     stats: { active_seconds: summedSeconds(fold, status, now), duration_seconds: durationSeconds(fold, now) },
     usage: usageOf(fold.usage, active_seconds, sessionCost(fold, now)),

@@ -111,16 +111,16 @@ describe("create", () => {
     ],
     ["51 events", { initial_events: Array.from({ length: 51 }, () => message("x")) }, 400, /at most 50 entries/],
     [
-      "an outcome",
-      { initial_events: [{ type: "user.define_outcome" }] },
+      "an outcome without a rubric",
+      { initial_events: [{ type: "user.define_outcome", description: "x" }] },
       400,
-      /"user\.define_outcome" is not supported by this version/,
+      /`initial_events\[0\]\.rubric` is required/,
     ],
     [
       "an interrupt as a first event",
       { initial_events: [{ type: "user.interrupt" }] },
       400,
-      /`initial_events\[0\]\.type` must be "user\.message"/,
+      /`initial_events\[0\]\.type` must be one of "user\.message", "user\.define_outcome"/,
     ],
     [
       "a memory store that does not exist",
