@@ -41,6 +41,7 @@ function ApprovalCard({ feed, fold, call, count, live }: ApprovalCardProps) {
   const busy = useActions((state) => state.busy.has(`confirm ${call.id}`));
   const event = eventAt(feed.timeline, call.seq)?.event;
   const input = event !== undefined && "input" in event ? event.input : {};
+  const asker = fold.threads.find(({ calls }) => calls.some(({ id }) => id === call.id))?.name ?? null;
   const answer = (result: "allow" | "deny"): void => void confirm(feed.id, call.id, result, reason.trim());
 
   useEffect(() => {
@@ -69,6 +70,7 @@ function ApprovalCard({ feed, fold, call, count, live }: ApprovalCardProps) {
         <h2 className="font-semibold">
           May <span className="font-mono text-small">{call.name}</span> run?
         </h2>
+        {asker !== null && <span className="text-small text-ink-2">asked by {asker}</span>}
         {count > 1 && <span className="text-small text-ink-2">1 of {count}</span>}
       </div>
       <div className="max-h-[30vh] overflow-y-auto px-3 py-2">

@@ -1,8 +1,9 @@
 import { Archive, Copy, Link, MoreHorizontal, OctagonPause, PanelRight, Pencil, Play, Trash2 } from "lucide-react";
 import { useState } from "react";
+import { sessionNanos } from "../../main/contract/cost/cost.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
 import { archiveSession, deleteSession, renameSession } from "../api/sdk.ts";
-import { percent, tokens } from "../format/numbers.ts";
+import { money, percent, tokens } from "../format/numbers.ts";
 import { act, interrupt, resume, useActions } from "../store/actions.ts";
 import { canResume, groupOf, titleOf } from "../store/groups.ts";
 import { setInspectorOpen, usePrefs } from "../store/kept/prefs.ts";
@@ -108,6 +109,12 @@ function Facts({ summary, timeline, running }: { summary: SessionSummary; timeli
             <Dot />
             {tokens(all + fold.usage.output_tokens)} tokens
             {cached !== null && <span className="hidden @min-[760px]:inline"> ({cached} cached)</span>}
+            {fold.cost.unpriced === 0 && fold.cost.nanos > 0 && (
+              <>
+                <Dot />
+                {money(sessionNanos(fold, Date.now()))}
+              </>
+            )}
           </span>
         </Tip>
       )}

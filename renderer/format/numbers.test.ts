@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bytes, duration, percent, plural, tokens } from "./numbers.ts";
+import { bytes, duration, money, percent, plural, tokens } from "./numbers.ts";
 
 const plain = (text: string | null): string | null => text?.replaceAll("\u00a0", " ") ?? null;
 
@@ -26,6 +26,18 @@ describe("duration", () => {
       fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (ms) => !/\b(60\s[sm]|1000\sms)\b/.test(duration(ms))),
     );
   });
+});
+
+describe("money", () => {
+  it.each([
+    [0, "$0.00"],
+    [3_000_000, "$0.003"],
+    [9_960_000, "$0.01"],
+    [210_000_000, "$0.21"],
+    [1_234_560_000_000, "$1234.56"],
+    [-5, "$0.00"],
+    [Number.NaN, "$0.00"],
+  ])("%d nano-dollars read %s", (nanos, text) => expect(money(nanos)).toBe(text));
 });
 
 describe("tokens and bytes", () => {

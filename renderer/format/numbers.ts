@@ -25,6 +25,12 @@ export function bytes(count: number): string {
   return scaled(count, 1000, ["B", "kB", "MB", "GB"]);
 }
 
+/** Nano-dollars as `$1.20`, and below a cent as tenths of one: `$0.003`. */
+export function money(nanos: number): string {
+  const dollars = Number.isFinite(nanos) && nanos > 0 ? nanos / 1e9 : 0;
+  return `$${dollars > 0 && dollars < 0.00995 ? dollars.toFixed(3) : dollars.toFixed(2)}`;
+}
+
 /** Whole per cent of `part` in `whole`; null when there is no whole. */
 export function percent(part: number, whole: number): string | null {
   if (!(whole > 0)) return null;

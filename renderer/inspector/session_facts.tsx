@@ -1,14 +1,24 @@
+import { sessionNanos } from "../../main/contract/cost/cost.ts";
+import type { SessionFold } from "../../main/contract/fold.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
 import { networkText } from "../desk/facts.tsx";
 import { inputTokens } from "../desk/rows/cells.ts";
 import { sandboxState } from "../desk/sandbox/state.ts";
-import { duration, percent, plural, tokens } from "../format/numbers.ts";
+import { duration, money, percent, plural, tokens } from "../format/numbers.ts";
 import { exactTime, millis } from "../format/times.ts";
 import type { Feed } from "../store/feed.ts";
 import { sandboxTitle } from "../timeline/sandbox/words.ts";
 import { CopyButton } from "../ui/copy.tsx";
 import { Facts, Section } from "./section.tsx";
 import { ToolTable } from "./turn_facts.tsx";
+
+/** At list price, of the budget if there is one; null before anything was spent. */
+function costText(fold: SessionFold): string | null {
+  if (fold.cost.unpriced > 0) return "unknown: a model has no price in prices.json";
+  const cost = sessionNanos(fold, Date.now());
+  const limit = fold.budget === null ? "" : ` of $${(Number(fold.budget.max_list_cost.amount) / 100).toFixed(2)}`;
+  return cost === 0 && limit === "" ? null : `${money(cost)}${limit}`;
+}
 
 /** The session as a whole: shown when nothing is selected. */
 export function SessionFacts({ feed, summary, running }: { feed: Feed; summary: SessionSummary; running: boolean }) {
@@ -40,6 +50,7 @@ export function SessionFacts({ feed, summary, running }: { feed: Feed; summary: 
               : `${tokens(all)} tokens, ${percent(fold.usage.cache_read_input_tokens, all)} from the cache`,
           ],
           ["Output", all === 0 ? null : `${tokens(fold.usage.output_tokens)} tokens`],
+          ["Cost", costText(fold)],
           ["Context now", fold.context_tokens === 0 ? null : `${tokens(fold.context_tokens)} tokens`],
           ["Events", fold.last_seq.toLocaleString("en-US")],
         ]}

@@ -153,9 +153,12 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
 
 function onThreadMessage(timeline: Timeline, event: EventOf<"agent.thread_message_sent">, stored: StoredEvent): void {
   const text = plainText(event.content);
-  const what = `To ${event.to_agent_name ?? "the primary agent"}: ${firstPlainLine(text)}`;
+  const first = firstPlainLine(text);
+  const what = `To ${event.to_agent_name ?? "the primary agent"}: ${first}`;
   const about = requestOf(timeline, stored);
-  addNotice(timeline, stored, { code: "thread_message", tone: "note", what, detail: text, about });
+  // The line says it all, unless there is more than the line.
+  const detail = text.trim() === first ? "" : text;
+  addNotice(timeline, stored, { code: "thread_message", tone: "note", what, detail, about });
 }
 
 function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {

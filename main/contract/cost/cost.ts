@@ -52,8 +52,8 @@ export function runningMs(
   return active_ms + (running_since === null ? 0 : Math.max(0, now - Date.parse(running_since)));
 }
 
-/** List cost of the session in nano-dollars: tokens, searches and running time. */
-function sessionNanos(fold: SessionFold, now: number): number {
+/** List cost of the session in nano-dollars: tokens, searches and running time. See {@link sessionCost} for unknown ones. */
+export function sessionNanos(fold: SessionFold, now: number): number {
   return fold.cost.nanos + Math.round((runningMs(fold, now) * NANOS_PER_RUNNING_HOUR) / HOUR_MS);
 }
 

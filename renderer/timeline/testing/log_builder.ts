@@ -30,8 +30,8 @@ export class LogBuilder {
     const seq = this.events.length + 1;
     const id = draft.id ?? `sevt_${this.sessionId.slice(-6)}${seq.toString().padStart(20, "0")}`;
     const processed_at = isQueuedType(draft.type) ? null : this.iso();
-    const event = { ...draft, id, processed_at } as unknown as LedgerEvent;
-    const thread_id = `sthr_${this.sessionId.slice(5)}`;
+    const { thread_id = `sthr_${this.sessionId.slice(5)}`, ...content } = draft;
+    const event = { ...content, id, processed_at } as unknown as LedgerEvent;
     const stored: StoredEvent = { seq, session_id: this.sessionId, thread_id, created_at: this.iso(), event };
     this.events.push(stored);
     this.#onAppend(stored);
