@@ -45,13 +45,24 @@ function canariesIn(bytes: Buffer): string[] {
   });
 }
 
+/** Null for what is no file, and for one that a process at work has removed since it was listed. */
+function contentOf(path: string): Buffer | null {
+  try {
+    return statSync(path).isFile() ? readFileSync(path) : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+}
+
 /** Canaries by file of the data directory: database, write-ahead log, blobs, vault, whatever is there. */
 function canariesInFiles(): Record<string, string[]> {
   const found: Record<string, string[]> = {};
   for (const name of readdirSync(product.data_dir, { recursive: true, encoding: "utf8" })) {
     const path = join(product.data_dir, name);
-    if (!statSync(path).isFile()) continue;
-    const canaries = canariesIn(readFileSync(path));
+    const bytes = contentOf(path);
+    if (bytes === null) continue;
+    const canaries = canariesIn(bytes);
     if (canaries.length > 0) found[name] = canaries;
   }
   return found;
