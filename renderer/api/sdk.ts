@@ -83,6 +83,12 @@ export async function renameSession(session: string, title: string): Promise<voi
   await attempt(true, (sdk) => sdk.beta.sessions.update(session, { title }));
 }
 
+/** @param amount the new limit in whole cents; null removes it for good */
+export async function setBudget(session: string, amount: string | null): Promise<void> {
+  const budget = amount === null ? null : ({ type: "limit", max_list_cost: { amount, currency: "USD" } } as const);
+  await attempt(true, (sdk) => sdk.beta.sessions.update(session, { budget }));
+}
+
 /** The newest agents that are not archived, at most 200. */
 export function listAgents(): Promise<BetaManagedAgentsAgent[]> {
   return attempt(false, async (sdk) => {

@@ -8,12 +8,14 @@ import { useEngine } from "../store/engine.ts";
 import { type Feed, useFeed } from "../store/feed.ts";
 import { setInspectorOpen, usePrefs } from "../store/kept/prefs.ts";
 import { go } from "../store/route.ts";
+import type { Turn } from "../timeline/row.ts";
 import { eventAt } from "../timeline/timeline.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { useMedia } from "../ui/media.ts";
 import { ProblemNote } from "../ui/problem_note.tsx";
 import { ApprovalDock } from "./approval_dock.tsx";
+import { BudgetNote } from "./budget/budget_note.tsx";
 import { Composer } from "./composer.tsx";
 import { TimelineList } from "./rows/timeline_list.tsx";
 import { TitleBar } from "./title_bar.tsx";
@@ -88,6 +90,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
           </div>
         )}
         <ApprovalDock feed={feed} fold={summary.fold} live={live} />
+        <BudgetNote summary={summary} live={live} />
         <Composer summary={summary} live={live} />
       </main>
       {wide && inspectorOpen && (
@@ -117,6 +120,13 @@ function resolve(feed: Feed, event: string): string {
   return feed.timeline.rowOf.get(id) ?? id;
 }
 
+const WAITS: Partial<Record<Turn["state"], string>> = {
+  waiting: "The session waits for you",
+  worker: "The session waits for a worker",
+  program: "The session waits for a program",
+  budget: "The session's budget is reached",
+};
+
 /** Tells the end of a turn to people who do not see it. */
 function useAnnouncedTurns(feed: Feed): void {
   const turn = feed.timeline.turns.at(-1);
@@ -124,13 +134,7 @@ function useAnnouncedTurns(feed: Feed): void {
   const before = useRef<string | null>(null);
   useEffect(() => {
     if (feed.caughtUp && before.current === "open" && state !== null && state !== "open") {
-      announce(
-        state === "done"
-          ? "The turn is over"
-          : state === "waiting"
-            ? "The session waits for you"
-            : `The turn ended: ${state}`,
-      );
+      announce(state === "done" ? "The turn is over" : (WAITS[state] ?? `The turn ended: ${state}`));
     }
     before.current = feed.caughtUp ? state : null;
   }, [feed, feed.caughtUp, state]);

@@ -1,4 +1,15 @@
-import { Archive, Copy, Link, MoreHorizontal, OctagonPause, PanelRight, Pencil, Play, Trash2 } from "lucide-react";
+import {
+  Archive,
+  Coins,
+  Copy,
+  Link,
+  MoreHorizontal,
+  OctagonPause,
+  PanelRight,
+  Pencil,
+  Play,
+  Trash2,
+} from "lucide-react";
 import { useState } from "react";
 import { sessionNanos } from "../../main/contract/cost/cost.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
@@ -14,7 +25,8 @@ import { Glyph } from "../ui/glyph.tsx";
 import { Menu, MenuItem } from "../ui/menu.tsx";
 import { Tip } from "../ui/tip.tsx";
 import { AskDialog } from "./ask_dialog.tsx";
-import { DemoBadge, folderName } from "./facts.tsx";
+import { BudgetDialog } from "./budget/budget_dialog.tsx";
+import { DemoBadge, folderName, ranUntil } from "./facts.tsx";
 import { inputTokens } from "./rows/cells.ts";
 import { SandboxChip } from "./sandbox/sandbox_chip.tsx";
 
@@ -112,7 +124,7 @@ function Facts({ summary, timeline, running }: { summary: SessionSummary; timeli
             {fold.cost.unpriced === 0 && fold.cost.nanos > 0 && (
               <>
                 <Dot />
-                {money(sessionNanos(fold, Date.now()))}
+                {money(sessionNanos(fold, ranUntil(fold, running)))}
               </>
             )}
           </span>
@@ -127,7 +139,7 @@ function Dot() {
 }
 
 function SessionMenu({ summary }: { summary: SessionSummary }) {
-  const [asking, setAsking] = useState<"rename" | "delete" | null>(null);
+  const [asking, setAsking] = useState<"rename" | "budget" | "delete" | null>(null);
   const { id, fold } = summary;
   const copy = (text: string): void => void act("copy", () => navigator.clipboard.writeText(text));
   return (
@@ -146,6 +158,15 @@ function SessionMenu({ summary }: { summary: SessionSummary }) {
         >
           Rename…
         </MenuItem>
+        {fold.budget !== null && (
+          <MenuItem
+            icon={<Coins size={14} aria-hidden />}
+            disabled={fold.archived_at !== null || fold.phase === "terminated"}
+            onSelect={() => setAsking("budget")}
+          >
+            Change budget…
+          </MenuItem>
+        )}
         <MenuItem icon={<Copy size={14} aria-hidden />} onSelect={() => copy(id)}>
           Copy session id
         </MenuItem>
@@ -176,6 +197,7 @@ function SessionMenu({ summary }: { summary: SessionSummary }) {
         onClose={() => setAsking(null)}
         onDone={(title) => void act("rename", () => renameSession(id, title))}
       />
+      <BudgetDialog fold={fold} open={asking === "budget"} onClose={() => setAsking(null)} />
       <AskDialog
         open={asking === "delete"}
         title="Delete the session?"

@@ -25,10 +25,16 @@ export function bytes(count: number): string {
   return scaled(count, 1000, ["B", "kB", "MB", "GB"]);
 }
 
-/** Nano-dollars as `$1.20`, and below a cent as tenths of one: `$0.003`. */
+/** Nano-dollars as `$1.20`, and below a cent as tenths of one: `$0.003`. What is less than a tenth is not shown as nothing. */
 export function money(nanos: number): string {
   const dollars = Number.isFinite(nanos) && nanos > 0 ? nanos / 1e9 : 0;
+  if (dollars > 0 && dollars < 0.0005) return "<$0.001";
   return `$${dollars > 0 && dollars < 0.00995 ? dollars.toFixed(3) : dollars.toFixed(2)}`;
+}
+
+/** A limit in whole cents, as the API writes it: `$5.00`. */
+export function cents(amount: string): string {
+  return `$${(Number(amount) / 100).toFixed(2)}`;
 }
 
 /** Whole per cent of `part` in `whole`; null when there is no whole. */

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import { inputTokens, lengthOf, outcomeOf } from "../desk/rows/cells.ts";
 import { Elapsed } from "../desk/rows/elapsed.tsx";
 import { answerTexts, callEvents, MessageText } from "../desk/rows/row_body.tsx";
-import { bytes, duration, percent, tokens } from "../format/numbers.ts";
+import { bytes, duration, percent, plural, tokens } from "../format/numbers.ts";
 import { exactTime } from "../format/times.ts";
 import { CallInput } from "../parts/call_input.tsx";
 import { Markdown } from "../parts/markdown/view.tsx";
@@ -131,6 +131,7 @@ function ToolFacts({ feed, row, running, common }: { feed: Feed; row: ToolRow; r
           ],
           ["Reason", confirmation?.message ?? null],
           ["Outcome", outcome.length > 0 ? outcome.join(", ") : row.state === "ok" ? "done" : null],
+          ["Asked the web", row.web === null ? null : webText(row.web)],
           ["Dispatched", row.attempts > 1 ? dispatches(row) : null],
         ]}
       />
@@ -158,6 +159,16 @@ function ToolFacts({ feed, row, running, common }: { feed: Feed; row: ToolRow; r
       )}
     </>
   );
+}
+
+/** What a web tool used: its requests to the endpoint are no part of the conversation. */
+function webText({ usage, searches, fetches }: NonNullable<ToolRow["web"]>): string {
+  const asked = [
+    searches > 0 ? plural(searches, "search", "searches") : "",
+    fetches > 0 ? plural(fetches, "page") : "",
+  ].filter((part) => part !== "");
+  const used = `${tokens(inputTokens(usage))} tokens in, ${tokens(usage.output_tokens)} out, beside the conversation`;
+  return [...asked, used].join("; ");
 }
 
 function dispatches(row: ToolRow): string {

@@ -101,7 +101,10 @@ function Card({ summary, live, alone }: { summary: SessionSummary; live: boolean
             <li key={item.id} className="flex gap-2">
               <span className="w-14 shrink-0 truncate text-tools">{item.name}</span>
               <span className="min-w-0 flex-1">
-                <span className="block truncate font-mono text-small">{item.what}</span>
+                <span className="block truncate font-mono text-small">
+                  {item.who !== null && <span className="mr-2 font-sans text-ink-3">{item.who}</span>}
+                  {item.what}
+                </span>
                 <span className={`block text-small ${item.unknown ? "text-bad" : "text-ink-2"}`}>{item.state}</span>
               </span>
             </li>

@@ -2,7 +2,7 @@
 import { create } from "zustand";
 import { wakeSession } from "../api/local.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
-import { confirmCall, interruptSession } from "../api/sdk.ts";
+import { confirmCall, interruptSession, setBudget } from "../api/sdk.ts";
 import { announce } from "./announce.ts";
 
 interface Actions {
@@ -44,6 +44,13 @@ export async function resume(session: string): Promise<boolean> {
 export async function interrupt(session: string): Promise<boolean> {
   const done = await act(`interrupt ${session}`, () => interruptSession(session));
   if (done) announce("Interrupt sent");
+  return done;
+}
+
+/** @param amount the new limit in whole cents; null removes it for good */
+export async function changeBudget(session: string, amount: string | null): Promise<boolean> {
+  const done = await act(`budget ${session}`, () => setBudget(session, amount));
+  if (done) announce(amount === null ? "Budget removed" : "Budget changed");
   return done;
 }
 

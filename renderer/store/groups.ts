@@ -1,5 +1,6 @@
 /** Sorts sessions by what they need. "Running" is what the engine says it does now, never what a log once said. */
 
+import { budgetReached } from "../../main/contract/cost/cost.ts";
 import type { SessionFold } from "../../main/contract/fold.ts";
 import { asksPerson, type OpenCall } from "../../main/contract/fold_calls.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
@@ -22,9 +23,16 @@ export function approvals(summary: SessionSummary): OpenCall[] {
   return openCalls(summary.fold).filter(asksPerson);
 }
 
+/** True when only a higher budget, or none, lets the agent go on. */
+export function needsBudget({ fold, activity }: SessionSummary): boolean {
+  const over = fold.archived_at !== null || fold.phase === "terminated";
+  return !over && activity === null && budgetReached(fold, Date.now());
+}
+
 /** True when work is left that goes on only if a person says so (or sooner if a person says so). */
 export function canResume(summary: SessionSummary): boolean {
   const { work, activity } = summary;
+  if (work === "stopped" && needsBudget(summary)) return false;
   return work === "stopped" || work === "later" || (work === "now" && activity === null);
 }
 
@@ -35,7 +43,7 @@ export function needsResume(summary: SessionSummary): boolean {
 
 export function groupOf(summary: SessionSummary): Group {
   if (summary.fold.archived_at !== null) return "archived";
-  if (approvals(summary).length > 0 || needsResume(summary)) return "needs_you";
+  if (approvals(summary).length > 0 || needsResume(summary) || summary.work === "stopped") return "needs_you";
   if (summary.activity === "running") return "running";
   if (summary.activity === "queued" || summary.work === "later" || summary.work === "client") return "waiting";
   return "idle";
@@ -48,12 +56,12 @@ export function reasonOf(summary: SessionSummary): string {
   const asked = approvals(summary);
   if (asked.length > 0)
     return asked.length === 1 ? `approve ${asked[0]?.name ?? "a call"}` : `approve ${asked.length} calls`;
-  if (work === "stopped") return fold.stop_reason?.type === "budget_reached" ? "budget reached" : "stopped";
+  if (work === "stopped") return needsBudget(summary) ? "budget reached" : "stopped";
   if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
   if (activity === "running") return firstPlainLine(fold.last_act);
   if (activity === "queued") return "waits for a free slot";
   if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : retryText(fold);
-  if (work === "client") return fold.calls.some(isWorkers) ? "waits for a worker" : "waits for a program's result";
+  if (work === "client") return openCalls(fold).some(isWorkers) ? "waits for a worker" : "waits for a program's result";
   if (fold.phase === "terminated") return "ended";
   return firstPlainLine(fold.last_act);
 }

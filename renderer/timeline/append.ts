@@ -1,8 +1,9 @@
 /** Applies events to a timeline: one switch over every type that has a meaning for the view. */
 import type { EventOf, LedgerEvent, StoredEvent } from "../../main/contract/events.ts";
 import { threadName } from "../../main/contract/threads/state.ts";
+import { cents } from "../format/numbers.ts";
 import { firstPlainLine, plainText } from "./content.ts";
-import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse } from "./on_call.ts";
+import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse, onWebRequest } from "./on_call.ts";
 import {
   addNotice,
   onCutOff,
@@ -89,6 +90,8 @@ function apply(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): voi
       return onToolResult(timeline, event, stored);
     case "longhaul.tool_started":
       return onToolStarted(timeline, event, stored);
+    case "longhaul.web_request":
+      return onWebRequest(timeline, event, stored);
     case "longhaul.call_settled":
       return onSettled(timeline, event, stored);
     case "longhaul.outcome_unknown":
@@ -161,6 +164,12 @@ function onThreadMessage(timeline: Timeline, event: EventOf<"agent.thread_messag
   addNotice(timeline, stored, { code: "thread_message", tone: "note", what, detail, about });
 }
 
+function updatedText({ budget, title }: EventOf<"session.updated">): string {
+  if (budget === null) return "The budget was removed";
+  if (budget !== undefined) return `The budget is now ${cents(budget.max_list_cost.amount)}`;
+  return typeof title === "string" ? `Renamed to “${title}”` : "Session settings changed";
+}
+
 function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent): void {
   switch (event.type) {
     case "longhaul.session_created": {
@@ -184,8 +193,8 @@ function applyChange(timeline: Timeline, event: LedgerEvent, stored: StoredEvent
     case "agent.thread_message_sent":
       return onThreadMessage(timeline, event, stored);
     case "session.updated": {
-      const title = typeof event.title === "string" ? `Renamed to “${event.title}”` : "Session settings changed";
-      return addNotice(timeline, stored, { code: "updated", tone: "quiet", what: title });
+      const tone = event.budget === undefined ? "quiet" : "note";
+      return addNotice(timeline, stored, { code: "updated", tone, what: updatedText(event) });
     }
     // Facts that other rows already tell, and types of later versions: kept as events, shown in raw form only.
     default:

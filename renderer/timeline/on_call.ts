@@ -4,7 +4,7 @@ import { answeredCall } from "../../main/contract/fold_calls.ts";
 import { measure, plainText } from "./content.ts";
 import { describeCall, exitCode, lineDelta } from "./describe.ts";
 import type { ToolRow, ToolState } from "./row.ts";
-import { addRow, requestOf, rowBase, rowOfKind, type Timeline, timeOf, updateRow } from "./timeline.ts";
+import { addRow, addUsage, requestOf, rowBase, rowOfKind, type Timeline, timeOf, updateRow } from "./timeline.ts";
 
 type UseEvent = EventOf<"agent.tool_use"> | EventOf<"agent.custom_tool_use"> | EventOf<"agent.mcp_tool_use">;
 
@@ -37,6 +37,7 @@ export function onToolUse(timeline: Timeline, event: UseEvent, stored: StoredEve
     exit: null,
     output: null,
     delta: lineDelta(event.name, input),
+    web: null,
   });
   if (request !== undefined) updateRow(timeline, request.id, { calls: [...request.calls, event.name] });
   const index = timeline.rows.get(event.id)?.turn ?? -1;
@@ -55,6 +56,19 @@ export function onToolStarted(
   // A second dispatch attaches to the first execution: its length counts from the first.
   if (row.startedAt === null) patch.startedAt = timeOf(timeline, stored);
   updateRow(timeline, row.id, row.end === null ? patch : {}, stored);
+}
+
+/** The requests that a web tool made are no part of the conversation: what they used stands on the call's row. */
+export function onWebRequest(
+  timeline: Timeline,
+  event: LonghaulEventOf<"longhaul.web_request">,
+  stored: StoredEvent,
+): void {
+  const row = rowOfKind(timeline, event.tool_use_id, "tool");
+  if (row === undefined) return;
+  const { usage, web_search_requests: searches, web_fetch_requests: fetches } = event;
+  updateRow(timeline, row.id, { web: { usage, searches, fetches } }, stored);
+  addUsage(timeline, row.turn, usage);
 }
 
 const FINAL: ReadonlySet<ToolState> = new Set(["denied", "interrupted", "unknown"]);

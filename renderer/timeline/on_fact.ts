@@ -150,7 +150,11 @@ const RESTS: Partial<Record<string, { state: Turn["state"]; what: string; detail
     what: "Stopped: the retries are used up",
     detail: "nothing is lost; Resume tries again",
   },
-  budget_reached: { state: "budget", what: "Stopped: the budget is reached", detail: "nothing is lost" },
+  budget_reached: {
+    state: "budget",
+    what: "Stopped: the budget is reached",
+    detail: "nothing is lost; a higher budget lets it go on",
+  },
   refusal: { state: "refused", what: "The model declined to go on", detail: "" },
 };
 
@@ -164,11 +168,19 @@ export function onIdle(timeline: Timeline, event: EventOf<"session.status_idle">
   const last = openTurn(timeline) ?? turn;
   if (last === null) return;
   if (event.stop_reason.type === "requires_action") {
-    replaceTurn(timeline, { ...stopped(last, at), state: "waiting" });
+    replaceTurn(timeline, { ...stopped(last, at), state: waitsFor(timeline, event.stop_reason.event_ids) });
     return;
   }
   const state = rest?.state ?? (last.interrupted ? "interrupted" : "done");
   replaceTurn(timeline, { ...stopped(last, at), state, end: at });
+}
+
+/** Who can move the turn on: a person before anybody else. */
+function waitsFor(timeline: Timeline, calls: readonly string[]): Turn["state"] {
+  const rows = calls.map((id) => rowOfKind(timeline, id, "tool"));
+  // A call that was cut out of a slice of the log counts as one for a person: nothing that needs them may look done.
+  if (rows.some((row) => row === undefined || (row.state === "waiting" && row.callKind !== "custom"))) return "waiting";
+  return rows.every((row) => row?.callKind === "custom") ? "program" : "worker";
 }
 
 export function onRescheduled(timeline: Timeline, stored: StoredEvent): void {

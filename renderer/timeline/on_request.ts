@@ -5,7 +5,7 @@ import { firstPlainLine, plainText } from "./content.ts";
 import type { RequestRow } from "./row.ts";
 import {
   addRow,
-  NO_USAGE,
+  addUsage,
   replaceTurn,
   requestOf,
   resumeTurn,
@@ -110,14 +110,6 @@ export function onRequestEnd(timeline: Timeline, event: EventOf<"span.model_requ
   };
   updateRow(timeline, row.id, patch, stored);
   addUsage(timeline, row.turn, event.model_usage);
-}
-
-function addUsage(timeline: Timeline, index: number, usage: EventOf<"span.model_request_end">["model_usage"]): void {
-  const turn = timeline.turns[index];
-  if (turn === undefined) return;
-  const sum = { ...NO_USAGE };
-  for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] = turn.usage[key] + (usage?.[key] ?? 0);
-  timeline.turns[index] = { ...turn, usage: sum };
 }
 
 export function onAbandoned(

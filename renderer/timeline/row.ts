@@ -84,6 +84,8 @@ export interface ToolRow extends RowBase {
   output: { lines: number; bytes: number } | null;
   /** Lines added and removed by an edit. */
   delta: { added: number; removed: number } | null;
+  /** What a web tool used beside the conversation's requests; null for other tools. */
+  web: { usage: Usage; searches: number; fetches: number } | null;
 }
 
 export interface SandboxRow extends RowBase {
@@ -147,7 +149,19 @@ export interface NoticeRow extends RowBase {
 
 export type Row = MessageRow | RequestRow | ToolRow | SandboxRow | NoticeRow;
 
-export type TurnState = "open" | "waiting" | "done" | "interrupted" | "stopped" | "refused" | "budget" | "terminated";
+export type TurnState =
+  | "open"
+  /** For a person. */
+  | "waiting"
+  /** For the worker of a self-hosted environment, or for a program that answers custom tools. */
+  | "worker"
+  | "program"
+  | "done"
+  | "interrupted"
+  | "stopped"
+  | "refused"
+  | "budget"
+  | "terminated";
 
 /** One message (or several taken together) and everything done for it. Number 0 holds what came before the first. */
 export interface Turn {

@@ -139,8 +139,10 @@ export function beginTurn(timeline: Timeline, at: number, seq: number, first: re
   return turn;
 }
 
+const UNDER_WAY: ReadonlySet<Turn["state"]> = new Set(["open", "waiting", "worker", "program"]);
+
 function endState(turn: Turn): Turn["state"] {
-  return turn.state === "open" || turn.state === "waiting" ? "done" : turn.state;
+  return UNDER_WAY.has(turn.state) ? "done" : turn.state;
 }
 
 /** The open turn; a turn that had ended goes on when work on it is resumed. */
@@ -160,6 +162,15 @@ export function resumeTurn(timeline: Timeline, at: number, seq: number): Turn {
 export function replaceTurn(timeline: Timeline, turn: Turn): void {
   const index = timeline.turns.findLastIndex((candidate) => candidate.id === turn.id);
   if (index !== -1) timeline.turns[index] = turn;
+}
+
+/** Adds tokens to a turn's totals. */
+export function addUsage(timeline: Timeline, index: number, usage: Usage | undefined): void {
+  const turn = timeline.turns[index];
+  if (turn === undefined) return;
+  const sum = { ...NO_USAGE };
+  for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] = turn.usage[key] + (usage?.[key] ?? 0);
+  timeline.turns[index] = { ...turn, usage: sum };
 }
 
 export function childrenOf(timeline: Timeline, parent: string): string[] {

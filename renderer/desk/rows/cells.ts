@@ -42,6 +42,13 @@ const NOTICES: Record<NoticeCode, string> = {
 
 const PURPOSES: Record<RequestRow["purpose"], string> = { turn: "model", compaction: "compact", grading: "grader" };
 
+/** Names of the product's own tools that are wider than the column. */
+const TOOL_LABELS: Readonly<Record<string, string>> = {
+  web_search: "search",
+  web_fetch: "fetch",
+  send_to_agent: "agents",
+};
+
 /** The kind column. */
 export function labelOf(row: Row): string {
   switch (row.kind) {
@@ -50,7 +57,7 @@ export function labelOf(row: Row): string {
     case "request":
       return PURPOSES[row.purpose];
     case "tool":
-      return row.name;
+      return TOOL_LABELS[row.name] ?? row.name;
     case "sandbox":
       return "sandbox";
     case "notice":
@@ -161,7 +168,17 @@ function toolOutcome(row: ToolRow, running: boolean): Cell[] {
   if (row.output !== null && row.output.lines > 0 && row.delta === null && row.state !== "denied") {
     cells.push({ text: plural(row.output.lines, "line"), tone: "quiet" });
   }
+  if (row.web !== null) cells.push(...webCells(row.web));
   return cells;
+}
+
+/** What it asked the endpoint for, in numbers like a request's. */
+function webCells({ usage, searches }: NonNullable<ToolRow["web"]>): Cell[] {
+  return [
+    ...(searches > 1 ? [{ text: `${searches} searches`, tone: "quiet" as const, wide: true }] : []),
+    { text: `${tokens(inputTokens(usage))} in`, tone: "quiet" },
+    { text: `${tokens(usage.output_tokens)} out`, tone: "quiet", wide: true },
+  ];
 }
 
 function sandboxOutcome(row: SandboxRow, running: boolean): Cell[] {
@@ -186,6 +203,8 @@ function sandboxOutcome(row: SandboxRow, running: boolean): Cell[] {
 const TURN_STATES: Record<Turn["state"], Cell> = {
   open: { text: "", tone: "quiet" },
   waiting: { text: "waits for you", tone: "waiting" },
+  worker: { text: "waits for a worker", tone: "plain" },
+  program: { text: "waits for a program", tone: "plain" },
   done: { text: "", tone: "quiet" },
   interrupted: { text: "you stopped it", tone: "quiet" },
   stopped: { text: "stopped", tone: "bad" },

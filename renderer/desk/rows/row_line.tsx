@@ -20,7 +20,8 @@ function isCode(row: Row): boolean {
 
 /** An opened text begins right below: its first line need not be read twice. */
 function isToldByBody(row: Row, opened: boolean): boolean {
-  return opened && (row.kind === "message" || (row.kind === "request" && row.what !== ""));
+  if (!opened) return false;
+  return row.kind === "message" || (row.kind === "request" && row.purpose === "turn" && row.what !== "");
 }
 
 function isQuiet(row: Row): boolean {
@@ -43,7 +44,12 @@ export const RowLine = memo(function RowLine({ row, level, opened, running }: Ro
           className={`h-3.5 w-0.5 shrink-0 rounded-full ${isBad(row) ? "bg-bad" : LANE_FILL[row.lane]}`}
           aria-hidden
         />
-        <span className={`truncate ${isBad(row) ? "text-bad" : LANE_TEXT[row.lane]}`}>{label}</span>
+        <span
+          className={`truncate ${isBad(row) ? "text-bad" : LANE_TEXT[row.lane]}`}
+          title={row.kind === "tool" ? row.name : undefined}
+        >
+          {label}
+        </span>
       </span>
       <span className="num w-[62px] shrink-0 text-right text-small text-ink-2">
         <Elapsed length={lengthOf(row)} running={running} />

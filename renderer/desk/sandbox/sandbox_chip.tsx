@@ -9,7 +9,7 @@ import { ORIGINS, sandboxTitle } from "../../timeline/sandbox/words.ts";
 import type { Timeline } from "../../timeline/timeline.ts";
 import { Popover } from "../../ui/popover.tsx";
 import { networkText } from "../facts.tsx";
-import { kindOf, packagesOf, settingOf } from "./settings.ts";
+import { isHosted, kindOf, packagesOf, settingOf } from "./settings.ts";
 import { sandboxState } from "./state.ts";
 
 interface SandboxChipProps {
@@ -22,7 +22,7 @@ interface SandboxChipProps {
 export function SandboxChip({ fold, timeline, running }: SandboxChipProps) {
   const kind = kindOf(fold);
   const state = sandboxState(fold, running);
-  const title = kind === null ? "Sandbox" : sandboxTitle(kind);
+  const title = isHosted(fold) ? "Worker" : kind === null ? "Sandbox" : sandboxTitle(kind);
   return (
     <Popover
       title={title}
@@ -53,6 +53,12 @@ export function SandboxChip({ fold, timeline, running }: SandboxChipProps) {
 
 function factsOf(fold: SessionFold, timeline: Timeline): [string, string | null][] {
   const { environment } = fold;
+  if (isHosted(fold)) {
+    return [
+      ["Environment", environment.name],
+      ["Can reach", networkText(fold)],
+    ];
+  }
   const embedded = kindOf(fold) === "embedded";
   const limit = (name: "memory" | "cpus" | "pids", byItself: string): string | null =>
     embedded ? null : settingOf(environment, name) || byItself;

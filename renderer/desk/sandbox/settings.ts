@@ -29,6 +29,11 @@ export function kindOf(fold: SessionFold): string | null {
   return fold.sandbox?.provider ?? (settingOf(fold.environment, "provider") || null);
 }
 
+/** True when the calls run on the machine of a worker: then there is no sandbox here. */
+export function isHosted(fold: SessionFold): boolean {
+  return fold.environment.config.type === "self_hosted";
+}
+
 /** What an environment's network lets out, in words. */
 export function networkOf(environment: Pick<Environment, "config">): string {
   const { config } = environment;

@@ -1,6 +1,8 @@
 /** The state of a session's sandbox in words. */
 import type { SessionFold } from "../../../main/contract/fold.ts";
 
+import { isHosted } from "./settings.ts";
+
 export interface SandboxStateText {
   text: string;
   /** What that means, in a sentence. */
@@ -17,6 +19,13 @@ const FILES_STAY: Record<string, string> = {
 /** The sandbox as it is now. `running`: the engine works on the session; only then is anything being made. */
 export function sandboxState(fold: SessionFold, running: boolean): SandboxStateText {
   const { sandbox } = fold;
+  if (isHosted(fold)) {
+    return {
+      text: "self-hosted",
+      meaning: "Its calls run on the machine of whoever polls the environment with its key.",
+      look: "text-ink-2",
+    };
+  }
   if (sandbox === null) {
     return { text: "not made yet", meaning: "It is made when the agent first needs it.", look: "text-ink-2" };
   }

@@ -1,13 +1,14 @@
 /** What another process finds of the sandbox work of the one before it. */
-import { openTurn, rowOfKind, type Timeline, updateRow } from "../timeline.ts";
+import type { StoredEvent } from "../../../main/contract/events.ts";
+import { openTurn, requestOf, rowOfKind, type Timeline, updateRow } from "../timeline.ts";
 
 /**
- * The model request that sandbox work belongs to now. None at rest, and none after another process has taken over: what
+ * The model request of its thread that sandbox work belongs to now. None at rest, and none after another process has taken over: what
  * it does is no part of a request that its predecessor made, and would stand out of order there.
  */
-export function requestNow(timeline: Timeline): string | null {
+export function requestNow(timeline: Timeline, stored: StoredEvent): string | null {
   if (openTurn(timeline) === null) return null;
-  const request = rowOfKind(timeline, timeline.latest.request, "request");
+  const request = rowOfKind(timeline, requestOf(timeline, stored), "request");
   const lease = rowOfKind(timeline, timeline.latest.lease, "notice");
   if (request === undefined || (lease !== undefined && lease.seq > request.seq)) return null;
   return request.id;

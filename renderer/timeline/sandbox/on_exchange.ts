@@ -41,7 +41,7 @@ export function onEgress(timeline: Timeline, event: Egress, stored: StoredEvent)
   addNotice(timeline, stored, {
     code: "egress",
     lane: "sandbox",
-    parent: requestNow(timeline),
+    parent: requestNow(timeline, stored),
     tone: denied ? "bad" : "quiet",
     what: denied ? refusal(event, target) : `Connected to ${target}`,
     detail: detailOf(event, event.count),

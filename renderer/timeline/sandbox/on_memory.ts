@@ -20,7 +20,7 @@ export function onMemorySynced(
   addNotice(timeline, stored, {
     code: "memory",
     lane: "sandbox",
-    parent: requestNow(timeline),
+    parent: requestNow(timeline, stored),
     tone: error !== null ? "bad" : conflicts > 0 ? "note" : "quiet",
     what: error === null ? `Memory at ${mount_path}: ${done.join(", ")}` : `Memory at ${mount_path} could not be saved`,
     detail: error ?? "",

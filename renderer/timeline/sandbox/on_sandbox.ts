@@ -25,7 +25,7 @@ export function onProvisioning(
   addRow(timeline, {
     ...rowBase(timeline, stored, "sandbox", provisioningText(timeline, event.provider, event.cause)),
     end: null,
-    parent: requestNow(timeline),
+    parent: requestNow(timeline, stored),
     kind: "sandbox",
     provider: event.provider,
     cause: event.cause,
@@ -76,7 +76,7 @@ export function onSandboxReady(
   addRow(timeline, {
     ...rowBase(timeline, stored, "sandbox", what),
     at: at - event.duration_ms,
-    parent: requestNow(timeline),
+    parent: requestNow(timeline, stored),
     kind: "sandbox",
     provider: event.provider,
     cause: "first_tool_call",
@@ -102,7 +102,7 @@ export function onSandboxLost(
   }
   addRow(timeline, {
     ...rowBase(timeline, stored, "sandbox", `The ${sandboxName(event.provider)} is gone: ${event.reason}`),
-    parent: requestNow(timeline),
+    parent: requestNow(timeline, stored),
     kind: "notice",
     code: "sandbox_lost",
     tone: "bad",
