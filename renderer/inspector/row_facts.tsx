@@ -118,7 +118,7 @@ function ToolFacts({ feed, row, running, common }: { feed: Feed; row: ToolRow; r
   const { input, result } = callEvents(feed.timeline, row);
   const live = feed.live.outputs.get(row.id);
   const { confirmation } = row;
-  const outcome = outcomeOf(row, running).map((cell) => cell.text);
+  const outcome = outcomeOf({ ...row, web: null }, running).map((cell) => cell.text);
   return (
     <>
       <Facts

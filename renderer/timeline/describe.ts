@@ -28,6 +28,8 @@ export function describeCall(name: string, input: Record<string, unknown>): stri
     case "grep":
     case "glob":
       return [firstLine(text(input.pattern)), path === "" ? "" : `in ${path}`].filter(Boolean).join("  ");
+    case "send_to_agent":
+      return `to ${text(input.agent)}: ${firstLine(text(input.message))}`;
     default: {
       const main = firstLine(describeInput(input));
       if (main !== "") return main;
