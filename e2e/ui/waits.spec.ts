@@ -17,7 +17,8 @@ const script: Script = (request) => {
     const results = [{ url: "https://example.com/notes", title: "Release notes" }];
     return { content: [{ type: "web_search", query: "news", results }], output_tokens: 420 };
   }
-  if (first.includes("spend")) return request.turn === 0 ? { ...command("true"), output_tokens: 900 } : say("All done.");
+  if (first.includes("spend"))
+    return request.turn === 0 ? { ...command("true"), output_tokens: 900 } : say("All done.");
   if (first.includes("search") && request.turn === 0) return call({ name: "web_search", input: { query: "the news" } });
   return first.includes("test") && request.turn === 0 ? command("make test") : say("Found.");
 };

@@ -81,6 +81,48 @@ describe("the account of a cut", () => {
     expect(tell(builder).cause).toMatch(/^Stopped at .*retries were used up\. No credit is left\.$/);
   });
 
+  it("promises nothing about calls that wait for somebody else", () => {
+    const builder = new LogBuilder("sesn_000001", Date.parse("2026-11-22T14:00:00Z")).create().turn("go");
+    const calls = [
+      { name: "bash", input: { command: "deploy" }, ask: true },
+      { name: "web_search", input: { query: "news" } },
+    ];
+    const [asked = "", search = ""] = builder.answer(builder.request(), { calls });
+    builder.start(search);
+    const account = tell(builder);
+    const states = account.known.map(({ id, state }) => [id, state]);
+    expect(states).toEqual([
+      [asked, "It waits for your yes or no."],
+      [search, "It was in flight. It changes nothing, so it is made again."],
+    ]);
+    expect(account.plan).not.toContain("had not started");
+  });
+
+  it("names the agents whose calls were in flight, and counts the answers that are asked for again", () => {
+    const { builder, first } = working();
+    const agent = foldAll(builder.events)?.agent;
+    if (agent === undefined) throw new Error("the log must begin with its creation");
+    const { multiagent: _, ...child } = agent;
+    for (const name of ["tester", "writer"]) {
+      const spawned_thread_id = `sthr_${name}`;
+      builder.add({
+        type: "longhaul.thread_created",
+        spawned_thread_id,
+        parent_thread_id: `sthr_${builder.sessionId}`,
+        agent: { ...child, name },
+        tool_use_id: null,
+      });
+      builder.add({ type: "span.model_request_start", thread_id: spawned_thread_id });
+    }
+    const input = { command: "npm test" };
+    const theirs = builder.add({ type: "agent.tool_use", thread_id: "sthr_tester", name: "bash", input });
+    builder.start(first);
+    const account = tell(builder);
+    expect(account.known.find(({ id }) => id === theirs)?.who).toBe("tester");
+    expect(account.known.find(({ id }) => id === first)?.who).toBeNull();
+    expect(account.plan).toContain("asks the model again for 2 agents");
+  });
+
   it("copes with a log that has no word of the cut", () => {
     const { builder } = working();
     expect(tell(builder).cause).toMatch(/^Nothing has run it since /);

@@ -48,6 +48,17 @@ describe("groups", () => {
     expect(groupOf({ ...waiting, work: "client" })).toBe("waiting");
   });
 
+  it("offer no Resume for a reached budget, and only a higher one is wanted", () => {
+    const builder = running();
+    builder.add({ type: "session.status_idle", stop_reason: { type: "budget_reached" }, stop_details: null });
+    const stopped = { ...summarise(builder, null), work: "stopped" as const };
+    const budget = { type: "limit", max_list_cost: { amount: "2", currency: "USD" } } as const;
+    const spent = { ...stopped, fold: { ...stopped.fold, budget, cost: { nanos: 30_000_000, unpriced: 0 } } };
+    expect([groupOf(spent), canResume(spent), reasonOf(spent)]).toEqual(["needs_you", false, "budget reached"]);
+    const raised = { ...spent, fold: { ...spent.fold, budget: null } };
+    expect(canResume(raised)).toBe(true);
+  });
+
   it("wait for a planned retry, which a person may hasten", () => {
     const builder = running();
     const later = { ...summarise(builder, null), work: "later" as const };

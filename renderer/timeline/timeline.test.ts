@@ -12,6 +12,22 @@ const rows = (timeline: Timeline, kind: Row["kind"]): Row[] =>
 const tools = (timeline: Timeline): ToolRow[] => rows(timeline, "tool") as ToolRow[];
 const notices = (timeline: Timeline): NoticeRow[] => rows(timeline, "notice") as NoticeRow[];
 
+describe("a turn that rests for somebody", () => {
+  const waits = (ask: boolean, custom: boolean): string | undefined => {
+    const builder = log().turn("go");
+    const own = builder.answer(builder.request(), { calls: [{ name: "bash", input: { command: "make" }, ask }] });
+    const lookup = custom ? [builder.add({ type: "agent.custom_tool_use", name: "lookup", input: {} })] : [];
+    if (custom && !ask) builder.result(own[0] ?? "", "made");
+    builder.asks(custom && !ask ? lookup : [...own, ...lookup]);
+    return buildTimeline(builder.events).turns.at(-1)?.state;
+  };
+
+  it("says for whom: a person before a worker and a program", () => {
+    expect([waits(true, false), waits(true, true)]).toEqual(["waiting", "waiting"]);
+    expect([waits(false, false), waits(false, true)]).toEqual(["worker", "program"]);
+  });
+});
+
 describe("a turn", () => {
   const builder = log().wait(1000).turn("fix the flaky test\nplease").wait(10);
   const span = builder.request();
