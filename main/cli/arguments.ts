@@ -138,7 +138,8 @@ export function helpText(command: Command | null, commands: readonly Command[]):
 }
 
 function generalHelp(commands: readonly Command[]): string {
-  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(9)} ${summary}`);
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return [
     "Longhaul runs long coding-agent tasks on this machine, and resumes them after sleep, crash or reboot.",
     "",

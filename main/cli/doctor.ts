@@ -7,6 +7,7 @@ import { type Finding, ok } from "./diagnosis/check.ts";
 import { checkSandboxes } from "./diagnosis/containers.ts";
 import { checkEngine } from "./diagnosis/engine.ts";
 import { checkDataDir, checkGit, checkNode, checkSqlite } from "./diagnosis/machine.ts";
+import { checkPrices } from "./diagnosis/prices.ts";
 import { inspectSandboxes, sandboxesExit, sandboxesText } from "./diagnosis/sandboxes.ts";
 
 export const doctor: Command = {
@@ -64,6 +65,7 @@ async function examine({ env, model, vaultPassphrase, version }: Context, dataDi
     checkNode(),
     sqlite,
     ...checkDataDir(dataDir),
+    ...checkPrices(dataDir),
     git,
     ...engine,
     ...sandboxes,

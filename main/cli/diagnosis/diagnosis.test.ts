@@ -8,6 +8,7 @@ import { UsageError } from "../../config.ts";
 import { checkEngine } from "./engine.ts";
 import { checkKeychain, keychainFinding } from "./keychain.ts";
 import { checkDataDir, checkGit, checkNode, checkSqlite, isAtLeast } from "./machine.ts";
+import { checkPrices } from "./prices.ts";
 
 let folder: string;
 
@@ -50,6 +51,17 @@ describe("data directory", () => {
       { state: "fail", found: expect.stringContaining("not a folder") },
     ]);
   });
+});
+
+test("prices that cannot be used are a finding, and no file is none", () => {
+  expect(checkPrices(folder)).toEqual([]);
+  const write = (text: string) => writeFileSync(join(folder, "prices.json"), text);
+  write('{"m": {"input": 1, "output": 2}}');
+  expect(checkPrices(folder)).toMatchObject([{ state: "ok", found: expect.stringContaining("has a price") }]);
+  for (const text of ["{", '{"m": {"input": -1, "output": 2}}', '{"m": 3}', "[]"]) {
+    write(text);
+    expect(checkPrices(folder)).toMatchObject([{ state: "warn", advice: expect.stringContaining("model-id") }]);
+  }
 });
 
 describe("a keychain", () => {

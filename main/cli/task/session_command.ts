@@ -168,6 +168,9 @@ function advice(ending: Ending, state: AccountState, sessionId: string): string 
   if (ending !== "failed") return null;
   if (reason === "refusal") return "The model refused to go on. Another message or another model may help.";
   if (state.fold?.phase === "terminated") return "The session was ended for good; its events stay readable.";
+  if (reason === "budget_reached") {
+    return "The budget is reached. Nothing is lost: raise or remove it in the app, or with `budget` of the API's session update, and it goes on.";
+  }
   const error = state.fold?.error?.message ?? "The turn could not be finished";
   return `${error}\nNothing is lost: once the cause is gone, \`${resume}\` goes on.`;
 }
