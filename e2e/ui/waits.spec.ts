@@ -105,6 +105,8 @@ test("what a web search used is on its row and in the totals of its turn", async
   const page = await openDesk(browser, product, `#/s/${id}`);
   await page.getByTestId("row").filter({ hasText: "the news" }).click();
   await page.getByText(/^1.search; .* tokens in, 420.* out, beside the conversation$/).waitFor();
+  // With a row selected: its colours stand on another ground.
+  expect(await seriousViolations(page, "[data-testid=timeline]")).toEqual([]);
   const { usage } = (await summaryOf(product, id)).fold;
   await page.getByTestId("turn").click();
   await page.getByText(`${usage.output_tokens} tokens`, { exact: true }).waitFor();

@@ -79,8 +79,12 @@ export function onCutOff(timeline: Timeline, event: LonghaulEventOf<"longhaul.cu
   const now = timeOf(timeline, stored);
   const from = millis(event.last_event_at, now);
   const to = Math.max(from, millis(event.noticed_at, now));
+  // The event names one request; every thread may have had one.
+  const requests = [...new Set([...timeline.latest.requests.values(), event.model_request_in_flight])]
+    .flatMap((id) => rowOfKind(timeline, id, "request") ?? [])
+    .filter(({ state }) => state === "open");
   const parts = [
-    event.model_request_in_flight === null ? "" : "1 model request",
+    requests.length === 0 ? "" : plural(requests.length, "model request"),
     event.calls_in_flight.length === 0 ? "" : plural(event.calls_in_flight.length, "call"),
   ].filter((part) => part !== "");
   addNotice(timeline, stored, {
@@ -98,8 +102,7 @@ export function onCutOff(timeline: Timeline, event: LonghaulEventOf<"longhaul.cu
     const row = rowOfKind(timeline, id, "tool");
     if (row?.end === null) updateRow(timeline, id, { state: "cut_off" });
   }
-  const request = rowOfKind(timeline, event.model_request_in_flight, "request");
-  if (request?.state === "open") {
+  for (const request of requests) {
     updateRow(timeline, request.id, { state: "cut_off", end: from, durationMs: from - request.at });
   }
   const turn = openTurn(timeline);

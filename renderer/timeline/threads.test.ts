@@ -50,6 +50,26 @@ test("a call belongs to its own thread's request, and rows of a spawned thread n
   expect(rows.get("sevt_child")).toMatchObject({ calls: ["bash"], who: "tester" });
 });
 
+test("a cut closes the requests of every thread that had one in flight", () => {
+  const log = new LogBuilder("sesn_threads", Date.UTC(2026, 2, 1)).create().turn("Split it.");
+  log.add({ type: "span.model_request_start", id: "sevt_lead" });
+  log.add({ type: "span.model_request_start", id: "sevt_child", thread_id: "sthr_child" });
+  const last_event_at = log.iso();
+  log.wait(60_000);
+  log.add({
+    type: "longhaul.cut_off",
+    cause: "engine_died",
+    last_event_at,
+    noticed_at: log.iso(),
+    calls_in_flight: [],
+    model_request_in_flight: "sevt_child",
+  });
+  const rows = [...buildTimeline(log.events).rows.values()];
+  expect(rows.filter((row) => row.kind === "request").map(({ state }) => state)).toEqual(["cut_off", "cut_off"]);
+  const cut = rows.find((row) => row.kind === "notice" && row.code === "cut_off");
+  expect(cut).toMatchObject({ detail: "2\u00a0model requests in flight" });
+});
+
 test("a new thread and what agents say to each other are told in a line, the whole text on opening", () => {
   const notices = [...buildTimeline(interleaved().events).rows.values()].filter((row) => row.kind === "notice");
   expect(notices.find(({ code }) => code === "thread")?.what).toBe("tester was given a thread of its own");
