@@ -37,6 +37,17 @@ export function waitsForThread(thread: Pick<ThreadState, "calls">): boolean {
   return thread.calls.length > 0 && thread.calls.every((call) => call.by_thread);
 }
 
+/**
+ * True when the spawned threads that the thread waits for were stopped by a budget and it has not come to rest itself:
+ * none of them can move it on.
+ */
+export function isHeldUp(thread: Pick<ThreadState, "calls" | "phase"> & { threads?: SessionFold["threads"] }): boolean {
+  if (thread.phase === "idle" || !waitsForThread(thread)) return false;
+  const waited = new Set(thread.calls.map(({ id }) => id));
+  const asked = (thread.threads ?? []).filter(({ tool_use_id }) => tool_use_id !== null && waited.has(tool_use_id));
+  return asked.length > 0 && asked.every(({ phase, stopped }) => phase === "idle" && stopped);
+}
+
 const BY_URGENCY: readonly Work[] = ["now", "later", "client", "stopped", "none"];
 
 /** Classifies what is left in a session: what its most urgent thread can do. `now` says whether a planned retry is due. */
@@ -51,8 +62,11 @@ export function unfinishedWork(fold: SessionFold, now: number = Date.now()): Wor
   return BY_URGENCY.find((work) => works.includes(work)) ?? "none";
 }
 
-/** Classifies what is left in one thread of a session that is not over; the primary one has the session's outcomes. */
-export function threadWork(thread: ThreadState & { outcomes?: SessionFold["outcomes"] }, now: number): Work {
+/** Classifies what is left in one thread of a session that is not over; the primary one has the session's outcomes and threads. */
+export function threadWork(
+  thread: ThreadState & Partial<Pick<SessionFold, "outcomes" | "threads">>,
+  now: number,
+): Work {
   if (thread.phase === "terminated") return "none";
   if (thread.inputs.some((input) => input.type === "user.interrupt")) return "now";
   if (thread.model_request !== null) return "now";
@@ -60,17 +74,19 @@ export function threadWork(thread: ThreadState & { outcomes?: SessionFold["outco
   const blocked = blockedCalls(thread);
   if (blocked.length > 0) return blockedIsAnnounced(thread, blocked) ? "client" : "now";
   // The spawned thread has the work; messages wait until its answer is in.
-  if (waitsForThread(thread)) return "none";
+  if (waitsForThread(thread)) return isHeldUp(thread) ? "now" : "none";
   if (consumableInputs(thread).length > 0) return "now";
-  if (thread.awaiting_model) {
-    if (thread.stopped) return "stopped";
-    if (thread.retry !== null && Date.parse(thread.retry.at) > now) return "later";
-    return "now";
-  }
+  if (thread.awaiting_model) return requestWork(thread, now);
   if (holdsGrading(thread)) return thread.stopped ? "stopped" : "now";
   // The grader's request is not the agent's: nothing waits for the model, and still a retry can be planned.
   if (thread.phase !== "idle" && thread.retry !== null && Date.parse(thread.retry.at) > now) return "later";
   return thread.phase === "idle" ? "none" : "now";
+}
+
+function requestWork({ stopped, phase, retry }: ThreadState, now: number): Work {
+  // One that began to run without a message that lets the dead turn go on has still to say that it rests.
+  if (stopped) return phase === "idle" ? "stopped" : "now";
+  return retry !== null && Date.parse(retry.at) > now ? "later" : "now";
 }
 
 /** When the first planned retry of a session is due; null when none is planned. */

@@ -7,7 +7,7 @@ import type { OpenCall } from "../contract/fold_calls.ts";
 import { activeOutcome, holdsGrading, type Outcome } from "../contract/outcome/outcomes.ts";
 import { consumableInputs } from "../contract/threads/inputs.ts";
 import type { ThreadFold } from "../contract/threads/view.ts";
-import { blockedCalls, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
+import { blockedCalls, isHeldUp, runnableCalls, threadWork, waitsForThread } from "../contract/work.ts";
 
 export type Action =
   | { kind: "interrupt"; event_ids: string[] }
@@ -52,6 +52,9 @@ export function decide(fold: ThreadFold, limits: Limits, now: number): Action {
 
 /** Only clients can move it on: say so once for each change of what is missing, then rest. */
 function decideBlocked(fold: SessionFold, now: number): Action {
+  if (isHeldUp(fold)) {
+    return { kind: "idle", stop_reason: { type: "budget_reached" }, consumes: [] };
+  }
   if (waitsForThread(fold) || threadWork(fold, now) === "client") return { kind: "rest" };
   const confirmations = fold.inputs.filter((input) => input.type === "user.tool_confirmation");
   return {
@@ -86,8 +89,8 @@ function isPlanned({ retry }: SessionFold, now: number): boolean {
 
 /** True while a spawned thread still works for the outcome: its answer begins another turn. */
 function isWaitingForAgents({ threads }: SessionFold): boolean {
-  return threads.some(({ archived_at, phase, inputs, stop_reason }) => {
+  return threads.some(({ archived_at, phase, inputs, calls, awaiting_model, stopped }) => {
     if (archived_at !== null) return false;
-    return phase !== "idle" || inputs.length > 0 || stop_reason?.type === "requires_action";
+    return phase !== "idle" || inputs.length > 0 || calls.length > 0 || (awaiting_model && !stopped);
   });
 }

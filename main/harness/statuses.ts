@@ -3,7 +3,7 @@ import { runningMs, sessionCost } from "../contract/cost/cost.ts";
 import type { EventDraft, IdleStopReason, SessionErrorBody, StoredEvent } from "../contract/events.ts";
 import { foldEvent, type SessionFold } from "../contract/fold.ts";
 import { liveThreads, type ThreadFold, threadFold } from "../contract/threads/view.ts";
-import { threadWork } from "../contract/work.ts";
+import { blockedCalls, threadWork } from "../contract/work.ts";
 
 /** The thread's status event that must precede work; none when it is already running. */
 export function runningEvents(fold: ThreadFold): EventDraft[] {
@@ -83,7 +83,10 @@ export function leftOverRest(fold: SessionFold, now: number): EventDraft[] {
   if (fold.phase !== "running" && fold.phase !== "idle") return [];
   if (threads.some(({ phase }) => phase === "running")) return [];
   if (threads.some(({ phase }) => phase === "rescheduling")) return [{ type: "session.status_rescheduled" }];
-  return [usageEvent(fold, now), { type: "session.status_idle", stop_reason, stop_details: null }];
+  return [
+    usageEvent(fold, now),
+    { type: "session.status_idle", stop_reason, stop_details: detailsOf(threads[0] ?? fold, stop_reason) },
+  ];
 }
 
 /** True when a session was said to wait for something that nothing waits for any more. */
@@ -103,9 +106,9 @@ function restOf(fold: SessionFold, draft: EventDraft, now: number): EventDraft[]
   // In a session of one thread that thread's status is folded from the session's, which is made only now.
   const phases = fold.primary === null ? [] : threads.map(({ phase }) => phase);
   if (phases.includes("running")) return [];
-  // A thread that is about to run would make this rest one that lasts a millisecond: readers take it for the end.
-  const resting = draft.type === "session.thread_status_idle" ? draft.session_thread_id : null;
-  if (threads.some((other) => other.thread_id !== resting && threadWork(other, now) === "now")) return [];
+  // A thread that is about to run would make this rest one that lasts a millisecond: readers take it for the end. Also
+  // the resting one may be, when another thread's message came in while it decided to rest.
+  if (fold.primary !== null && threads.some((each) => threadWork(each, now) === "now")) return [];
   const waits =
     fold.primary === null ? draft.type === "session.thread_status_rescheduled" : phases.includes("rescheduling");
   if (waits) return fold.phase === "rescheduling" ? [] : [{ type: "session.status_rescheduled" }];
@@ -119,10 +122,16 @@ function restOf(fold: SessionFold, draft: EventDraft, now: number): EventDraft[]
 
 /** What needs a person comes first; else the primary thread's own reason, which ended the turn. */
 function sessionReason(threads: readonly ThreadFold[]): IdleStopReason {
-  const reasons = threads.flatMap(({ stop_reason }) => (stop_reason === null ? [] : [stop_reason]));
-  const event_ids = reasons.flatMap((reason) => (reason.type === "requires_action" ? reason.event_ids : []));
+  const blocked = threads.filter(({ stop_reason }) => stop_reason?.type === "requires_action");
+  const event_ids = blocked.flatMap((thread) => blockedCalls(thread));
   if (event_ids.length > 0) return { type: "requires_action", event_ids };
-  return reasons.find(({ type }) => type === "budget_reached") ?? threads[0]?.stop_reason ?? { type: "end_turn" };
+  if (threads.some(({ stop_reason, stopped }) => stopped && stop_reason?.type === "budget_reached")) {
+    return { type: "budget_reached" };
+  }
+  const own = threads[0]?.stop_reason ?? null;
+  // What a thread said when it came to rest may have been settled since, by a client or by an interrupt.
+  if (own === null || own.type === "requires_action" || own.type === "budget_reached") return { type: "end_turn" };
+  return own;
 }
 
 function usageEvent(fold: SessionFold, now: number): EventDraft {

@@ -63,10 +63,13 @@ async function perform(
       return void (await emit(toolLimitEvents(view, ports)));
     case "idle": {
       await ports.hands.rest(view.fold);
+      // What came in meanwhile is done first: readers would take this rest for the end.
+      const still = decide(view.fold, ports.limits, ports.now());
+      if (still.kind !== "idle") return;
       crashPoint("turn.before_idle");
       const consumed: EventDraft[] =
-        action.consumes.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: action.consumes }] : [];
-      await emit([...consumed, ...idleEvents(view.fold, action.stop_reason)]);
+        still.consumes.length > 0 ? [{ type: "longhaul.inputs_consumed", event_ids: still.consumes }] : [];
+      await emit([...consumed, ...idleEvents(view.fold, still.stop_reason)]);
       return crashPoint("turn.after_idle");
     }
   }
@@ -116,7 +119,10 @@ function interruptEvents(view: ThreadView, interruptIds: string[]): EventDraft[]
   if (unstarted) events.push(...runningEvents(fold));
   events.push({ type: "longhaul.inputs_consumed", event_ids: [...consumed.map((input) => input.id), ...interruptIds] });
   const blocked = fold.stop_reason?.type === "requires_action";
-  if (fold.phase !== "idle" || blocked || unstarted) events.push(...idleEvents(fold, { type: "end_turn" }));
+  // A turn that the budget had stopped is over now, and its parent has not been told how it ended.
+  const stoppedTask = fold.child?.report_due === true && fold.awaiting_model;
+  if (fold.phase !== "idle" || blocked || unstarted || stoppedTask)
+    events.push(...idleEvents(fold, { type: "end_turn" }));
   return events;
 }
 

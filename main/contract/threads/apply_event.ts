@@ -197,6 +197,8 @@ export function run(next: ThreadState, at: string): void {
 export function rest(next: ThreadState, reason: IdleStopReason, at: string): void {
   next.phase = "idle";
   next.stop_reason = reason;
+  // A budget that is used up when a retry comes due: it would be taken for the next thing to wait for.
+  next.retry = null;
   next.stopped = reason.type === "retries_exhausted" || reason.type === "budget_reached";
   stopClock(next, at);
 }

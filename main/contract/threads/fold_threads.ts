@@ -18,7 +18,10 @@ import {
 export function foldThreads(next: SessionFold, event: LedgerEvent, stored: StoredEvent): void {
   if (event.type === "longhaul.thread_created") return addThread(next, event, stored);
   if (belongsToSession(event)) {
+    // Whether its turn died or a retry is planned is the primary thread's own: the session's status says nothing of it.
+    const { stopped, retry } = next;
     applyEvent(next, event, stored);
+    Object.assign(next, { stopped, retry });
     if (event.type === "session.updated" && event.budget !== undefined) eachThread(next, goOn);
     return;
   }
@@ -158,6 +161,7 @@ function eachThread(next: SessionFold, change: (thread: SessionFold) => void): v
   const primary: SessionFold = { ...next, ...next.primary };
   change(primary);
   next.primary = primaryOwn(primary);
+  next.stopped = primary.stopped;
   next.threads = next.threads.map((child) => {
     const thread: SessionFold = { ...next, ...stateOf(child) };
     change(thread);

@@ -1,5 +1,6 @@
 /** How a spawned thread's parent learns that its task has ended: a message, or the result of the call that spawned it. */
 import type { EventDraft, EventOf, IdleStopReason } from "../../contract/events.ts";
+import { isMessage } from "../../contract/fold_calls.ts";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { Ledger } from "../../session/ledger.ts";
 import type { ThreadView } from "../thread_view.ts";
@@ -17,12 +18,19 @@ export async function withReport(
   const idle = drafts.findLast((draft) => draft.type === "session.thread_status_idle");
   if (child === null || idle?.type !== "session.thread_status_idle") return [...drafts];
   const end = endsForGood(drafts) ? [terminated(view, child)] : [];
-  const report = child.report_due ? await reportOf(view, child, ledger, drafts, idle.stop_reason) : null;
+  const report =
+    child.report_due || begins(view, drafts) ? await reportOf(view, child, ledger, drafts, idle.stop_reason) : null;
   if (report === null) return [...drafts, ...end];
   const before = drafts.filter((draft) => draft !== idle);
   return child.tool_use_id === null
     ? [...before, ...messages(child, report.text), idle, ...end]
     : [...before, ...answer(view, child, report), idle, terminated(view, child)];
+}
+
+/** True where the task was taken in only to be stopped: nobody has noted yet that the parent waits for it. */
+function begins(view: ThreadView, drafts: readonly EventDraft[]): boolean {
+  const taken = new Set(drafts.flatMap((draft) => (draft.type === "longhaul.inputs_consumed" ? draft.event_ids : [])));
+  return view.fold.inputs.some((input) => isMessage(input) && taken.has(input.id));
 }
 
 /** The contract ends a spawned thread that ran into one of the loop's own limits; other failures leave it idle. */

@@ -145,8 +145,10 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
 }
 
 /** Threads that are spawned and messages that are sent, together with the result: a call of an agent tool is one append. */
-function agentEvents(context: CallContext, call: OpenCall): EventDraft[] {
-  const { view } = context;
+function agentEvents(context: CallContext, call: OpenCall): EventDraft[] | null {
+  const { view, signals } = context;
+  // What is spawned after an interrupt of the session would go on working: it does not reach threads that come later.
+  if (signals.interrupt.aborted) return null;
   const done = runAgentCall(view.fold, call, view.callInput(call.id), context.spawning);
   if (done.events.some(({ type }) => type === "longhaul.thread_created")) context.spawning += 1;
   return done.text === null ? done.events : [...done.events, result(call, done.text, done.is_error)];

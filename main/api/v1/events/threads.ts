@@ -4,6 +4,7 @@ import { z } from "zod";
 import { threadCost } from "../../../contract/cost/cost.ts";
 import { invalid, notFound } from "../../../contract/errors.ts";
 import type { SessionStatus } from "../../../contract/events.ts";
+import { archivedReport } from "../../../contract/threads/archived.ts";
 import type { ChildThread, ThreadState } from "../../../contract/threads/state.ts";
 import { threadWork } from "../../../contract/work.ts";
 import type { SessionRecord } from "../../../session/ledger.ts";
@@ -49,12 +50,16 @@ export function mountThreads(api: Api, deps: Deps): void {
         );
       }
       const agent_name = thread.agent.type === "advisor" ? "anthropic.advisor" : thread.agent.name;
+      const report = archivedReport((await existingSession(deps, id)).fold, thread.id);
       await deps.ledger.emitEvents(id, [
+        ...report,
         { type: "session.thread_status_terminated", agent_name, session_thread_id: thread.id },
       ]);
-      return (await existingSession(deps, id)).fold.stop_reason?.type === "requires_action";
+      const waited = (await existingSession(deps, id)).fold.stop_reason?.type === "requires_action";
+      return waited || report.length > 0;
     });
-    // The session may have waited for what this thread asked: it says again what is left of that.
+    // The session may have waited for what this thread asked: it says again what is left of that. A parent that is told
+    // goes on.
     if (wakes) await deps.orchestrator.wake(id, "client_event");
     return c.json(await existingThread(c, deps));
   });
