@@ -44,6 +44,7 @@ export function decide(fold: ThreadFold, limits: Limits, now: number): Action {
   if (inputs.length > 0) return { kind: "consume", event_ids: inputs.map((input) => input.id) };
   if (fold.awaiting_model) return decideRequest(fold, limits, now);
   if (fold.phase === "idle" && (fold.stopped || !holdsGrading(fold))) return { kind: "rest" };
+  if (fold.phase !== "idle" && isPlanned(fold, now)) return { kind: "rest" };
   const outcome = activeOutcome(fold);
   if (outcome !== null && fold.refusal === null && !isWaitingForAgents(fold)) return decideGrading(fold, outcome, now);
   const stop_reason: IdleStopReason = { type: fold.refusal === null ? "end_turn" : "refusal" };
@@ -78,7 +79,6 @@ function decideRequest(fold: ThreadFold, limits: Limits, now: number): Action {
 
 /** The grader's request is a model request like any other. */
 function decideGrading(fold: ThreadFold, outcome: Outcome, now: number): Action {
-  if (isPlanned(fold, now)) return { kind: "rest" };
   if (budgetReached(fold.session, now)) return { kind: "idle", stop_reason: { type: "budget_reached" }, consumes: [] };
   return { kind: "grade", outcome };
 }

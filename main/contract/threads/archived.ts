@@ -1,5 +1,5 @@
 /** What a spawned thread's parent is told when the thread is archived before its task has ended. */
-import type { EventDraft, EventOf } from "../events.ts";
+import type { EventDraft } from "../events.ts";
 import type { SessionFold } from "../fold.ts";
 import { isMessage } from "../fold_calls.ts";
 import { childThread } from "./view.ts";
@@ -14,7 +14,7 @@ export function archivedReport(fold: SessionFold, threadId: string): EventDraft[
   const child = childThread(fold, threadId);
   if (child === undefined) return [];
   const { parent_thread_id, tool_use_id } = child;
-  const content: EventOf<"agent.thread_message_sent">["content"] = [{ type: "text", text: ARCHIVED }];
+  const content = [{ type: "text" as const, text: ARCHIVED }];
   if (tool_use_id !== null) {
     if (!fold.calls.some(({ id }) => id === tool_use_id)) return [];
     return [{ type: "agent.tool_result", thread_id: parent_thread_id, tool_use_id, content, is_error: true }];

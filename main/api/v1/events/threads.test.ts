@@ -208,3 +208,29 @@ test("archiving the session ends every thread", async () => {
   expect(threads.data.map(({ status }) => status)).toEqual(["terminated", "terminated", "terminated"]);
   expect(await typesIn(id, children[1]!)).toContain("session.thread_status_terminated");
 });
+
+test("a thread that is archived before its task was done tells its parent so, and the session is woken", async () => {
+  const { id, primary, children } = await spawned();
+  const [child = ""] = children;
+  const use = newId("event");
+  await rig.emit(
+    id,
+    { type: "agent.tool_use", id: use, name: "bash", input: {}, evaluated_permission: "ask", session_thread_id: child },
+    {
+      type: "session.thread_status_idle",
+      agent_name: "worker",
+      session_thread_id: child,
+      stop_reason: { type: "requires_action", event_ids: [use] },
+      stop_details: null,
+    },
+  );
+  await rig.client.beta.sessions.threads.archive(child, { session_id: id });
+  expect((await rig.ledger.getSession(id))?.fold.inputs).toMatchObject([{ type: "agent.thread_message_received" }]);
+  expect(rig.orchestrator.wakes.at(-1)).toEqual({ sessionId: id, reason: "client_event" });
+  expect(await typesIn(id, primary)).toContain("agent.thread_message_received");
+
+  // One that waited for nothing ends without a word.
+  const quiet = await spawned();
+  await rig.client.beta.sessions.threads.archive(quiet.children[0] ?? "", { session_id: quiet.id });
+  expect((await rig.ledger.getSession(quiet.id))?.fold.inputs).toEqual([]);
+});
