@@ -5,6 +5,7 @@ import type { SessionSnapshot } from "../../contract/events.ts";
 import type { SessionFold } from "../../contract/fold.ts";
 import { newId } from "../../contract/ids.ts";
 import { archivedReport } from "../../contract/threads/archived.ts";
+import { withSessionStatus } from "../../harness/statuses.ts";
 import { message, of, type Rig, type RigOptions, snapshot, startRig, toolset } from "../testing/rig.ts";
 
 let rig: Rig;
@@ -170,7 +171,7 @@ test.each([
 test.each([
   ["advisor", consult],
   ["worker", spawn],
-])("a thread of an %s that is interrupted before it began tells its parent", async (_, made) => {
+])("a thread (%s) that is interrupted before it began tells its parent", async (_, made) => {
   await start({ lead: (request) => (request.turn === 0 ? call(made) : say(`${heard(request)} ${request.lastText}`)) });
   // The process ends when the thread is there, before it has done anything.
   const unsubscribe = rig.ledger.subscribe((events) => {
@@ -187,4 +188,26 @@ test.each([
   const bodies = rig.server.requests.map(({ raw }) => raw.toString());
   expect(bodies.at(-1)).toContain("The user interrupted this agent before it was done.");
   expect(await foldOf(id)).toMatchObject({ phase: "idle", calls: [], stop_reason: { type: "end_turn" } });
+});
+
+test("a thread that comes to rest while another one's message to it comes in does not bring the session to rest", async () => {
+  await start({ lead: ({ turn }) => (turn === 0 ? call(spawn) : say("waiting")), worker: () => say("Done.") });
+  const id = await run();
+  const { primary_thread_id, threads } = await foldOf(id);
+  const content = [{ type: "text" as const, text: "Done." }];
+  const from_session_thread_id = threads[0]?.id ?? "";
+  const lead = { agent_name: "Coder", session_thread_id: primary_thread_id };
+  await rig.send(
+    id,
+    { type: "session.status_running" },
+    { type: "session.thread_status_running", ...lead },
+    { type: "agent.thread_message_received", from_session_thread_id, content },
+  );
+  const reason = { stop_reason: { type: "end_turn" as const }, stop_details: null };
+  const drafts = withSessionStatus(
+    await foldOf(id),
+    [{ type: "session.thread_status_idle", ...lead, ...reason }],
+    Date.now(),
+  );
+  expect(drafts.map(({ type }) => type)).toEqual(["session.thread_status_idle"]);
 });
