@@ -104,8 +104,10 @@ export class LeaseOrchestrator implements Orchestrator {
 
   /** The network is back, or the machine woke up: sessions that waited for it go on now. */
   async networkIsBack(reason: "network" | "power"): Promise<void> {
-    for (const id of [...this.#offline]) {
+    const running = [...this.#entries].flatMap(([id, { lease }]) => (lease === null ? [] : [id]));
+    for (const id of new Set([...this.#offline, ...running])) {
       try {
+        if (!this.#offline.has(id) && !(await this.#hasOfflineThread(id))) continue;
         await this.#options.ports.ledger.emitEvent(id, { type: "longhaul.resume_requested", by: "network" });
         await this.wake(id, reason);
       } catch (error) {
@@ -114,6 +116,13 @@ export class LeaseOrchestrator implements Orchestrator {
     }
     // Timers stand still while the machine sleeps: plans are looked at again, and those that are due go on.
     if (reason === "power") for (const id of [...this.#timers.keys()]) await this.wake(id, "power");
+  }
+
+  /** True for a session that runs while one of its threads waits for the network. */
+  async #hasOfflineThread(id: string): Promise<boolean> {
+    const record = await this.#options.ports.ledger.getSession(id);
+    if (record === null) return false;
+    return [record.fold, ...record.fold.threads].some(({ retry }) => retry?.waits_for_network === true);
   }
 
   /** Appends to every running session under its lease, for example a sleep gap. */

@@ -5,6 +5,7 @@ import type { SessionSnapshot } from "../../contract/events.ts";
 import type { SessionFold } from "../../contract/fold.ts";
 import { newId } from "../../contract/ids.ts";
 import { archivedReport } from "../../contract/threads/archived.ts";
+import { ModelError } from "../../harness/model.ts";
 import { withSessionStatus } from "../../harness/statuses.ts";
 import { message, of, type Rig, type RigOptions, snapshot, startRig, toolset } from "../testing/rig.ts";
 
@@ -188,6 +189,25 @@ test.each([
   const bodies = rig.server.requests.map(({ raw }) => raw.toString());
   expect(bodies.at(-1)).toContain("The user interrupted this agent before it was done.");
   expect(await foldOf(id)).toMatchObject({ phase: "idle", calls: [], stop_reason: { type: "end_turn" } });
+});
+
+test("a thread that waits for the network goes on when it is back, also while another one runs", async () => {
+  await start({ lead: ({ turn }) => (turn === 0 ? call(spawn) : { kind: "hang" }), worker: () => say("Done.") });
+  const { model } = rig.ports;
+  const online = model.stream.bind(model);
+  let down = true;
+  model.stream = (session, body, signal, betas) => {
+    if (down && body.includes("You are worker.")) throw new ModelError("offline", "no network");
+    return online(session, body, signal, betas);
+  };
+  const running = run();
+  const worker = async () => (await rig.ledger.listSessions({ limit: 1 }))[0]?.fold.threads[0];
+  await expect.poll(async () => (await worker())?.retry?.waits_for_network).toBe(true);
+  down = false;
+  await rig.orchestrator.networkIsBack("network");
+  await expect.poll(async () => (await worker())?.stop_reason).toEqual({ type: "end_turn" });
+  await rig.orchestrator.drain();
+  await running;
 });
 
 test("a thread that comes to rest while another one's message to it comes in does not bring the session to rest", async () => {
