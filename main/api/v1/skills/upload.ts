@@ -2,7 +2,7 @@
 import { ApiError, invalid } from "../../../contract/errors.ts";
 import type { SkillFile } from "../../../contract/skills/session_skills.ts";
 import { packSkill } from "../../../contract/skills/skill_pack.ts";
-import { tooLarge } from "../../http/body.ts";
+import { ByteCollector, tooLarge } from "../../http/body.ts";
 import type { ApiContext } from "../../http/context.ts";
 import { boundaryOf, type PartHead, type PartWriter, readMultipart } from "../files/multipart.ts";
 import { readManifest, type SkillManifest } from "./skill_md.ts";
@@ -105,17 +105,14 @@ class SkillForm {
   }
 
   #collect(limit: number, done: (bytes: Buffer) => void): PartWriter {
-    const chunks: Buffer[] = [];
-    let size = 0;
+    const content = new ByteCollector();
     return {
       write: async (bytes) => {
-        size += bytes.length;
         this.#bytes += bytes.length;
-        if (size > limit || this.#bytes > MAX_SKILL_BYTES) tooLarge(MAX_SKILL_BYTES);
-        // The reader goes on to use the memory of what it hands over.
-        chunks.push(Buffer.from(bytes));
+        if (content.length + bytes.length > limit || this.#bytes > MAX_SKILL_BYTES) tooLarge(MAX_SKILL_BYTES);
+        content.add(bytes);
       },
-      end: async () => done(Buffer.concat(chunks)),
+      end: async () => done(content.taken()),
     };
   }
 }
