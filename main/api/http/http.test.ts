@@ -180,6 +180,19 @@ describe("bodies", () => {
     expect(text.length).toBeLessThan(300);
   });
 
+  test("a host name longer than the system's URLs can be is refused like any other", async () => {
+    const url = `https://${"A_".repeat(10_000)}`;
+    const refused = async (path: string, body: unknown) => {
+      const answer = await rig.request(path, { method: "POST", body });
+      expect([answer.status, await message(answer)]).toEqual([400, expect.stringMatching(/2048 characters/)]);
+    };
+    await refused("/v1/agents", { name: "a", model: "m", mcp_servers: [{ type: "url", name: "n", url }] });
+    const resources = [{ type: "github_repository", url }];
+    await refused("/v1/sessions", { agent: "a", environment_id: "e", resources });
+    const auth = { type: "static_bearer", mcp_server_url: url, token: "t" };
+    await refused("/v1/vaults/vlt_x/credentials", { auth });
+  });
+
   test("a body may arrive byte by byte", async () => {
     const body = JSON.stringify({ name: "drop by drop", model: "claude-opus-5-5" });
     const chunks = [...Buffer.from(body)].map((byte) => `1\r\n${String.fromCharCode(byte)}\r\n`).join("");
