@@ -1,5 +1,6 @@
 /** Reads request bodies with limits while they arrive. */
 
+import type { HttpBindings } from "@hono/node-server";
 import type { z } from "zod";
 import { ApiError, invalid } from "../../contract/errors.ts";
 import { parseWith } from "../../contract/schemas/issues.ts";
@@ -68,13 +69,22 @@ function refuseManyValues(bytes: Uint8Array): void {
   }
 }
 
+/**
+ * The request's body as it arrives. Stopping early leaves the connection open for the answer, and the rest of the body to
+ * the next call.
+ */
+export function bodyChunks(c: ApiContext): AsyncIterable<Uint8Array> {
+  const { incoming } = (c.env ?? {}) as Partial<HttpBindings>;
+  // Hands over all that has arrived in one piece: as a web stream a body of single bytes holds up the engine for seconds.
+  if (incoming !== undefined) return incoming.iterator({ destroyOnReturn: false });
+  return (c.req.raw.body ?? new Blob().stream()).values({ preventCancel: true });
+}
+
 async function readLimited(c: ApiContext, limit: number): Promise<Uint8Array> {
   if (Number(c.req.header("content-length") ?? 0) > limit) tooLarge(limit);
-  const body = c.req.raw.body;
-  if (body === null) return new Uint8Array();
   const bytes = new ByteCollector();
   try {
-    for await (const chunk of body) {
+    for await (const chunk of bodyChunks(c)) {
       if (bytes.length + chunk.byteLength > limit) tooLarge(limit);
       bytes.add(chunk);
     }

@@ -6,7 +6,7 @@ import { getMimeType } from "hono/utils/mime";
 import { ApiError, invalid } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import type { FileRecord } from "../../../session/catalog.ts";
-import { ByteCollector, tooLarge } from "../../http/body.ts";
+import { ByteCollector, bodyChunks, tooLarge } from "../../http/body.ts";
 import { type ApiContext, type Deps, timestamp } from "../../http/context.ts";
 import { boundaryOf, type PartHead, type PartWriter, readMultipart } from "./multipart.ts";
 
@@ -23,11 +23,10 @@ const MAX_EXPIRY = 7_776_000;
 export async function receiveUpload(c: ApiContext, deps: Deps): Promise<FileRecord> {
   const boundary = boundaryOf(c.req.header("content-type"));
   if (Number(c.req.header("content-length") ?? 0) > MAX_FILE_BYTES + ENVELOPE_BYTES) tooLarge(MAX_FILE_BYTES);
-  const body = c.req.raw.body ?? invalid("The request body is empty. Send the file in a multipart part named `file`.");
   const folder = await mkdtemp(join(tmpdir(), "longhaul-upload-"));
   const form = new UploadForm(join(folder, "file"));
   try {
-    await readMultipart(whole(body), boundary, (head) => form.part(head));
+    await readMultipart(whole(bodyChunks(c)), boundary, (head) => form.part(head));
     const head = form.head ?? invalid("`file` is required: the file to upload.");
     const expires = form.expiresInSeconds;
     const bytes = await readFile(form.path);
@@ -53,7 +52,7 @@ export async function receiveUpload(c: ApiContext, deps: Deps): Promise<FileReco
   }
 }
 
-async function* whole(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
