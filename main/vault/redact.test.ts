@@ -33,6 +33,16 @@ test("every form of a secret is masked at unchanged length", () => {
   expect(masked.startsWith("a ***")).toBe(true);
 });
 
+test.each(["", "u", "me", "you:", "Bearer ", "Basic user:"])(
+  "as base64 behind %j and before more it is masked",
+  (before) => {
+    const masked = new Redactor([SECRET]).text(Buffer.from(`${before}${SECRET} and more`).toString("base64"));
+    // What is not masked may be read again: no more of it than its two ends is left.
+    expect(Buffer.from(masked, "base64").toString("latin1")).not.toContain(SECRET.slice(1, 5));
+    expect(masked).toMatch(/\*{20,}/);
+  },
+);
+
 test("wherever a stream is cut into chunks, the secret is masked and everything else is kept", async () => {
   const redactor = new Redactor([SECRET]);
   const text = `head sk-ant-cana ${SECRET}${SECRET} sk-ant-canary-a/b tail sk-an`;

@@ -6,8 +6,20 @@ const MASK = "*";
 /** Forms in which a secret may be echoed: as it is, inside JSON, inside a URL, and as base64 (Basic auth, debug dumps). */
 function formsOf(secret: string): string[] {
   const json = JSON.stringify(secret).slice(1, -1);
-  const base64 = Buffer.from(secret).toString("base64").replace(/=+$/, "");
-  return [secret, json, json.replaceAll("/", "\\/"), encodeURIComponent(secret), base64];
+  return [secret, json, json.replaceAll("/", "\\/"), encodeURIComponent(secret), ...base64FormsOf(secret)];
+}
+
+/** Shorter pieces of base64 would be found by chance. */
+const PIECE_CHARS = 8;
+
+/** As base64 of the secret alone, and as what every base64 text shares that has it after 0, 1 or 2 bytes more than threes. */
+function base64FormsOf(secret: string): string[] {
+  const alone = Buffer.from(secret).toString("base64").replace(/=+$/, "");
+  const within = [0, 1, 2].map((shift) => {
+    const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(secret)]);
+    return bytes.toString("base64").slice(Math.ceil((shift * 8) / 6), Math.floor((bytes.length * 8) / 6));
+  });
+  return [alone, ...within.filter((piece) => piece.length >= PIECE_CHARS)];
 }
 
 /** A learned value shorter than this would be found by chance in every line, and masking it would hide everything else. */

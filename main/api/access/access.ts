@@ -74,6 +74,26 @@ async function checkItem(deps: Deps, row: AccessRow, caller: Extract<Caller, { k
   );
 }
 
+/**
+ * Asks whether whoever opened a stream may go on reading it; `over`: only the session itself has ended, of which a worker
+ * is to hear. Null for the API key, which holds as long as this server.
+ */
+export function standingOf(deps: Deps, c: ApiContext): (() => Promise<"granted" | "over" | "revoked">) | null {
+  const caller = c.get("caller");
+  if (caller.kind === "api_key") return null;
+  if (caller.kind === "environment_key") {
+    return async () => {
+      const keys = await deps.credentials.listKeys(caller.environment_id);
+      return keys.some(({ id }) => id === caller.key_id) ? "granted" : "revoked";
+    };
+  }
+  return async () => {
+    const item = await deps.work.get(caller.environment_id, caller.work_id);
+    if (item !== null && item.state !== "stopped") return "granted";
+    return item === null || item.stop_cause === "session_over" ? "over" : "revoked";
+  };
+}
+
 async function checkSession(deps: Deps, sessionId: string, caller: Worker): Promise<void> {
   if (caller.kind === "item_token") {
     if (sessionId !== caller.session_id) foreign("this session");

@@ -3,6 +3,27 @@ import { ApiError } from "../../contract/errors.ts";
 import { LedgerWriteError, UnknownSessionError } from "../../session/ledger.ts";
 import type { FailureReport } from "../ports.ts";
 
+/** What the system says when it cannot store or open a file. */
+const STORAGE_FAILURES: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EROFS: "the disk can only be read",
+  EACCES: "a file or folder of the engine may not be used",
+  EPERM: "a file or folder of the engine may not be used",
+  EIO: "the disk reports an error",
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+};
+
+/** The system's code of a failure, also when others have wrapped it. */
+function storageFailure(error: unknown): string | null {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    const code = "code" in at ? String(at.code) : "";
+    if (code in STORAGE_FAILURES) return `${STORAGE_FAILURES[code]} (${code})`;
+  }
+  return null;
+}
+
 /** The error that a client is told about; anything unexpected becomes a 500 that reveals nothing but its request id. */
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -11,6 +32,13 @@ export function asApiError(error: unknown): ApiError {
     return new ApiError(
       "api_error",
       `The ledger could not be written: ${error.message} Nothing of this request was stored. Free disk space or fix the data folder's permissions, then send it again.`,
+    );
+  }
+  const storage = storageFailure(error);
+  if (storage !== null) {
+    return new ApiError(
+      "api_error",
+      `This request could not be carried out: ${storage}. What was acknowledged before is safe. Free disk space or fix the permissions of the data folder and the temporary folder, then send it again.`,
     );
   }
   return new ApiError(

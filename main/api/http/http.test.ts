@@ -31,6 +31,8 @@ function get(path: string, headers: Record<string, string>): string {
   return `GET ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
 }
 
+const message = async (answer: Response) => ((await answer.json()) as { error: { message: string } }).error.message;
+
 const auth = () => ({ authorization: `Bearer ${rig.token}` });
 
 describe("host and origin", () => {
@@ -136,7 +138,6 @@ describe("the key", () => {
 
 describe("bodies", () => {
   const post = (body: string, headers = {}) => rig.request("/v1/agents", { method: "POST", body, headers });
-  const message = async (answer: Response) => ((await answer.json()) as { error: { message: string } }).error.message;
 
   test("malformed JSON names the position and quotes nothing of it", async () => {
     const answer = await post('{"name": "secret-name",\n "model": }');
@@ -154,6 +155,58 @@ describe("bodies", () => {
     const answer = await post(body);
     expect(answer.status).toBe(400);
     expect(await message(answer)).toMatch(text);
+  });
+
+  test.each([
+    ["a list", `{"name":[${"0,".repeat(400_000)}0]}`],
+    ["objects", `{"name":[${"{},".repeat(250_000)}0]}`],
+    ["fields", `{${Array.from({ length: 400_002 }, (_, n) => `"${n}":0`).join(",")}}`],
+    ["depth", "[".repeat(500_000)],
+  ])("more values than any request has are refused before they are made: %s", async (_, body) => {
+    const answer = await post(body);
+    expect([answer.status, await message(answer)]).toEqual([400, expect.stringMatching(/more than 400,000 values/)]);
+  });
+
+  test("a long text may hold whatever it likes", async () => {
+    const text = `${'[{,"\\'.repeat(100_000)}`;
+    const answer = await post(JSON.stringify({ name: "a", model: "m", system: text }));
+    expect(await message(answer)).toMatch(/^`system` must have at most 100000 characters/);
+  });
+
+  test("of many unknown fields the first are named", async () => {
+    const answer = await post(JSON.stringify(Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`k${n}`, 0]))));
+    const text = await message(answer);
+    expect(text).toMatch(/Unknown field `k2`: remove it\. And 4997 more unknown fields\./);
+    expect(text.length).toBeLessThan(300);
+  });
+
+  test("a host name longer than the system's URLs can be is refused like any other", async () => {
+    const url = `https://${"A_".repeat(10_000)}`;
+    const refused = async (path: string, body: unknown) => {
+      const answer = await rig.request(path, { method: "POST", body });
+      expect([answer.status, await message(answer)]).toEqual([400, expect.stringMatching(/2048 characters/)]);
+    };
+    await refused("/v1/agents", { name: "a", model: "m", mcp_servers: [{ type: "url", name: "n", url }] });
+    const resources = [{ type: "github_repository", url }];
+    await refused("/v1/sessions", { agent: "a", environment_id: "e", resources });
+    const auth = { type: "static_bearer", mcp_server_url: url, token: "t" };
+    await refused("/v1/vaults/vlt_x/credentials", { auth });
+  });
+
+  test("a body may arrive byte by byte", async () => {
+    const body = JSON.stringify({ name: "drop by drop", model: "claude-opus-5-5" });
+    const chunks = [...Buffer.from(body)].map((byte) => `1\r\n${String.fromCharCode(byte)}\r\n`).join("");
+    const answer = await raw(
+      `POST /v1/agents HTTP/1.1\r\nhost: ${rig.host}\r\nauthorization: Bearer ${rig.token}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+    );
+    expect([answer.status, answer.body]).toEqual([200, expect.stringContaining("drop by drop")]);
+  });
+
+  test("without the key no more than a sign-in code is read", async () => {
+    const answer = await raw(
+      `POST /longhaul/v1/sign_in HTTP/1.1\r\nhost: ${rig.host}\r\nconnection: close\r\ncontent-length: 5000\r\n\r\n{`,
+    );
+    expect([answer.status, JSON.parse(answer.body).error.message]).toEqual([413, expect.stringContaining("4 KB")]);
   });
 
   test("bytes that are not UTF-8 are refused", async () => {
@@ -225,6 +278,24 @@ describe("broken and unwanted requests", () => {
     const api = createApi(rig.ports);
     await expect(listen(api, { host: "127.0.0.1", port })).rejects.toThrow(PortInUseError);
     await new Promise((resolve) => blocker.close(resolve));
+  });
+
+  test.each([
+    ["ENOSPC", "the disk is full"],
+    ["EACCES", "may not be used"],
+  ])("a file that cannot be stored is told in words: %s", async (code, words) => {
+    const cause = Object.assign(new Error(`${code}: secret path`), { code });
+    const fail = async () => Promise.reject(new Error("blob could not be written", { cause }));
+    await using broken = await startRig({ blobs: { ...rig.ports.blobs, put: fail } });
+    const form = new FormData();
+    form.append("file", new Blob(["x"]), "a.txt");
+    const headers = { authorization: `Bearer ${broken.token}` };
+    const answer = await fetch(`${broken.url}/v1/files`, { method: "POST", headers, body: form });
+    const text = await message(answer);
+    expect([answer.status, text]).toEqual([500, expect.stringContaining(`${code}`)]);
+    expect(text).toContain(words);
+    expect(text).not.toContain("secret");
+    expect((await broken.client.beta.files.list()).data).toEqual([]);
   });
 
   test("an unexpected failure is a 500 without details, reported once without the body", async () => {

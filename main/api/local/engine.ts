@@ -1,11 +1,14 @@
 /** `/longhaul/v1`: the engine as a whole: health, search, large bodies, signing in. */
 import { ApiError, invalid } from "../../contract/errors.ts";
+import { parseWith } from "../../contract/schemas/issues.ts";
 import { signInBody } from "../../contract/schemas/local.ts";
-import { asBody, readBody } from "../http/body.ts";
+import { asBody, readJson } from "../http/body.ts";
 import { type Api, type Deps, param } from "../http/context.ts";
 import { pageLimit, Query } from "../http/query.ts";
 
 const MAX_QUERY = 1000;
+/** Anybody on this machine may send it. */
+const MAX_SIGN_IN_BYTES = 4 * 1024;
 
 export function mountEngine(api: Api, deps: Deps): void {
   api.get("/longhaul/v1/health", async (c) => c.json(await deps.health()));
@@ -40,7 +43,7 @@ export function mountEngine(api: Api, deps: Deps): void {
 /** The one route without a key: exchanges a one-time code, which cannot be guessed, for the key. */
 export function mountSignIn(api: Api, deps: Deps): void {
   api.post("/longhaul/v1/sign_in", async (c) => {
-    const { code } = await readBody(c, signInBody);
+    const { code } = parseWith(signInBody, await readJson(c, MAX_SIGN_IN_BYTES), "The request body");
     if (!deps.redeemSignInCode(code)) {
       throw new ApiError(
         "authentication_error",

@@ -29,6 +29,7 @@ export function mountTimeline(api: Api, deps: Deps): void {
       hydrate: false,
       live: "join",
       activity: true,
+      standing: null,
       follower: (writer, inbox) => timelineFollower(deps, sessionId, writer, inbox),
     });
   });

@@ -42,8 +42,15 @@ export interface FollowOptions {
   /** Live frames: none, those from now on, or those preceded by what has streamed of the answer in flight. */
   live: "none" | "watch" | "join";
   activity: boolean;
+  /** Asked before anything new is sent and now and then in between: a stream may outlive the credential that opened it. */
+  standing: (() => Promise<"granted" | "over" | "revoked">) | null;
   follower: (writer: SseWriter, inbox: Inbox) => Follower;
 }
+
+/** Longest time that a stream on which nothing happens stays open after its credential was revoked. */
+const RECHECK_MS = 15_000;
+/** Live frames come many times a second. */
+const RECHECK_LIVE_MS = 1_000;
 
 /**
  * Opens the stream. Subscribes before it looks at the ledger, so that nothing committed after the response began can
@@ -83,6 +90,7 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
     throw error;
   }
   const writer = new SseWriter();
+  stops.push(endWhenRevoked(writer, options.standing));
   writer.onClose(stop);
   const run = async () => {
     try {
@@ -100,6 +108,20 @@ export async function followSession(deps: Deps, options: FollowOptions): Promise
   return writer.response;
 }
 
+/** For a stream on which nothing happens. Returns what ends the watch. */
+function endWhenRevoked(writer: SseWriter, standing: FollowOptions["standing"]): () => void {
+  if (standing === null) return () => undefined;
+  const timer = setInterval(() => {
+    standing().then(
+      (now) => now !== "granted" && writer.end(),
+      // What cannot be found out now is asked again.
+      () => undefined,
+    );
+  }, RECHECK_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
 async function pump(
   deps: Deps,
   options: FollowOptions,
@@ -111,7 +133,12 @@ async function pump(
   const follower = options.follower(writer, inbox);
   let seq = await drain(deps, options, writer, follower, options.afterSeq ?? newest, newest);
   if (!writer.closed) await follower.caughtUp?.(seq);
+  let checked = 0;
   for (let item = await inbox.next(); item !== null && !writer.closed; item = await inbox.next()) {
+    if (options.standing !== null && (item.type !== "live" || performance.now() - checked > RECHECK_LIVE_MS)) {
+      if ((await options.standing()) === "revoked") return;
+      checked = performance.now();
+    }
     if (item.type === "commit") {
       const { events, through } = item;
       // Not kept while the reader is waited for: what is left is read again.

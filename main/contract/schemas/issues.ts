@@ -63,7 +63,7 @@ function describe(issue: Issue, input: unknown, prefix: readonly PropertyKey[], 
     case "too_big":
       return `${subject} must ${atMost(issue.origin, Number(issue.maximum), value)}.`;
     case "unrecognized_keys":
-      return issue.keys.map((key) => `Unknown field \`${fieldName([...path, key])}\`: remove it.`).join(" ");
+      return unknownFields(path, issue.keys);
     case "invalid_key": {
       const inner = issue.issues[0];
       return inner === undefined
@@ -75,6 +75,12 @@ function describe(issue: Issue, input: unknown, prefix: readonly PropertyKey[], 
     default:
       return `${subject} ${issue.message}.`;
   }
+}
+
+function unknownFields(path: readonly PropertyKey[], keys: readonly string[]): string {
+  const texts = keys.slice(0, SHOWN).map((key) => `Unknown field \`${fieldName([...path, key])}\`: remove it.`);
+  const more = keys.length - texts.length;
+  return [...texts, ...(more > 0 ? [`And ${more} more unknown ${more === 1 ? "field" : "fields"}.`] : [])].join(" ");
 }
 
 function describeUnion(

@@ -22,7 +22,9 @@ export const metadataPatch = z.record(metadataKey, z.string().max(512).nullable(
 export const description = z.string().max(2048).nullish();
 
 function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+  // Not `canParse`: it also accepts host names of 16 KB and more, for which `new URL` throws.
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol);
 }
 
 export const httpUrl = z.string().max(2048).refine(isHttpUrl, "must be an http or https URL");

@@ -48,20 +48,15 @@ const cloneUrl = z
   .string()
   .max(2048)
   .refine((text) => {
-    if (!URL.canParse(text)) return false;
-    const { protocol, hostname } = new URL(text);
-    return protocol === "https:" || (protocol === "http:" && isLoopback(hostname));
+    const url = URL.parse(text);
+    return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname));
   }, "must be an https URL, for example https://github.com/owner/repository")
   .refine((text) => {
-    if (!URL.canParse(text)) return true;
-    const { username, password } = new URL(text);
-    return username === "" && password === "";
+    const url = URL.parse(text);
+    return url === null || (url.username === "" && url.password === "");
   }, "must not contain a user name, password or token: it is stored and shown")
   .refine((text) => !/[?#\s\p{Cc}]/u.test(text), "must not contain a query, a fragment or white space")
-  .refine(
-    (text) => !URL.canParse(text) || new URL(text).pathname.length > 1,
-    "must name a repository, not only a host",
-  );
+  .refine((text) => (URL.parse(text)?.pathname.length ?? 2) > 1, "must name a repository, not only a host");
 
 /** Cloned inside the sandbox, with its network. */
 const githubRepository = z.strictObject({

@@ -21,9 +21,8 @@ const headerSecret = secret.regex(
 
 const serverUrl = httpUrl
   .refine((text) => {
-    if (!URL.canParse(text)) return true;
-    const { username, password } = new URL(text);
-    return username === "" && password === "";
+    const url = URL.parse(text);
+    return url === null || (url.username === "" && url.password === "");
   }, "must not contain a user name or password: it is stored and shown")
   .refine((text) => !text.includes("#"), "must not have a fragment (#…)");
 

@@ -8,12 +8,14 @@ import { outcomeDraft } from "./input/outcome.ts";
 /**
  * The drafts of client events, in their order. Files that they name must exist and be readable; nothing is stored.
  * @param field name of the list in messages, for example `events`
+ * @param within session whose files alone may be named; null for all files
  * @throws ApiError 400 that names the field
  */
 export async function draftsOf(
   deps: Pick<Deps, "catalog" | "blobs" | "now">,
   events: readonly ClientEvent[],
   field: string,
+  within: string | null = null,
 ): Promise<EventDraft[]> {
   const drafts: EventDraft[] = [];
   for (const [index, event] of events.entries()) {
@@ -23,7 +25,7 @@ export async function draftsOf(
       continue;
     }
     if ("content" in event && event.content !== undefined) {
-      await checkContentFiles(deps, event.content, `${name}.content`);
+      await checkContentFiles(deps, event.content, `${name}.content`, within);
     }
     // The schema has the fields of the contract's event; its type only differs in optional fields that may be
     // `undefined`, which a parsed JSON body never holds.

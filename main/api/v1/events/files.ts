@@ -8,17 +8,19 @@ import { usableFile } from "../files/file.ts";
 /**
  * Each file must exist and be of a kind that the model reads: a block that the Messages API refuses would be refused
  * again with every later request of the session.
+ * @param within session whose files alone may be named; null for all files
  */
 export async function checkContentFiles(
   deps: Pick<Deps, "catalog" | "blobs" | "now">,
   content: ResultContent,
   field: string,
+  within: string | null = null,
 ): Promise<void> {
   for (const [index, block] of content.entries()) {
     if (block.type !== "image" && block.type !== "document") continue;
     if (block.source.type !== "file") continue;
     const name = `${field}[${index}].source.file_id`;
-    const file = await usableFile(deps, block.source.file_id, name);
+    const file = await usableFile(deps, block.source.file_id, name, within);
     const readable =
       block.type === "image"
         ? IMAGE_TYPES.some((type) => type === file.mime_type)

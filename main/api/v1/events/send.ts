@@ -25,7 +25,9 @@ export function mountEventSend(api: Api, deps: Deps): void {
       c,
       events.map((event) => event.type),
     );
-    const drafts = await draftsOf(deps, events, "events");
+    // A worker's credential opens its session and no other one's files.
+    const within = c.get("caller").kind === "api_key" ? null : id;
+    const drafts = await draftsOf(deps, events, "events", within);
     const data = await deps.serial.run(id, async () => {
       const { fold } = await existingSession(deps, id);
       if (isOver(fold)) invalid(`Session ${id} has ended and takes no more events. Create a new session.`);

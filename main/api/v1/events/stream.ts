@@ -2,6 +2,7 @@
 import { invalid } from "../../../contract/errors.ts";
 import { isContractEvent, isQueuedType, type LedgerEvent } from "../../../contract/events.ts";
 import { isShown } from "../../../contract/threads/visible.ts";
+import { standingOf } from "../../access/access.ts";
 import { type Api, type ApiContext, type Deps, param } from "../../http/context.ts";
 import { Query } from "../../http/query.ts";
 import { type Follower, followSession } from "../../sse/follow.ts";
@@ -32,6 +33,7 @@ export async function streamEvents(c: ApiContext, deps: Deps, threadId?: string)
     hydrate: true,
     live: deltas.size > 0 ? "watch" : "none",
     activity: false,
+    standing: standingOf(deps, c),
     follower: (writer, inbox) => publicFollower(deps, sessionId, shown, deltas, writer, inbox),
   });
 }

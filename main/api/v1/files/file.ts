@@ -29,10 +29,19 @@ export function refuseExpired(file: FileRecord, now: number): void {
   );
 }
 
-/** A file that a request refers to. @throws ApiError 400 that names the field */
-export async function usableFile(deps: Pick<Deps, "catalog" | "now">, id: string, field: string): Promise<FileRecord> {
+/**
+ * A file that a request refers to.
+ * @param within session that it must belong to; one of others is refused in the words for one that does not exist
+ * @throws ApiError 400 that names the field
+ */
+export async function usableFile(
+  deps: Pick<Deps, "catalog" | "now">,
+  id: string,
+  field: string,
+  within: string | null = null,
+): Promise<FileRecord> {
   const file = await deps.catalog.getFile(id);
-  if (file === null)
+  if (file === null || (within !== null && file.scope?.id !== within))
     invalid(
       `\`${field}\`: there is no file ${JSON.stringify(id)}. Upload it with POST /v1/files first.`,
       "file_not_found",

@@ -6,11 +6,13 @@ import { getMimeType } from "hono/utils/mime";
 import { ApiError, invalid } from "../../../contract/errors.ts";
 import { newId } from "../../../contract/ids.ts";
 import type { FileRecord } from "../../../session/catalog.ts";
-import { tooLarge } from "../../http/body.ts";
+import { ByteCollector, bodyChunks, tooLarge } from "../../http/body.ts";
 import { type ApiContext, type Deps, timestamp } from "../../http/context.ts";
 import { boundaryOf, type PartHead, type PartWriter, readMultipart } from "./multipart.ts";
 
 export const MAX_FILE_BYTES = 500 * 1024 * 1024;
+/** Written at a time: a client may send single bytes. */
+const WRITTEN_BYTES = 256 * 1024;
 const MAX_FIELD_BYTES = 64;
 /** What boundaries and part heads add to the file itself. */
 const ENVELOPE_BYTES = 64 * 1024;
@@ -21,11 +23,10 @@ const MAX_EXPIRY = 7_776_000;
 export async function receiveUpload(c: ApiContext, deps: Deps): Promise<FileRecord> {
   const boundary = boundaryOf(c.req.header("content-type"));
   if (Number(c.req.header("content-length") ?? 0) > MAX_FILE_BYTES + ENVELOPE_BYTES) tooLarge(MAX_FILE_BYTES);
-  const body = c.req.raw.body ?? invalid("The request body is empty. Send the file in a multipart part named `file`.");
   const folder = await mkdtemp(join(tmpdir(), "longhaul-upload-"));
   const form = new UploadForm(join(folder, "file"));
   try {
-    await readMultipart(whole(body), boundary, (head) => form.part(head));
+    await readMultipart(whole(bodyChunks(c)), boundary, (head) => form.part(head));
     const head = form.head ?? invalid("`file` is required: the file to upload.");
     const expires = form.expiresInSeconds;
     const bytes = await readFile(form.path);
@@ -51,7 +52,7 @@ export async function receiveUpload(c: ApiContext, deps: Deps): Promise<FileReco
   }
 }
 
-async function* whole(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
@@ -64,6 +65,7 @@ class UploadForm {
   readonly path: string;
   head: PartHead | null = null;
   #handle: FileHandle | null = null;
+  #pending = new ByteCollector();
   #size = 0;
   #expires = "";
 
@@ -82,7 +84,7 @@ class UploadForm {
     if (head.name === "file") {
       if (this.head !== null) invalid("`file` is given twice. Upload one file per request.");
       this.head = head;
-      return { write: (bytes) => this.#keep(bytes), end: () => this.#keep(new Uint8Array()) };
+      return { write: (bytes) => this.#keep(bytes), end: () => this.#flush() };
     }
     if (head.name !== "expires_in_seconds") invalid(`Unknown field \`${head.name.slice(0, 100)}\`: remove it.`);
     return {
@@ -103,8 +105,15 @@ class UploadForm {
   async #keep(bytes: Uint8Array): Promise<void> {
     this.#size += bytes.length;
     if (this.#size > MAX_FILE_BYTES) tooLarge(MAX_FILE_BYTES);
+    this.#pending.add(bytes);
+    if (this.#pending.length >= WRITTEN_BYTES) await this.#flush();
+  }
+
+  /** Writes what is held back, the last of it. */
+  async #flush(): Promise<void> {
     this.#handle ??= await open(this.path, "w", 0o600);
-    await this.#handle.writeFile(bytes);
+    await this.#handle.writeFile(this.#pending.taken());
+    this.#pending = new ByteCollector();
   }
 }
 

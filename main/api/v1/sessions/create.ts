@@ -4,7 +4,7 @@ import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { sessionCreate } from "../../../contract/schemas/sessions.ts";
 import { readJson } from "../../http/body.ts";
 import { type Api, type Deps, timestamp } from "../../http/context.ts";
-import { keepToken } from "../vaults/repository_tokens.ts";
+import { forgetTokens, keepToken } from "../vaults/repository_tokens.ts";
 import { planSession, type SessionPlan, storeSession } from "./new_session.ts";
 import { apiSession, existingSession } from "./session.ts";
 
@@ -13,8 +13,14 @@ export function mountSessionCreate(api: Api, deps: Deps): void {
     const body = await readJson(c);
     const params = parseWith(sessionCreate, body, "The request body", METADATA_CODES);
     const plan = await planSession(deps, params);
-    await keepTokens(deps, plan, body);
-    await storeSession(deps, plan);
+    try {
+      await keepTokens(deps, plan, body);
+      await storeSession(deps, plan);
+    } catch (error) {
+      // A session that never came to be must leave no token; what cannot be forgotten now is forgotten at the next start.
+      await forgetTokens(deps, plan.id).catch(() => undefined);
+      throw error;
+    }
     const session = await apiSession(deps, await existingSession(deps, plan.id));
     // The contract creates a session with events directly running; a wake that waits for its turn is that too.
     return c.json((params.initial_events ?? []).length > 0 ? { ...session, status: "running" } : session);

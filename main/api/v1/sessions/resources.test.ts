@@ -129,6 +129,37 @@ describe("repositories that are cloned inside", () => {
     expect(await rig.ports.records.list("repository_token", { limit: 9 })).toEqual([]);
   });
 
+  test("a session that cannot be stored leaves no token behind", async () => {
+    await using own = await startRig();
+    const agent = await own.client.beta.agents.create({ name: "a", model: "claude-opus-5-5" });
+    const environment = await own.client.beta.environments.create({ name: "e" });
+    const resources = [{ type: "github_repository", url: "https://github.com/o/r", authorization_token: "canary" }];
+    const body = { agent: agent.id, environment_id: environment.id, resources };
+    own.ledger.createSession = async () => Promise.reject(new Error("no room"));
+    const answer = await own.request("/v1/sessions", { method: "POST", body });
+    expect(answer.status).toBe(500);
+    expect(await own.ports.vault.sealed()).toEqual([]);
+    expect(await own.ports.records.list("repository_token", { limit: 9 })).toEqual([]);
+  });
+
+  test("tokens that a crash left of ended sessions are forgotten at the next start and when they are archived again", async () => {
+    await using own = await startRig();
+    const attached = { type: "github_repository", url: "https://github.com/o/r", authorization_token: "canary" };
+    const made = [await own.session({ resources: [attached] }), await own.session({ resources: [attached] })];
+    const third = await own.session({ resources: [attached] });
+    // As if each was cut off before it came to the tokens.
+    for (const id of [made[0], third]) await own.emit(id ?? "", { type: "longhaul.session_archived" });
+    await own.ledger.deleteSession(made[1] ?? "");
+    expect(await own.ports.vault.sealed()).toHaveLength(3);
+    await own.client.beta.sessions.archive(third);
+    expect(await own.ports.vault.sealed()).toHaveLength(2);
+    const kept = await own.session({ resources: [attached] });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await using next = await startRig(own.ports);
+    await expect.poll(async () => (await next.ports.vault.sealed()).map(({ vault_id }) => vault_id)).toEqual([kept]);
+    expect(await own.ports.records.list("repository_token", { limit: 9 })).toHaveLength(1);
+  });
+
   test("a session whose token cannot be sealed is not made", async () => {
     const refuse = async () =>
       Promise.reject(new ApiError("invalid_request_error", "There is no keychain.", "keychain_missing"));

@@ -46,7 +46,8 @@ export function mountSessions(api: Api, deps: Deps): void {
     const id = param(c, "id");
     await serial.run(id, async () => {
       const record = await existingSession(deps, id);
-      if (record.fold.archived_at !== null) return;
+      // An earlier archiving may have been cut off before it came to the tokens.
+      if (record.fold.archived_at !== null) return forgetTokens(deps, id);
       refuseWhileRunning(deps, record, "archive");
       const over: EventDraft[] = liveThreads(record.fold).map((threadId) => {
         const agent_name = threadFold(record.fold, threadId).agent.name;

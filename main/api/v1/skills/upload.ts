@@ -2,7 +2,7 @@
 import { ApiError, invalid } from "../../../contract/errors.ts";
 import type { SkillFile } from "../../../contract/skills/session_skills.ts";
 import { packSkill } from "../../../contract/skills/skill_pack.ts";
-import { tooLarge } from "../../http/body.ts";
+import { ByteCollector, bodyChunks, tooLarge } from "../../http/body.ts";
 import type { ApiContext } from "../../http/context.ts";
 import { boundaryOf, type PartHead, type PartWriter, readMultipart } from "../files/multipart.ts";
 import { readManifest, type SkillManifest } from "./skill_md.ts";
@@ -31,16 +31,14 @@ export async function receiveSkill(
     c.req.header("content-type"),
     "Send the files as multipart/form-data, in parts named `files[]`.",
   );
-  const body = c.req.raw.body?.getReader();
-  if (body === undefined) invalid("The request body is empty. Send the files in multipart parts named `files[]`.");
   const form = new SkillForm(fields);
   try {
-    await readMultipart(chunksOf(body), boundary, (head) => form.part(head));
+    await readMultipart(bodyChunks(c), boundary, (head) => form.part(head));
   } catch (error) {
     if (!(error instanceof ApiError)) {
       invalid("The upload ended early: the connection was closed before all of it arrived. Send it again.");
     }
-    await drain(body);
+    await drain(bodyChunks(c));
     throw error;
   }
   const tree = new SkillTreeBuilder();
@@ -51,16 +49,10 @@ export async function receiveSkill(
   return { ...(await readManifest(manifest, folder)), files, display_name: form.displayName };
 }
 
-type Body = ReadableStreamDefaultReader<Uint8Array>;
-
-async function* chunksOf(body: Body): AsyncGenerator<Uint8Array> {
-  for (let next = await body.read(); !next.done; next = await body.read()) yield next.value;
-}
-
 /** A client that still sends does not read: what is on its way is let in and dropped, so that it gets the refusal. */
-async function drain(body: Body): Promise<void> {
+async function drain(body: AsyncIterable<Uint8Array>): Promise<void> {
   let left = DRAINED_BYTES;
-  for await (const chunk of chunksOf(body)) {
+  for await (const chunk of body) {
     left -= chunk.length;
     if (left < 0) return;
   }
@@ -105,17 +97,14 @@ class SkillForm {
   }
 
   #collect(limit: number, done: (bytes: Buffer) => void): PartWriter {
-    const chunks: Buffer[] = [];
-    let size = 0;
+    const content = new ByteCollector();
     return {
       write: async (bytes) => {
-        size += bytes.length;
         this.#bytes += bytes.length;
-        if (size > limit || this.#bytes > MAX_SKILL_BYTES) tooLarge(MAX_SKILL_BYTES);
-        // The reader goes on to use the memory of what it hands over.
-        chunks.push(Buffer.from(bytes));
+        if (content.length + bytes.length > limit || this.#bytes > MAX_SKILL_BYTES) tooLarge(MAX_SKILL_BYTES);
+        content.add(bytes);
       },
-      end: async () => done(Buffer.concat(chunks)),
+      end: async () => done(content.taken()),
     };
   }
 }

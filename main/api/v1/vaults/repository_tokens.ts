@@ -1,6 +1,9 @@
 /** The access token of a repository that is attached to a session: sealed like a credential, with a record that names it. */
+import type { Ledger } from "../../../session/ledger.ts";
 import { RecordTable } from "../../../session/records/record_table.ts";
 import type { Records } from "../../../session/records/records.ts";
+import { isOver } from "../sessions/session.ts";
+import { everyRecord } from "./records.ts";
 import type { CredentialValues } from "./values.ts";
 
 /** No token, only the name of its sealed value. */
@@ -46,4 +49,26 @@ export async function forgetTokens(
   if (tokens.length === 0) return;
   await records.write(tokens.map(({ id }) => table.deletion(id)));
   await values.remove(tokens.map(({ secret_id }) => secret_id));
+}
+
+/**
+ * Forgets tokens that an earlier engine left: of sessions that are over or gone, or that never came to be. Never rejects;
+ * what cannot be forgotten now is left to the next start.
+ * @param before ISO 8601; tokens sealed from then on may belong to a session that is being made
+ */
+export async function forgetLeftTokens(
+  deps: { records: Records; values: CredentialValues; ledger: Pick<Ledger, "getSession"> },
+  before: string,
+): Promise<void> {
+  try {
+    const left = (await everyRecord(repositoryTokens(deps.records), {})).filter(
+      ({ created_at }) => created_at < before,
+    );
+    for (const sessionId of new Set(left.map(({ session_id }) => session_id))) {
+      const session = await deps.ledger.getSession(sessionId);
+      if (session === null || isOver(session.fold)) await forgetTokens(deps, sessionId);
+    }
+  } catch {
+    // Nobody waits for this.
+  }
 }

@@ -35,7 +35,7 @@ function checkedQuery(value: unknown): string {
 
 async function checkedUrl(call: WebCall, value: unknown, ledger: Pick<Ledger, "getEvents">): Promise<string> {
   const url = typeof value === "string" ? value.trim() : "";
-  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const parsed = URL.parse(url);
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
     throw new Refused('invalid_tool_input: web_fetch needs {"url": "https://…"}, a complete http or https URL.');
   }

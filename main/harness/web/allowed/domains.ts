@@ -10,8 +10,9 @@ interface DomainRules {
  * search only) means what lies below that path. What is no URL is not permitted.
  */
 export function permitted(url: string, rules: DomainRules | null): boolean {
-  if (!URL.canParse(url)) return false;
-  const { hostname, pathname } = new URL(url);
+  const parsed = URL.parse(url);
+  if (parsed === null) return false;
+  const { hostname, pathname } = parsed;
   const under = (entry: string): boolean => covers(entry, hostname, pathname);
   if (rules?.allowed_domains !== undefined) return rules.allowed_domains.some(under);
   return !(rules?.blocked_domains ?? []).some(under);

@@ -3,6 +3,7 @@ import type { EventDraft } from "../../../contract/events.ts";
 import { newId } from "../../../contract/ids.ts";
 import { message, snapshot } from "../../../orchestration/testing/rig.ts";
 import { MemoryLedger } from "../../../session/memory_ledger.ts";
+import { permitted } from "./domains.ts";
 import { wasShown } from "./url_sources.ts";
 
 const URL_ = "https://docs.example.com/guide/a?b=1";
@@ -65,6 +66,9 @@ describe("a URL in a text", () => {
   test("what is no URL was never shown, and a hostile text costs little", async () => {
     expect(await shown("file:///etc/passwd", [message("file:///etc/passwd")])).toBe(false);
     expect(await shown("nonsense", [message("nonsense")])).toBe(false);
+    const long = `https://docs.example.com${"A_".repeat(10_000)}`;
+    expect(await shown(URL_, [message(long)])).toBe(false);
+    expect([await shown(long, [message(long)]), permitted(long, null)]).toEqual([false, false]);
     const hostile = "docs.example.com.,;".repeat(40_000);
     const started = performance.now();
     expect(await shown(URL_, [message(hostile)])).toBe(false);

@@ -148,8 +148,9 @@ function contributes(tool: string, filter: ToolFilter): boolean {
 
 /** What two spellings of one address share: no scheme, no fragment, no slash at the end. Null for what is no address. */
 function keyOf(url: string): string | null {
-  if (!URL.canParse(url)) return null;
-  const { host, pathname, search, protocol } = new URL(url);
+  const parsed = URL.parse(url);
+  if (parsed === null) return null;
+  const { host, pathname, search, protocol } = parsed;
   if (protocol !== "https:" && protocol !== "http:") return null;
   return `${host}${pathname.replace(/\/$/, "")}${search}`;
 }
