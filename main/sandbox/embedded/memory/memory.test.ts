@@ -122,5 +122,8 @@ test("nothing is looked for in a session without stores, or without a sandbox", 
   await memory.rest(provider, { session_id: session, resources: [bench.resource(store)] });
   const { hand } = await provider.provision(provisionRequest(session));
   expect(await memory.mounted(provider, { session_id: session, resources: [] }, hand, () => undefined)).toBe(hand);
+  const asked = vi.spyOn(provider, "memoryFiles");
+  await memory.rest(provider, { session_id: session, resources: [] });
+  expect(asked).not.toHaveBeenCalled();
   expect(bench.synced).toEqual([]);
 });
