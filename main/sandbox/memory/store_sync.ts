@@ -3,7 +3,15 @@ import { createHash } from "node:crypto";
 import { memoryPathProblem } from "../../contract/memory/paths.ts";
 import { type Manifest, readManifest, writeManifest } from "./manifest.ts";
 import { merge, type Plan } from "./merge.ts";
-import type { MemoryFiles, MemoryMount, MemorySource, MountChange, MountScan, PushOutcome } from "./port.ts";
+import type {
+  MemoryFiles,
+  MemoryHead,
+  MemoryMount,
+  MemorySource,
+  MountChange,
+  MountScan,
+  PushOutcome,
+} from "./port.ts";
 import { siblingOf } from "./sibling.ts";
 import * as words from "./words.ts";
 
@@ -35,6 +43,8 @@ export class StoreSync {
   readonly #options: StoreSyncOptions;
   /** Null until it was read. */
   #base: Manifest | null = null;
+  /** What is known of it is not kept yet. */
+  #unkept = false;
   #missed: ReadonlySet<string> = new Set();
   /** What the store did not take, with the reason: not tried again before it changes. */
   readonly #refused = new Map<string, { sha256: string; reason: string }>();
@@ -68,16 +78,22 @@ export class StoreSync {
     const next: Manifest = plan.fresh ? new Map() : new Map(base);
     for (const { path, sha256 } of plan.adopt) next.set(path, sha256);
     for (const path of plan.drop) next.delete(path);
-    await this.#removeMemories(plan, next, report);
-    await this.#settleConflicts(plan, next, report);
-    await this.#push(plan, next, report, store.archived);
-    await this.#bringIn(plan, next, report);
+    try {
+      await this.#removeMemories(plan, next, report);
+      await this.#settleConflicts(plan, store.heads, next, report);
+      await this.#push(plan, next, report, store.archived);
+      await this.#bringIn(plan, next, report);
+    } finally {
+      // Also when it was cut short: what this session did itself must not look like somebody else's change later.
+      this.#unkept ||= !isSame(base, next);
+      this.#base = next;
+    }
     if (!read_only) {
       for (const [path, why] of scan.unfit) report.notices.push(words.unsaved(mount.path + path, words.UNFIT[why]));
     }
     this.#missed = new Set(plan.missed);
-    if (!isSame(base, next)) await files.keep(mount.store_id, writeManifest(next));
-    this.#base = next;
+    if (this.#unkept) await files.keep(mount.store_id, writeManifest(next));
+    this.#unkept = false;
     return report;
   }
 
@@ -92,15 +108,18 @@ export class StoreSync {
   }
 
   /** The store's version gets the path; the agent's is kept beside it, in the store before it leaves its place. */
-  async #settleConflicts(plan: Plan, next: Manifest, report: SyncReport): Promise<void> {
+  async #settleConflicts(plan: Plan, heads: readonly MemoryHead[], next: Manifest, report: SyncReport): Promise<void> {
     const { session_id, mount, files, source } = this.#options;
     for (const { head, sha256 } of plan.conflicts) {
       const text = (await this.#texts([head.path])).get(head.path);
       const theirs = await source.read(mount.store_id, head.id);
       if (text === null) this.#tellRefusal(report, head.path, words.UNFIT.not_text);
       if (text == null || theirs === null) continue;
-      const sibling = siblingOf(head.path, sha256);
-      const saved = sibling !== null && isSaved(await source.create(mount.store_id, session_id, sibling, text));
+      const sibling = siblingOf(head.path, sha256, heads);
+      const isThere = heads.some((other) => other.path === sibling && other.sha256 === sha256);
+      const saved =
+        isThere ||
+        (sibling !== null && (await source.create(mount.store_id, session_id, sibling, text)).kind === "done");
       const changes: MountChange[] = [{ op: "write", path: head.path, content: theirs.content, expected: sha256 }];
       if (sibling !== null) changes.unshift({ op: "write", path: sibling, content: text, expected: null });
       const problems = sibling === null ? new Map() : await files.apply(mount, changes.slice(0, 1));
@@ -198,11 +217,6 @@ export class StoreSync {
       }
     }
   }
-}
-
-/** In the store, now or since an earlier attempt. */
-function isSaved(outcome: PushOutcome): boolean {
-  return outcome.kind !== "refused";
 }
 
 function hashOf(text: string): string {
