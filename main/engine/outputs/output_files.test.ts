@@ -7,6 +7,7 @@ import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
 import { newSession } from "../../session/testing/drafts.ts";
 import { MAX_STORED_OUTPUTS, OutputFiles } from "./output_files.ts";
+import type { OutputPorts } from "./stored_output.ts";
 
 const NOW = Date.parse("2026-06-01T12:00:00Z");
 const BEFORE = "2026-06-01T11:00:00.000Z";
@@ -26,6 +27,7 @@ let reads: string[];
 let errors: unknown[];
 let failure: Error | null;
 let atWork: boolean;
+let sandboxes: OutputPorts["sandboxes"];
 let files: OutputFiles;
 let id: string;
 
@@ -48,24 +50,25 @@ afterEach(async () => {
 });
 
 function open(): OutputFiles {
+  sandboxes = {
+    outputs: async () => {
+      if (failure !== null) throw failure;
+      return Object.entries(outputs).map(([path, { text, size, modified_at = BEFORE }]) => {
+        return { path, size: size ?? text?.length ?? 0, modified_at };
+      });
+    },
+    readOutput: async (_session, path) => {
+      reads.push(path);
+      const output = outputs[path];
+      if (output?.text == null) return null;
+      return { size: output.size ?? output.text.length, stream: Readable.from([Buffer.from(output.text)]) };
+    },
+  };
   return new OutputFiles({
     ledger,
     catalog,
     blobs: memoryBlobStore(),
-    sandboxes: {
-      outputs: async () => {
-        if (failure !== null) throw failure;
-        return Object.entries(outputs).map(([path, { text, size, modified_at = BEFORE }]) => {
-          return { path, size: size ?? text?.length ?? 0, modified_at };
-        });
-      },
-      readOutput: async (_session, path) => {
-        reads.push(path);
-        const output = outputs[path];
-        if (output?.text == null) return null;
-        return { size: output.size ?? output.text.length, stream: Readable.from([Buffer.from(output.text)]) };
-      },
-    },
+    sandboxes,
     isAtWork: () => atWork,
     now: () => NOW,
     onError: (_session, error) => errors.push(error),
@@ -153,6 +156,15 @@ test("what cannot be stored is told once and holds up nothing else", async () =>
   ]);
   expect(more).toEqual([]);
   expect(reads).not.toContain("huge");
+});
+
+test("one that became larger than memory since it was listed is not read", async () => {
+  outputs = { bomb: { text: "x", size: 1 } };
+  const stream = Readable.from([Buffer.alloc(1)]);
+  sandboxes.readOutput = async () => ({ size: 2 ** 50, stream });
+  await pass();
+  expect([await stored(), stream.destroyed]).toEqual([[], true]);
+  expect((await told())[0]?.skipped).toEqual([{ path: "bomb", reason: expect.stringMatching(/changed while/) }]);
 });
 
 test("of very many outputs the first thousand are stored, and the rest is told", async () => {
