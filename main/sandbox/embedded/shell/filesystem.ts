@@ -1,6 +1,5 @@
 /** The file system that the shell sees: a folder of this disk as `/`, with devices and command names laid over it. */
 import { isUtf8 } from "node:buffer";
-import { mkdirSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import {
@@ -15,6 +14,7 @@ import {
   ReadWriteFs,
 } from "just-bash";
 import { isWithin, UPLOADS } from "../../machine.ts";
+import { makeFolder } from "../layout.ts";
 
 /** Everything written to this path is the output of the running command. */
 export const SINK = "/dev/.output";
@@ -39,7 +39,7 @@ export function shellFileSystem(
   );
   const commands = new ListedFs(stubs, hidden);
   const mountPoints = [UPLOADS, ...readOnlyPaths];
-  for (const path of mountPoints) mkdirSync(join(root, path), { recursive: true });
+  for (const path of mountPoints) makeFolder(root, path);
   const fixed = mountPoints.map((mountPoint) => {
     const folder = new ReadWriteFs({ root: join(root, mountPoint), maxFileReadSize: MAX_FILE_BYTES });
     return { mountPoint, filesystem: readOnly(folder, mountPoint) };
