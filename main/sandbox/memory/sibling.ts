@@ -1,10 +1,15 @@
-/** Where the agent's text of a conflict goes. */
+/** What file systems take as names, and where the agent's text of a conflict goes. */
 import { utf8Bytes } from "../../contract/memory/paths.ts";
 import type { MemoryHead } from "./port.ts";
 
 /** File systems hold no longer names. */
 const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 1024;
+
+/** False when a file system would not take the path of a memory, because one of its segments is too long for a name. */
+export function isFileName(path: string): boolean {
+  return path.split("/").every((segment) => utf8Bytes(segment) <= MAX_NAME_BYTES);
+}
 
 /**
  * `/a/notes.md` → `/a/notes.conflict-1a2b3c4d.md`: the same for the same text, so that doing it again after a crash does

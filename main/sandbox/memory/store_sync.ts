@@ -12,12 +12,15 @@ import type {
   MountScan,
   PushOutcome,
 } from "./port.ts";
-import { siblingOf } from "./sibling.ts";
+import { isFileName, siblingOf } from "./sibling.ts";
 import * as words from "./words.ts";
 
 const NOT_TEXT: PushOutcome = { kind: "refused", reason: words.UNFIT.not_text };
-/** Files that are read or written together. At most this many times 100 KB are in memory. */
+/** Files that are read together. At most this many times 100 KB are in memory. */
 const BATCH = 64;
+/** Of files that are written together: each time costs as much as writing dozens of small files. */
+const BATCH_WRITES = 500;
+const BATCH_LENGTH = 4_000_000;
 
 export interface SyncReport {
   /** Memories created or changed. */
@@ -192,14 +195,21 @@ export class StoreSync {
     const { mount, source } = this.#options;
     const removals = plan.removeFile.map(({ path, expected }): MountChange => ({ op: "remove", path, expected }));
     await this.#apply(removals, next, report);
-    for (let start = 0; start < plan.pull.length; start += BATCH) {
-      const changes: MountChange[] = [];
-      for (const { head, expected } of plan.pull.slice(start, start + BATCH)) {
-        const memory = await source.read(mount.store_id, head.id);
-        if (memory !== null) changes.push({ op: "write", path: head.path, content: memory.content, expected });
-      }
+    let changes: MountChange[] = [];
+    let length = 0;
+    for (const { head, expected } of plan.pull) {
+      // An archive with one such name could not be unpacked at all.
+      if (!isFileName(head.path)) report.notices.push(words.notBrought(mount.path + head.path, "too_long"));
+      const memory = isFileName(head.path) ? await source.read(mount.store_id, head.id) : null;
+      if (memory === null) continue;
+      changes.push({ op: "write", path: head.path, content: memory.content, expected });
+      length += memory.content.length;
+      if (changes.length < BATCH_WRITES && length < BATCH_LENGTH) continue;
       await this.#apply(changes, next, report);
+      changes = [];
+      length = 0;
     }
+    await this.#apply(changes, next, report);
   }
 
   async #apply(changes: readonly MountChange[], next: Manifest, report: SyncReport): Promise<void> {
