@@ -5,6 +5,8 @@ import { SandboxLost } from "../../sandbox/port.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
+import { MemoryRecords } from "../../session/records/memory_records.ts";
+import { RemovedOutputs } from "../../session/records/removed_outputs.ts";
 import { newSession } from "../../session/testing/drafts.ts";
 import { MAX_STORED_OUTPUTS, OutputFiles } from "./output_files.ts";
 import type { OutputPorts } from "./stored_output.ts";
@@ -22,6 +24,7 @@ interface Output {
 
 let ledger: MemoryLedger;
 let catalog: MemoryCatalog;
+let records: MemoryRecords;
 let outputs: Record<string, Output>;
 let reads: string[];
 let errors: unknown[];
@@ -34,6 +37,7 @@ let id: string;
 beforeEach(async () => {
   ledger = new MemoryLedger();
   catalog = new MemoryCatalog();
+  records = new MemoryRecords();
   outputs = {};
   reads = [];
   errors = [];
@@ -68,6 +72,7 @@ function open(): OutputFiles {
     ledger,
     catalog,
     blobs: memoryBlobStore(),
+    records,
     sandboxes,
     isAtWork: () => atWork,
     now: () => NOW,
@@ -134,6 +139,25 @@ test("a touched file keeps its id, and one that has just been written is looked 
   expect((await stored())[0]?.id).toBe(second?.id);
   await pass();
   expect(reads).toHaveLength(3);
+});
+
+test("a stored output that somebody deletes does not come back before it changes", async () => {
+  outputs = { "x.txt": { text: "one" }, "y.txt": { text: "y" } };
+  await pass();
+  const removed = new RemovedOutputs(records);
+  for (const file of await stored()) {
+    // Twice, as when two delete it at the same time.
+    for (let times = 0; times < 2; times += 1) await removed.add(file);
+    await catalog.deleteFile(file.id);
+  }
+  await pass();
+  expect(await stored()).toEqual([]);
+  outputs["x.txt"] = { text: "two", modified_at: "2026-06-01T11:30:00.000Z" };
+  await pass();
+  expect((await stored()).map(({ filename }) => filename)).toEqual(["x.txt"]);
+  await removed.forget(id);
+  await pass();
+  expect(await stored()).toHaveLength(2);
 });
 
 test("what cannot be stored is told once and holds up nothing else", async () => {

@@ -6,12 +6,14 @@ import type { OutputFile } from "../../contract/local_api.ts";
 import { SandboxLost } from "../../sandbox/port.ts";
 import type { BlobStore, Catalog, FileRecord } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
+import type { Records } from "../../session/records/records.ts";
 import type { SessionSandboxes } from "../session_sandboxes.ts";
 
 export interface OutputPorts {
   ledger: Pick<Ledger, "getSession" | "emitEvent" | "subscribe">;
   catalog: Pick<Catalog, "putFile" | "listFiles" | "deleteFile">;
   blobs: Pick<BlobStore, "put">;
+  records: Records;
   sandboxes: Pick<SessionSandboxes, "outputs" | "readOutput">;
   /** True while the session runs or waits for its turn. */
   isAtWork(sessionId: string): boolean;
