@@ -18,6 +18,7 @@ const PORTS = [
   "main/session/live.ts",
   "main/session/records/records.ts",
   "main/session/records/record_table.ts",
+  "main/session/records/removed_outputs.ts",
   "main/session/memories/stores.ts",
   "main/session/memories/memories.ts",
   "main/session/memories/versions.ts",

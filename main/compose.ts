@@ -139,6 +139,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ledger,
     catalog,
     blobs,
+    records,
     sandboxes,
     isAtWork: (sessionId) => orchestrator.activity(sessionId) !== null,
     now: Date.now,

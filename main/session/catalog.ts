@@ -44,7 +44,8 @@ export interface Catalog {
   listEnvironments(query: CatalogQuery): Promise<Environment[]>;
   deleteEnvironment(id: string): Promise<void>;
 
-  putFile(file: FileRecord): Promise<void>;
+  /** @param replaces id of the file that goes in the same transaction */
+  putFile(file: FileRecord, replaces?: string): Promise<void>;
   getFile(id: string): Promise<FileRecord | null>;
   listFiles(query: CatalogQuery & { scope_id?: string; ids?: readonly string[] }): Promise<FileRecord[]>;
   deleteFile(id: string): Promise<void>;

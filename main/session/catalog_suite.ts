@@ -152,6 +152,8 @@ export function catalogSuite(adapter: string, open: () => Promise<Catalog>): voi
       expect(await catalog.getFile("file_2")).toEqual(file("file_2"));
       await catalog.deleteFile("file_2");
       expect(await catalog.getFile("file_2")).toBeNull();
+      await catalog.putFile(file("file_3"), "file_1");
+      expect(ids(await catalog.listFiles({ limit: 5 }))).toEqual(["file_3"]);
     });
 
     test("what was put or returned can be changed without changing the catalog", async () => {

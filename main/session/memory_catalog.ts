@@ -63,7 +63,8 @@ export class MemoryCatalog implements Catalog {
     this.#environments.delete(id);
   }
 
-  async putFile(file: FileRecord): Promise<void> {
+  async putFile(file: FileRecord, replaces?: string): Promise<void> {
+    if (replaces !== undefined) this.#files.delete(replaces);
     this.#files.set(file.id, structuredClone(file));
   }
 

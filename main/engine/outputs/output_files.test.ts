@@ -5,8 +5,11 @@ import { SandboxLost } from "../../sandbox/port.ts";
 import { memoryBlobStore } from "../../session/blobs.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
+import { MemoryRecords } from "../../session/records/memory_records.ts";
+import { RemovedOutputs } from "../../session/records/removed_outputs.ts";
 import { newSession } from "../../session/testing/drafts.ts";
 import { MAX_STORED_OUTPUTS, OutputFiles } from "./output_files.ts";
+import type { OutputPorts } from "./stored_output.ts";
 
 const NOW = Date.parse("2026-06-01T12:00:00Z");
 const BEFORE = "2026-06-01T11:00:00.000Z";
@@ -21,17 +24,20 @@ interface Output {
 
 let ledger: MemoryLedger;
 let catalog: MemoryCatalog;
+let records: MemoryRecords;
 let outputs: Record<string, Output>;
 let reads: string[];
 let errors: unknown[];
 let failure: Error | null;
 let atWork: boolean;
+let sandboxes: OutputPorts["sandboxes"];
 let files: OutputFiles;
 let id: string;
 
 beforeEach(async () => {
   ledger = new MemoryLedger();
   catalog = new MemoryCatalog();
+  records = new MemoryRecords();
   outputs = {};
   reads = [];
   errors = [];
@@ -48,24 +54,26 @@ afterEach(async () => {
 });
 
 function open(): OutputFiles {
+  sandboxes = {
+    outputs: async () => {
+      if (failure !== null) throw failure;
+      return Object.entries(outputs).map(([path, { text, size, modified_at = BEFORE }]) => {
+        return { path, size: size ?? text?.length ?? 0, modified_at };
+      });
+    },
+    readOutput: async (_session, path) => {
+      reads.push(path);
+      const output = outputs[path];
+      if (output?.text == null) return null;
+      return { size: output.size ?? output.text.length, stream: Readable.from([Buffer.from(output.text)]) };
+    },
+  };
   return new OutputFiles({
     ledger,
     catalog,
     blobs: memoryBlobStore(),
-    sandboxes: {
-      outputs: async () => {
-        if (failure !== null) throw failure;
-        return Object.entries(outputs).map(([path, { text, size, modified_at = BEFORE }]) => {
-          return { path, size: size ?? text?.length ?? 0, modified_at };
-        });
-      },
-      readOutput: async (_session, path) => {
-        reads.push(path);
-        const output = outputs[path];
-        if (output?.text == null) return null;
-        return { size: output.size ?? output.text.length, stream: Readable.from([Buffer.from(output.text)]) };
-      },
-    },
+    records,
+    sandboxes,
     isAtWork: () => atWork,
     now: () => NOW,
     onError: (_session, error) => errors.push(error),
@@ -133,6 +141,25 @@ test("a touched file keeps its id, and one that has just been written is looked 
   expect(reads).toHaveLength(3);
 });
 
+test("a stored output that somebody deletes does not come back before it changes", async () => {
+  outputs = { "x.txt": { text: "one" }, "y.txt": { text: "y" } };
+  await pass();
+  const removed = new RemovedOutputs(records);
+  for (const file of await stored()) {
+    // Twice, as when two delete it at the same time.
+    for (let times = 0; times < 2; times += 1) await removed.add(file);
+    await catalog.deleteFile(file.id);
+  }
+  await pass();
+  expect(await stored()).toEqual([]);
+  outputs["x.txt"] = { text: "two", modified_at: "2026-06-01T11:30:00.000Z" };
+  await pass();
+  expect((await stored()).map(({ filename }) => filename)).toEqual(["x.txt"]);
+  await removed.forget(id);
+  await pass();
+  expect(await stored()).toHaveLength(2);
+});
+
 test("what cannot be stored is told once and holds up nothing else", async () => {
   outputs = {
     gone: { text: null },
@@ -153,6 +180,15 @@ test("what cannot be stored is told once and holds up nothing else", async () =>
   ]);
   expect(more).toEqual([]);
   expect(reads).not.toContain("huge");
+});
+
+test("one that became larger than memory since it was listed is not read", async () => {
+  outputs = { bomb: { text: "x", size: 1 } };
+  const stream = Readable.from([Buffer.alloc(1)]);
+  sandboxes.readOutput = async () => ({ size: 2 ** 50, stream });
+  await pass();
+  expect([await stored(), stream.destroyed]).toEqual([[], true]);
+  expect((await told())[0]?.skipped).toEqual([{ path: "bomb", reason: expect.stringMatching(/changed while/) }]);
 });
 
 test("of very many outputs the first thousand are stored, and the rest is told", async () => {

@@ -5,6 +5,7 @@
 import type { StoredEvent } from "../../contract/events.ts";
 import type { OutputFile } from "../../contract/local_api.ts";
 import type { FileRecord } from "../../session/catalog.ts";
+import { RemovedOutputs } from "../../session/records/removed_outputs.ts";
 import { type OutputPorts, type Skipped, storeOutput } from "./stored_output.ts";
 
 /** Outputs of one session that are stored; the rest stays in its sandbox. */
@@ -122,8 +123,10 @@ export class OutputFiles {
     if (!atWork) this.#used.delete(sessionId);
     const session = await ledger.getSession(sessionId);
     if (session === null || session.fold.sandbox?.made !== true) return;
-    const outputs = await sandboxes.outputs(sessionId);
-    if (outputs.length === 0) return;
+    const found = await sandboxes.outputs(sessionId);
+    if (found.length === 0) return;
+    const isRemoved = await new RemovedOutputs(this.#ports.records).of(sessionId);
+    const outputs = found.filter((output) => !isRemoved(output));
     const known = await this.#known(sessionId);
     const { chosen, skipped } = choose(outputs, known, atWork ? MAX_BYTES_AT_WORK : MAX_OUTPUT_BYTES);
     const stored: { file_id: string; path: string; size_bytes: number }[] = [];

@@ -6,12 +6,14 @@ import type { OutputFile } from "../../contract/local_api.ts";
 import { SandboxLost } from "../../sandbox/port.ts";
 import type { BlobStore, Catalog, FileRecord } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
+import type { Records } from "../../session/records/records.ts";
 import type { SessionSandboxes } from "../session_sandboxes.ts";
 
 export interface OutputPorts {
   ledger: Pick<Ledger, "getSession" | "emitEvent" | "subscribe">;
   catalog: Pick<Catalog, "putFile" | "listFiles" | "deleteFile">;
   blobs: Pick<BlobStore, "put">;
+  records: Records;
   sandboxes: Pick<SessionSandboxes, "outputs" | "readOutput">;
   /** True while the session runs or waits for its turn. */
   isAtWork(sessionId: string): boolean;
@@ -46,7 +48,7 @@ export async function storeOutput(
     return null;
   }
   const settled = ports.now() - Date.parse(modified_at) > UNSETTLED_MS;
-  const read = await readWhole(ports, sessionId, path);
+  const read = await readWhole(ports, sessionId, output);
   if ("reason" in read) return read;
   const { size, sha256 } = read;
   const place = { path, modified_at, settled };
@@ -67,21 +69,25 @@ export async function storeOutput(
     sha256,
     output: place,
   };
-  await catalog.putFile(record);
-  if (await isGone(ports, sessionId, record.id)) return "gone";
-  if (known !== undefined) await catalog.deleteFile(known.id);
-  return record;
+  // In one step: an engine that is killed here leaves one file of this path.
+  await catalog.putFile(record, known?.id);
+  return (await isGone(ports, sessionId, record.id)) ? "gone" : record;
 }
 
 /** Stores the bytes. Rejects with SandboxLost; any other failure is one of this file. */
 async function readWhole(
   { sandboxes, blobs }: OutputPorts,
   sessionId: string,
-  path: string,
+  { path, size: listed }: OutputFile,
 ): Promise<{ size: number; sha256: string } | Skipped> {
   try {
     const found = await sandboxes.readOutput(sessionId, path);
     if (found === null) return { path, reason: "It was removed, or became a link, before it could be read." };
+    if (found.size > listed) {
+      // It was chosen by the size that it had: now it may be larger than memory is.
+      found.stream.destroy();
+      return { path, reason: CHANGED };
+    }
     const bytes = Buffer.allocUnsafe(found.size);
     let size = 0;
     for await (const chunk of found.stream as AsyncIterable<Buffer>) {

@@ -34,9 +34,30 @@ export interface SandboxLayout {
 /** Home directory of the agent in the embedded sandbox. */
 export const HOME = "/home/user";
 
-/** Makes the folders that every sandbox has; also those that the agent removed. Throws when the disk refuses. */
+/**
+ * Makes the folders that every sandbox has; also those that the agent removed. What it put in the place of one stays.
+ * Throws when the disk refuses.
+ */
 export function makeSandboxFolders(root: string): void {
-  for (const folder of [WORKDIR, UPLOADS, OUTPUTS, "/tmp", HOME]) mkdirSync(join(root, folder), { recursive: true });
+  mkdirSync(root, { recursive: true });
+  for (const folder of [WORKDIR, UPLOADS, OUTPUTS, "/tmp", HOME]) makeFolder(root, folder);
+}
+
+/**
+ * Makes a folder with those above it, without following a link: one of the agent's could lead out of the sandbox.
+ * @param path as the agent sees it, without . and .. parts
+ * @returns its real path on this disk; null when a link or a file is in the way. Throws when the disk refuses.
+ */
+export function makeFolder(root: string, path: string): string | null {
+  let folder = realpathSync(root);
+  for (const part of path.split("/").filter((name) => name !== "")) {
+    folder = join(folder, part);
+    const found = lstatSync(folder, { throwIfNoEntry: false });
+    // The host and the engine may both be about to make it.
+    if (found === undefined) mkdirSync(folder, { recursive: true });
+    else if (!found.isDirectory()) return null;
+  }
+  return folder;
 }
 
 /** @param sessionId a session id of the contract; it becomes a folder name */

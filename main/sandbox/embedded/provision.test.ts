@@ -115,6 +115,12 @@ test("files that the agent made where a repository should go are not overwritten
   expect(steps.at(-1)?.error).toMatch(/mount_path \/workspace\/my repo is taken/);
   expect(await runTool(hand, "bash", { command: "cat 'my repo/mine.txt'" })).toBe("mine");
   expect(await provider.changes(session, [resource()])).toEqual([]);
+
+  await runTool(hand, "bash", { command: "rm -r 'my repo'; mkdir -p skills; tee skills/s 'my repo' <<< mine" });
+  const files = [{ path: "SKILL.md", executable: false, bytes: Buffer.from("x") }];
+  const skill = { id: "skver_1", name: "s", path: "/workspace/skills/s", read: async () => files };
+  for (let tries = 0; tries < 2; tries += 1) await provider.provision({ ...request(resource()), skills: [skill] });
+  expect(await runTool(hand, "bash", { command: "cat 'my repo' skills/s" })).toBe("mine\nmine");
 });
 
 test("a repository as the whole workspace, and two side by side", async () => {

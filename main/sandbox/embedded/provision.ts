@@ -1,5 +1,5 @@
 /** Fills the folder of an embedded sandbox: directories, attached files, copies of repositories. Each of them once. */
-import { chmod, mkdir, readdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
@@ -14,7 +14,7 @@ import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resourc
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
 import { writeReadOnlyMounts } from "./memory/read_only.ts";
-import { realFolder } from "./placing/real_folder.ts";
+import { isTaken, realFolder } from "./placing/real_folder.ts";
 
 /** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
 type MarkerState = "placing" | "complete";
@@ -90,10 +90,11 @@ async function placeFile(
 }
 
 async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryResource): Promise<string[]> {
-  const target = join(layout.root, mountPath(resource));
+  const path = mountPath(resource);
+  const target = join(await realFolder(layout.root, dirname(path)), basename(path));
   // Only a half-done placing of this resource may be cleared away; anything else there is somebody's work.
   if ((await marker(layout, resource.id)) === "placing") await rm(target, { recursive: true, force: true });
-  if ((await readdir(target).catch(() => [])).length > 0) {
+  if (await isTaken(target)) {
     throw new RepositoryRefused(`mount_path ${resource.mount_path} is taken. Give the repository another mount_path.`);
   }
   const source = await readRepository(resource);
@@ -110,7 +111,8 @@ async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryR
   const baseline = baselineDir(layout, resource);
   await rm(baseline, { recursive: true, force: true });
   await rename(gitDir, baseline);
-  await mkdir(dirname(target), { recursive: true });
+  // Looked at again: reading a large repository takes a while.
+  await realFolder(layout.root, dirname(path));
   await rmdir(target).catch(() => undefined);
   await rename(tree, target);
   await setMarker(layout, resource.id, "complete");

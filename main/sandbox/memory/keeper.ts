@@ -39,7 +39,8 @@ export class MemoryKeeper implements SandboxMemory {
 
   async rest(provider: SandboxProvider, fold: MemorySession): Promise<void> {
     let memory = this.#sessions.get(fold.session_id) ?? null;
-    if (memory === null) {
+    // Without stores there is nothing to ask a sandbox for: asking would wake a stopped container.
+    if (memory === null && memoryMounts(fold.resources).length > 0) {
       // An earlier process had the session's calls, and may have ended before it brought home what they left.
       const ready = await provider
         .memoryFiles?.(fold.session_id)

@@ -1,9 +1,11 @@
 import { chmodSync, existsSync, lstatSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { contentHash } from "../../session/memories/memories.ts";
 import { EmbeddedMemoryFiles } from "../embedded/memory/memory_files.ts";
 import type { MemoryFiles, MemorySource } from "./port.ts";
 import type { SessionMemory } from "./session_memory.ts";
+import { siblingOf } from "./sibling.ts";
 import { FolderBench, SESSION } from "./testing/folder_bench.ts";
 
 // A busy machine is slow with files.
@@ -160,6 +162,18 @@ describe("conflicts", () => {
     expect(Object.values(await bench.contents(store)).sort()).toEqual(["agent's", "person's"]);
   });
 
+  test("a memory that already has the path for the agent's text is not taken for its copy", async () => {
+    const { store, memory } = await bench.mounted({ "/a.md": "1", "/b.md": "2" });
+    const copy = siblingOf("/a.md", contentHash("mine"), []) ?? "";
+    await bench.write(store, copy, "merged by a person");
+    put("/a.md", "mine");
+    await bench.write(store, "/a.md", "theirs");
+    await afterCall(memory);
+    const all = await bench.contents(store);
+    expect([all["/a.md"], all[copy]]).toEqual(["theirs", "merged by a person"]);
+    expect(Object.values(all)).toContain("mine");
+  });
+
   test("in a store that is archived the agent's text is kept in the folder, and the model is told that it is not saved", async () => {
     const { store, memory } = await bench.mounted({ "/a.md": "old", "/b.md": "old" });
     put("/a.md", "agent's");
@@ -214,6 +228,27 @@ test("a read-only mount is put right, never written back, and the model is told"
   await bench.remove(store, "/dir/b.md");
   expect(await afterCall(memory)).toEqual([]);
   expect([has("/a.md"), has("/dir/b.md")]).toEqual(["11", null]);
+});
+
+describe("after a look that was cut short", () => {
+  test.each(["keep", "apply"] as const)(
+    "(%s) what this session did itself is no change of somebody else's",
+    async (step) => {
+      const store = await bench.store({ "/a.md": "1", "/b.md": "2" });
+      const files = new EmbeddedMemoryFiles(bench.layout);
+      const memory = bench.open([bench.mount(store)], { files });
+      await memory.mount(() => undefined);
+      const full = vi.spyOn(files, step).mockRejectedValue(new Error("ENOSPC"));
+      put("/a.md", "11");
+      await bench.write(store, "/c.md", "3");
+      await afterCall(memory);
+      full.mockRestore();
+      put("/a.md", "111");
+      expect(await afterCall(memory)).toEqual([]);
+      expect(await bench.contents(store)).toEqual({ "/a.md": "111", "/b.md": "2", "/c.md": "3" });
+      expect(await files.kept(store)).toContain(contentHash("111"));
+    },
+  );
 });
 
 describe("after the engine's end", () => {

@@ -3,13 +3,24 @@ import { createHash } from "node:crypto";
 import { memoryPathProblem } from "../../contract/memory/paths.ts";
 import { type Manifest, readManifest, writeManifest } from "./manifest.ts";
 import { merge, type Plan } from "./merge.ts";
-import type { MemoryFiles, MemoryMount, MemorySource, MountChange, MountScan, PushOutcome } from "./port.ts";
-import { siblingOf } from "./sibling.ts";
+import type {
+  MemoryFiles,
+  MemoryHead,
+  MemoryMount,
+  MemorySource,
+  MountChange,
+  MountScan,
+  PushOutcome,
+} from "./port.ts";
+import { isFileName, siblingOf } from "./sibling.ts";
 import * as words from "./words.ts";
 
 const NOT_TEXT: PushOutcome = { kind: "refused", reason: words.UNFIT.not_text };
-/** Files that are read or written together. At most this many times 100 KB are in memory. */
+/** Files that are read together. At most this many times 100 KB are in memory. */
 const BATCH = 64;
+/** Of files that are written together: each time costs as much as writing dozens of small files. */
+const BATCH_WRITES = 500;
+const BATCH_LENGTH = 4_000_000;
 
 export interface SyncReport {
   /** Memories created or changed. */
@@ -35,6 +46,8 @@ export class StoreSync {
   readonly #options: StoreSyncOptions;
   /** Null until it was read. */
   #base: Manifest | null = null;
+  /** What is known of it is not kept yet. */
+  #unkept = false;
   #missed: ReadonlySet<string> = new Set();
   /** What the store did not take, with the reason: not tried again before it changes. */
   readonly #refused = new Map<string, { sha256: string; reason: string }>();
@@ -68,16 +81,22 @@ export class StoreSync {
     const next: Manifest = plan.fresh ? new Map() : new Map(base);
     for (const { path, sha256 } of plan.adopt) next.set(path, sha256);
     for (const path of plan.drop) next.delete(path);
-    await this.#removeMemories(plan, next, report);
-    await this.#settleConflicts(plan, next, report);
-    await this.#push(plan, next, report, store.archived);
-    await this.#bringIn(plan, next, report);
+    try {
+      await this.#removeMemories(plan, next, report);
+      await this.#settleConflicts(plan, store.heads, next, report);
+      await this.#push(plan, next, report, store.archived);
+      await this.#bringIn(plan, next, report);
+    } finally {
+      // Also when it was cut short: what this session did itself must not look like somebody else's change later.
+      this.#unkept ||= !isSame(base, next);
+      this.#base = next;
+    }
     if (!read_only) {
       for (const [path, why] of scan.unfit) report.notices.push(words.unsaved(mount.path + path, words.UNFIT[why]));
     }
     this.#missed = new Set(plan.missed);
-    if (!isSame(base, next)) await files.keep(mount.store_id, writeManifest(next));
-    this.#base = next;
+    if (this.#unkept) await files.keep(mount.store_id, writeManifest(next));
+    this.#unkept = false;
     return report;
   }
 
@@ -92,15 +111,18 @@ export class StoreSync {
   }
 
   /** The store's version gets the path; the agent's is kept beside it, in the store before it leaves its place. */
-  async #settleConflicts(plan: Plan, next: Manifest, report: SyncReport): Promise<void> {
+  async #settleConflicts(plan: Plan, heads: readonly MemoryHead[], next: Manifest, report: SyncReport): Promise<void> {
     const { session_id, mount, files, source } = this.#options;
     for (const { head, sha256 } of plan.conflicts) {
       const text = (await this.#texts([head.path])).get(head.path);
       const theirs = await source.read(mount.store_id, head.id);
       if (text === null) this.#tellRefusal(report, head.path, words.UNFIT.not_text);
       if (text == null || theirs === null) continue;
-      const sibling = siblingOf(head.path, sha256);
-      const saved = sibling !== null && isSaved(await source.create(mount.store_id, session_id, sibling, text));
+      const sibling = siblingOf(head.path, sha256, heads);
+      const isThere = heads.some((other) => other.path === sibling && other.sha256 === sha256);
+      const saved =
+        isThere ||
+        (sibling !== null && (await source.create(mount.store_id, session_id, sibling, text)).kind === "done");
       const changes: MountChange[] = [{ op: "write", path: head.path, content: theirs.content, expected: sha256 }];
       if (sibling !== null) changes.unshift({ op: "write", path: sibling, content: text, expected: null });
       const problems = sibling === null ? new Map() : await files.apply(mount, changes.slice(0, 1));
@@ -173,14 +195,21 @@ export class StoreSync {
     const { mount, source } = this.#options;
     const removals = plan.removeFile.map(({ path, expected }): MountChange => ({ op: "remove", path, expected }));
     await this.#apply(removals, next, report);
-    for (let start = 0; start < plan.pull.length; start += BATCH) {
-      const changes: MountChange[] = [];
-      for (const { head, expected } of plan.pull.slice(start, start + BATCH)) {
-        const memory = await source.read(mount.store_id, head.id);
-        if (memory !== null) changes.push({ op: "write", path: head.path, content: memory.content, expected });
-      }
+    let changes: MountChange[] = [];
+    let length = 0;
+    for (const { head, expected } of plan.pull) {
+      // An archive with one such name could not be unpacked at all.
+      if (!isFileName(head.path)) report.notices.push(words.notBrought(mount.path + head.path, "too_long"));
+      const memory = isFileName(head.path) ? await source.read(mount.store_id, head.id) : null;
+      if (memory === null) continue;
+      changes.push({ op: "write", path: head.path, content: memory.content, expected });
+      length += memory.content.length;
+      if (changes.length < BATCH_WRITES && length < BATCH_LENGTH) continue;
       await this.#apply(changes, next, report);
+      changes = [];
+      length = 0;
     }
+    await this.#apply(changes, next, report);
   }
 
   async #apply(changes: readonly MountChange[], next: Manifest, report: SyncReport): Promise<void> {
@@ -198,11 +227,6 @@ export class StoreSync {
       }
     }
   }
-}
-
-/** In the store, now or since an earlier attempt. */
-function isSaved(outcome: PushOutcome): boolean {
-  return outcome.kind !== "refused";
 }
 
 function hashOf(text: string): string {

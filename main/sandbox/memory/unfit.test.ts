@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -9,6 +10,8 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import fs from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EmbeddedMemoryFiles } from "../embedded/memory/memory_files.ts";
@@ -129,5 +132,55 @@ describe("what cannot be a memory", () => {
     await afterCall(memory);
     await memory.rest();
     expect(await bench.contents(store)).toEqual({ "/b.md": "2" });
+  });
+});
+
+describe("what goes while it is looked at", () => {
+  test("a folder that may be listed and no more hides its memories; they are not deleted", async () => {
+    const { store, memory } = await bench.mounted({ "/dir/in.md": "1", "/b.md": "2" });
+    const nobody = 65_534;
+    for (const path of [bench.dataDir, bench.layout.dir, bench.layout.memory]) chmodSync(path, 0o777);
+    chmodSync(real("/dir"), 0o644);
+    const isRoot = process.geteuid?.() === 0;
+    // Root may look into every folder.
+    if (isRoot) process.seteuid?.(nobody);
+    try {
+      await memory.rest();
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      chmodSync(real("/dir"), 0o755);
+    }
+    expect(await bench.contents(store)).toEqual({ "/dir/in.md": "1", "/b.md": "2" });
+  });
+
+  test("a link in the place of a folder does not tell what is in another folder of this disk", async () => {
+    const { store, memory } = await bench.mounted({ "/dir/in.md": "1", "/b.md": "2" });
+    const outside = join(bench.dataDir, "outside");
+    mkdirSync(outside);
+    writeFileSync(join(outside, "secret-name"), "x");
+    // Put there between the look at the mount and the look into the folder.
+    const { opendir } = fs;
+    vi.spyOn(fs, "opendir").mockImplementation(async (path, ...more) => {
+      const folder = await opendir(path as string, ...(more as []));
+      if (path !== real("/dir")) return folder;
+      await folder.close();
+      rmSync(real("/dir"), { recursive: true });
+      symlinkSync(outside, real("/dir"));
+      return opendir(path as string, ...(more as []));
+    });
+    syncBuiltinESMExports();
+    memory.begin();
+    expect((await memory.afterCall()).join()).not.toContain("secret-name");
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+    expect(await bench.contents(store)).toEqual({ "/dir/in.md": "1", "/b.md": "2" });
+  });
+
+  test("a sandbox that was removed in this moment does not come back", async () => {
+    const { store } = await bench.mounted({ "/a.md": "1" });
+    const files = new EmbeddedMemoryFiles(bench.layout);
+    rmSync(bench.layout.dir, { recursive: true });
+    await expect(files.keep(store, "x")).rejects.toThrow(/ENOENT/);
+    expect(existsSync(bench.layout.dir)).toBe(false);
   });
 });

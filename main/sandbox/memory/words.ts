@@ -18,10 +18,15 @@ export function unsaved(file: string, reason: string): string {
   return `${file} is not saved: ${reason}.`;
 }
 
-export function notBrought(file: string, problem: ChangeProblem): string {
-  const why =
-    problem === "blocked" ? "a link or a folder of yours is in its place" : "its file could not be written here";
-  return `The memory ${file} was changed by somebody else and is not in this folder: ${why}.`;
+const NOT_BROUGHT: Record<ChangeProblem | "too_long", string> = {
+  blocked: "a link or a folder of yours is in its place",
+  changed: "its file could not be written here",
+  failed: "its file could not be written here",
+  too_long: "one of its names is too long for a file",
+};
+
+export function notBrought(file: string, problem: ChangeProblem | "too_long"): string {
+  return `The memory ${file} was changed by somebody else and is not in this folder: ${NOT_BROUGHT[problem]}.`;
 }
 
 export function conflict(file: string, sibling: string | null): string {

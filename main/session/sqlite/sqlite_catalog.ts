@@ -96,12 +96,13 @@ export class SqliteCatalog implements Catalog {
     this.#write(() => this.#run("DELETE FROM environments WHERE id = ?", id));
   }
 
-  async putFile(file: FileRecord): Promise<void> {
+  async putFile(file: FileRecord, replaces?: string): Promise<void> {
     const body = JSON.stringify(file);
     const scope = file.scope?.id ?? null;
-    this.#write(() =>
-      this.#run("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", file.id, scope, file.created_at, body),
-    );
+    this.#write(() => {
+      if (replaces !== undefined) this.#run("DELETE FROM files WHERE id = ?", replaces);
+      this.#run("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", file.id, scope, file.created_at, body);
+    });
   }
 
   async getFile(id: string): Promise<FileRecord | null> {

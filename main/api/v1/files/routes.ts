@@ -1,5 +1,6 @@
 /** `/v1/files`: uploads, as far as `file` resources and content blocks need them. */
 import { invalid } from "../../../contract/errors.ts";
+import { RemovedOutputs } from "../../../session/records/removed_outputs.ts";
 import { asBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
@@ -57,7 +58,9 @@ export function mountFiles(api: Api, deps: Deps): void {
   });
 
   api.delete("/v1/files/:id", async (c) => {
-    const { id } = await existingFile(deps, param(c, "id"));
+    const file = await existingFile(deps, param(c, "id"));
+    const { id } = file;
+    await new RemovedOutputs(deps.records).add(file);
     // The bytes stay: sessions that have the file hold a copy of the record that names the same content.
     await catalog.deleteFile(id);
     return c.json({ id, type: "file_deleted" });

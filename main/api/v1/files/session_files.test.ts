@@ -1,6 +1,7 @@
 import { toFile } from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { FileRecord } from "../../../session/catalog.ts";
+import { RemovedOutputs } from "../../../session/records/removed_outputs.ts";
 import { type Rig, startRig } from "../../testing/rig.ts";
 
 let rig: Rig;
@@ -57,6 +58,19 @@ test("who lists a session's files gets what is in its outputs folder now; other 
   ]);
   expect(await (await beta.files.download("file_OUT1")).text()).toBe("hi");
   expect((await beta.files.list({ scope_id: "sesn_none", limit: 1 })).data).toHaveLength(1);
+});
+
+test("a deleted output is remembered, so that it is not stored again, for as long as its session is there", async () => {
+  const id = await rig.session();
+  const file = await outputOf(id, 9);
+  await rig.catalog.putFile(file);
+  await rig.client.beta.files.delete(file.id);
+  const removed = new RemovedOutputs(rig.ports.records);
+  const state = { path: "sub/report.md", modified_at: "2026-01-01T00:00:00.000Z", size: 2 };
+  const isRemoved = await removed.of(id);
+  expect([isRemoved(state), isRemoved({ ...state, size: 3 })]).toEqual([true, false]);
+  await rig.client.beta.sessions.delete(id);
+  expect((await removed.of(id))(state)).toBe(false);
 });
 
 test("all files of a session go with it, uploads stay", async () => {

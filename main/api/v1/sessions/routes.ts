@@ -7,6 +7,7 @@ import { interruptedOutcome } from "../../../contract/outcome/ends.ts";
 import { METADATA_CODES } from "../../../contract/schemas/primitives.ts";
 import { type SessionUpdate, sessionUpdate } from "../../../contract/schemas/sessions.ts";
 import { liveThreads, threadFold } from "../../../contract/threads/view.ts";
+import { RemovedOutputs } from "../../../session/records/removed_outputs.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type Deps, param } from "../../http/context.ts";
 import { patchedMetadata } from "../agents/agent.ts";
@@ -98,6 +99,7 @@ async function cleanUp(deps: Deps, fold: SessionFold, requestId: string): Promis
     deps.revokeCapability(id),
     deps.destroySandbox(fold),
     removeFiles(),
+    new RemovedOutputs(deps.records).forget(id),
     forgetTokens(deps, id),
   ]);
   for (const result of results) {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MemoryKeeper } from "../../memory/keeper.ts";
 import type { MemoryFiles, MountChange } from "../../memory/port.ts";
+import { SessionMemory } from "../../memory/session_memory.ts";
 import { MemoryBench } from "../../memory/testing/bench.ts";
 import type { Hand, SandboxProvider } from "../../port.ts";
 import { failureOf, runTool } from "../../testing/bench.ts";
@@ -107,6 +108,20 @@ cat a.md deep/er/b.md; stat -c '%a %u' . a.md deep`;
     expect(await box.sh(`cd ${folder}; echo x > memstore_1.0 || rm -f memstore_1.0 || echo refused; true`)).toBe(
       "refused\n",
     );
+  });
+
+  test("a memory with a name that no file takes holds up no other", async () => {
+    const store = await bench.store({ [`/${"x".repeat(256)}/in.md`]: "long", "/y.md": "y" });
+    const mount = bench.mount(store, { path: "/mnt/memory/long", read_only: true });
+    const memory = new SessionMemory({
+      ...{ session_id: "sesn_long", mounts: [mount], files, source: bench.source, tell: bench.tell },
+      interval_ms: 0,
+    });
+    const steps: (string | null)[] = [];
+    await memory.mount((step) => steps.push(step.error));
+    memory.begin();
+    expect(await memory.afterCall()).toEqual([expect.stringMatching(/one of its names is too long for a file/)]);
+    expect([steps, await box.sh("ls /mnt/memory/long")]).toEqual([[null], "y.md\n"]);
   });
 
   test("more files than are looked through are told as such", async () => {

@@ -74,7 +74,8 @@ export class DockerMemoryFiles implements MemoryFiles {
     const lines = changes.map(({ op, path, expected }, n) => `${op[0]} ${n} ${expected ?? "-"} ${path.slice(1)}\n`);
     const files: TarFile[] = [{ path: `${incoming}/plan`, content: Buffer.from(lines.join("")) }];
     for (const [n, change] of changes.entries()) {
-      if (change.op === "write") files.push({ path: `${incoming}/${n}`, content: Buffer.from(change.content) });
+      if (change.op !== "write") continue;
+      files.push({ path: `${incoming}/${n}`, mode: 0o644, content: Buffer.from(change.content) });
     }
     const folder: TarFile = { path: incoming, mode: 0o755, content: "folder" };
     await container.putTar("/", tarOf([...stateFolders(), folder, ...files]));

@@ -64,13 +64,16 @@ climb() {
 }`;
 
 /**
- * $1 mount, $2 folder with \`plan\` and the contents, $3 a file to write in. A line of the plan: \`w <n> <expected> <path>\` or
- * \`r <n> <expected> <path>\`, expected being a hash or \`-\` for nothing. For each of them a line: \`<n> ok|changed|blocked|failed\`.
+ * $1 mount, $2 folder with \`plan\` and the contents, $3 a folder to make for the agent's own copies of them: one program
+ * copies all, and one for each puts it in place. A line of the plan: \`w <n> <expected> <path>\` or \`r <n> <expected> <path>\`,
+ * expected being a hash or \`-\` for nothing. For each of them a line: \`<n> ok|changed|blocked|failed\`.
  */
 export const APPLY = `mount=$1
 cd -P -- "$mount" && [ "$PWD" = "$mount" ] || exit 90
-set -C
 umask 022
+trap 'rm -rf "$copies"' EXIT
+copies=$3
+rm -rf "$copies" && cp -R "$2" "$copies" || exit 91
 ${ENTER}
 matches() {
   if ! [ -e "./$name" ]; then [ "$want" = - ]; return; fi
@@ -84,8 +87,8 @@ while IFS= read -r line; do
   if [ "$op" = w ]; then
     if ! enter "$path" make || [ -L "./$name" ] || { [ -e "./$name" ] && ! [ -f "./$name" ]; }; then echo "$n blocked"
     elif ! matches; then echo "$n changed"
-    elif rm -f "$3" && cat "$2/$n" > "$3" && mv -f "$3" "./$name" </dev/null; then echo "$n ok"
-    else rm -f "$3"; echo "$n failed"
+    elif mv -f "$copies/$n" "./$name" </dev/null; then echo "$n ok"
+    else echo "$n failed"
     fi 2>/dev/null
   elif ! enter "$path" || { ! [ -e "./$name" ] && ! [ -L "./$name" ]; }; then echo "$n ok"
   elif [ -L "./$name" ] || ! [ -f "./$name" ]; then echo "$n blocked"

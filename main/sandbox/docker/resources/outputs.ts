@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
 import { MAX_OUTPUTS, type OutputFile } from "../../../contract/local_api.ts";
 import { OUTPUTS } from "../../machine.ts";
-import { isOutputPath } from "../../resources/output_path.ts";
+import { isOutputPath, outputTime } from "../../resources/output_path.ts";
 import type { Container } from "../ports.ts";
 import { entriesOf, runScript } from "./inside.ts";
 
@@ -34,7 +34,7 @@ async function listWithFind(container: Container): Promise<OutputFile[] | null> 
   for (const line of lines(done.stdout)) {
     if (!isUtf8(line)) continue;
     const [, size = "", time = "", path = ""] = /^(\d+) (\d+) \.\/(.+)$/s.exec(line.toString("utf8")) ?? [];
-    if (isOutputPath(path)) files.push({ path, size: Number(size), modified_at: isoTime(Number(time) * 1000) });
+    if (isOutputPath(path)) files.push({ path, size: Number(size), modified_at: outputTime(Number(time) * 1000) });
   }
   return files;
 }
@@ -53,7 +53,7 @@ async function listFromArchive(container: Container): Promise<OutputFile[]> {
     const isFile = header.type === "file" || header.type === "contiguous-file" || header.type === "link";
     if (!isFile || size === undefined || !isOutputPath(path)) continue;
     sizes.set(header.name, size);
-    files.push({ path, size, modified_at: isoTime(header.mtime?.getTime() ?? 0) });
+    files.push({ path, size, modified_at: outputTime(header.mtime?.getTime() ?? 0) });
     if (files.length > MAX_OUTPUTS || Date.now() > deadline) break;
   }
   return files;
@@ -110,9 +110,4 @@ function* lines(bytes: Buffer): Generator<Buffer> {
     yield bytes.subarray(start, end);
     start = end + 1;
   }
-}
-
-/** The agent can give a file any time, also one that no date can hold. */
-function isoTime(ms: number): string {
-  return new Date(Math.min(Math.max(ms, 0), 8.64e15)).toISOString();
 }

@@ -78,11 +78,15 @@ test("tools and shell work on a mount; nothing changes a read-only one", async (
     "mv /mnt/memory /mnt/other",
     `python3 -c "open('${rule}', 'w').write('x')"`,
     `ln -s ${rule} /workspace/link && echo x > /workspace/link`,
+    "ln -s ../mnt/memory/rules /workspace/folder; cd folder && echo x > rules.md; cp /dev/null rules.md; rm rules.md",
+    "mkdir folder/new; ln -s x folder/x; mv folder/rules.md .; python3 -c \"open('folder/rules.md', 'w').write('x')\"",
+    "ln -s ../mnt/memory/rules/new /workspace/dangling; echo x > dangling; echo x | tee -a folder/rules.md folder/new",
   ]) {
     // Forced removals end well although they removed nothing; what counts is what is there.
     await runTool(hand, "bash", { command }).catch(() => undefined);
     expect([command, await runTool(hand, "read", { file_path: rule })]).toEqual([command, "rules\n"]);
   }
+  expect(await runTool(hand, "bash", { command: "ls -A /mnt/memory/rules" })).toBe("rules.md");
   expect(await bench.contents(rules)).toEqual({ "/rules.md": "rules\n" });
 });
 
@@ -122,5 +126,8 @@ test("nothing is looked for in a session without stores, or without a sandbox", 
   await memory.rest(provider, { session_id: session, resources: [bench.resource(store)] });
   const { hand } = await provider.provision(provisionRequest(session));
   expect(await memory.mounted(provider, { session_id: session, resources: [] }, hand, () => undefined)).toBe(hand);
+  const asked = vi.spyOn(provider, "memoryFiles");
+  await memory.rest(provider, { session_id: session, resources: [] });
+  expect(asked).not.toHaveBeenCalled();
   expect(bench.synced).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /** Mounts of an embedded sandbox. It need not run: its folder is on this disk. */
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type ChangeProblem,
@@ -11,7 +11,7 @@ import {
   type ScanLimits,
 } from "../../memory/port.ts";
 import { type SandboxLayout, safeName } from "../layout.ts";
-import { MountFolder } from "./mount_folder.ts";
+import { MountFolder, makeOwn } from "./mount_folder.ts";
 
 export class EmbeddedMemoryFiles implements MemoryFiles {
   readonly #layout: SandboxLayout;
@@ -64,7 +64,7 @@ export class EmbeddedMemoryFiles implements MemoryFiles {
 
   async keep(storeId: string, text: string): Promise<void> {
     const file = this.#file(storeId);
-    await mkdir(this.#layout.memory, { recursive: true, mode: 0o700 });
+    await makeOwn(this.#layout.memory);
     await writeFile(`${file}.tmp`, text, { mode: 0o600 });
     await rename(`${file}.tmp`, file);
   }

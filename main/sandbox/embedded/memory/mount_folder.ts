@@ -1,6 +1,6 @@
 /** One mount of an embedded sandbox as a folder of this disk. The agent can change it at any moment, and is not trusted. */
 import { createHash, randomUUID } from "node:crypto";
-import { constants, type Dirent } from "node:fs";
+import { type BigIntStats, constants, type Dirent } from "node:fs";
 import { chmod, lstat, mkdir, open, opendir, realpath, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MAX_MEMORY_BYTES, memoryPathProblem } from "../../../contract/memory/paths.ts";
@@ -71,7 +71,8 @@ export class MountFolder {
     }
     for (const path of files) await this.#add(scan, path);
     for (const path of this.#known.keys()) if (!scan.files.has(path)) this.#known.delete(path);
-    return scan;
+    // It went while it was looked through: what was not found then was not deleted.
+    return (await this.#base()) === null ? { ...scan, gone: true } : scan;
   }
 
   async #add(scan: MountScan, path: string): Promise<void> {
@@ -83,8 +84,14 @@ export class MountFolder {
 
   async #hash(path: string): Promise<{ sha256: string } | Unfit | "gone"> {
     const base = await this.#base();
-    const found = base === null ? null : await lstat(join(base, path), { bigint: true }).catch(() => null);
-    if (found === null) return "gone";
+    if (base === null) return "gone";
+    let found: BigIntStats;
+    try {
+      found = await lstat(join(base, path), { bigint: true });
+    } catch (error) {
+      // What cannot be reached was not deleted: its folder may let itself be listed and no more.
+      return isMissing(error) ? "gone" : "unreadable";
+    }
     if (found.size > BigInt(MAX_MEMORY_BYTES)) return "too_large";
     const signature = [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(":");
     const known = this.#known.get(path);
@@ -170,7 +177,7 @@ export class MountFolder {
   }
 
   async #write(target: string, content: string, mode: number): Promise<void> {
-    await mkdir(this.#scratch, { recursive: true, mode: 0o700 });
+    for (const folder of [dirname(this.#scratch), this.#scratch]) await makeOwn(folder);
     const temporary = join(this.#scratch, randomUUID());
     try {
       await writeFile(temporary, content, { flag: "wx", mode });
@@ -224,9 +231,22 @@ async function entriesIn(folder: string, limits: ScanLimits): Promise<Entry[] | 
       if (entries.length > limits.files + limits.folders) break;
     }
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" ? [] : null;
+    return isMissing(error) ? [] : null;
   }
-  return entries;
+  // It may have become a link to a folder that is none of the agent's.
+  return (await realpath(folder).catch(() => null)) === folder ? entries : null;
+}
+
+/** Makes one of our folders, in one that is there: a sandbox that was removed in this moment must not come back. */
+export async function makeOwn(folder: string): Promise<void> {
+  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
 }
 
 async function readUpTo(

@@ -1,8 +1,7 @@
 /** Which mounts of an embedded sandbox are read-only, written down for its host where the agent cannot reach. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { MemoryMount } from "../../memory/port.ts";
-import type { SandboxLayout } from "../layout.ts";
+import { makeFolder, type SandboxLayout } from "../layout.ts";
 
 /** Before the host starts; the stores of a session never change. Makes their folders. */
 export function writeReadOnlyMounts(layout: SandboxLayout, mounts: readonly MemoryMount[]): void {
@@ -11,7 +10,7 @@ export function writeReadOnlyMounts(layout: SandboxLayout, mounts: readonly Memo
   mkdirSync(layout.memory, { recursive: true, mode: 0o700 });
   writeFileSync(`${layout.readOnlyFile}.tmp`, JSON.stringify(paths), { mode: 0o600 });
   renameSync(`${layout.readOnlyFile}.tmp`, layout.readOnlyFile);
-  for (const path of paths) mkdirSync(join(layout.root, path), { recursive: true });
+  for (const path of paths) makeFolder(layout.root, path);
 }
 
 /** Empty when the session has none. */

@@ -1,11 +1,11 @@
 /** Puts the files of skills into an embedded sandbox, each skill once. */
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { ProvisionRequest, SkillMount } from "../../port.ts";
 import { megabytes } from "../../resources/mount.ts";
 import { type SandboxLayout, safeName } from "../layout.ts";
 import { emptyFolder, marker, setMarker } from "../provision.ts";
-import { realFolder } from "./real_folder.ts";
+import { isTaken, realFolder } from "./real_folder.ts";
 
 /** A skill that cannot be put in place is a step with an error: the session goes on, and the next provisioning tries again. */
 export async function placeSkills(layout: SandboxLayout, request: ProvisionRequest): Promise<void> {
@@ -33,7 +33,7 @@ async function place(layout: SandboxLayout, skill: SkillMount): Promise<string> 
   const target = join(await realFolder(layout.root, dirname(skill.path)), basename(skill.path));
   // Only a half-done placing of this skill may be cleared away; anything else there is somebody's work.
   if ((await marker(layout, skill.id)) === "placing") await rm(target, { recursive: true, force: true });
-  if ((await readdir(target).catch(() => [])).length > 0) throw new Error(`${skill.path} is taken.`);
+  if (await isTaken(target)) throw new Error(`${skill.path} is taken.`);
   await setMarker(layout, skill.id, "placing");
   await rename(tree, target);
   await setMarker(layout, skill.id, "complete");

@@ -5,7 +5,7 @@ import { join, sep } from "node:path";
 import { Readable } from "node:stream";
 import { MAX_OUTPUTS, type OutputFile } from "../../../contract/local_api.ts";
 import { OUTPUTS } from "../../machine.ts";
-import { isOutputPath } from "../../resources/output_path.ts";
+import { isOutputPath, outputTime } from "../../resources/output_path.ts";
 import type { SandboxLayout } from "../layout.ts";
 
 const MAX_DEPTH = 100;
@@ -16,16 +16,16 @@ export async function listOutputs(layout: SandboxLayout): Promise<OutputFile[]> 
   if (root === null) return [];
   const files: OutputFile[] = [];
   const folders = [{ path: "", depth: 0 }];
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+  for (let folder = folders.pop(); folder !== undefined && files.length <= MAX_OUTPUTS; folder = folders.pop()) {
     const { path: above, depth } = folder;
     for (const { name, directory, file } of await entries(join(root, above))) {
+      if (files.length > MAX_OUTPUTS) break;
       const path = above === "" ? name : `${above}/${name}`;
       if (!isOutputPath(path)) continue;
       if (directory && depth < MAX_DEPTH) folders.push({ path, depth: depth + 1 });
       const found = file ? await lstat(join(root, path)).catch(() => null) : null;
       if (found?.isFile() !== true) continue;
-      files.push({ path, size: found.size, modified_at: new Date(found.mtimeMs).toISOString() });
-      if (files.length > MAX_OUTPUTS) folders.length = 0;
+      files.push({ path, size: found.size, modified_at: outputTime(found.mtimeMs) });
     }
   }
   return files.sort((a, b) => (a.path < b.path ? -1 : 1)).slice(0, MAX_OUTPUTS + 1);
@@ -80,5 +80,7 @@ async function entries(folder: string): Promise<{ name: string; directory: boole
   } catch {
     // Removed or locked since it was listed: the rest is still there to be told.
   }
+  // It may have become a link since: what is in another folder of this disk is not told.
+  if ((await realpath(folder).catch(() => null)) !== folder) return [];
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

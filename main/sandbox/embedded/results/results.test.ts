@@ -1,5 +1,6 @@
 import { linkSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import fs, { mkdtemp, rm } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -216,5 +217,10 @@ test("very many outputs are a bounded list", async () => {
   await enter();
   const outputs = join(root, "mnt/session/outputs");
   for (let i = 0; i < MAX_OUTPUTS + 50; i += 1) writeFileSync(join(outputs, `f${i}`), "");
+  const looked = vi.spyOn(fs, "lstat");
+  syncBuiltinESMExports();
   expect(await provider.outputs(session)).toHaveLength(MAX_OUTPUTS + 1);
+  expect(looked.mock.calls.length).toBeLessThan(MAX_OUTPUTS + 10);
+  looked.mockRestore();
+  syncBuiltinESMExports();
 });

@@ -1,8 +1,9 @@
 /** The output of one command: its end in memory, a bounded copy of all of it on disk when it is long, chunks as it comes. */
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
-import { OUTPUT_LIMIT } from "../../machine.ts";
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { OUTPUT_LIMIT, SPILL_DIR } from "../../machine.ts";
 import { decodeText, fromCharacterStart } from "../../text.ts";
+import { makeFolder } from "../layout.ts";
 import type { CapturedOutput } from "./protocol.ts";
 
 const SPILL_LIMIT = 10_000_000;
@@ -15,12 +16,12 @@ const later = setTimeout;
 const cancel = clearTimeout;
 
 export class OutputCapture {
-  readonly #spillFile: { host: string; seen: string };
+  readonly #spill: { root: string; name: string };
   readonly #onChunk: (chunk: string) => void;
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #total = 0;
-  #spill: number | null = null;
+  #spillFile: number | null = null;
   #spillFailed = false;
   #spilled = 0;
   #pending: Buffer[] = [];
@@ -29,11 +30,11 @@ export class OutputCapture {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param spillFile path of the file for the whole output, on this disk and as the agent sees it
+   * @param spill name of the file for the whole output in {@link SPILL_DIR}, and the folder that the agent sees as `/`
    * @param onChunk gets the output as it comes, joined and thinned
    */
-  constructor(spillFile: { host: string; seen: string }, onChunk: (chunk: string) => void) {
-    this.#spillFile = spillFile;
+  constructor(spill: { root: string; name: string }, onChunk: (chunk: string) => void) {
+    this.#spill = spill;
     this.#onChunk = onChunk;
   }
 
@@ -55,12 +56,12 @@ export class OutputCapture {
 
   /** What the model may see. No more output may follow. */
   finish(): CapturedOutput {
-    if (this.#spill !== null) closeSync(this.#spill);
+    if (this.#spillFile !== null) closeSync(this.#spillFile);
     this.#flush();
     this.#compact();
     const tail = Buffer.concat(this.#kept, this.#keptBytes);
     if (this.#total <= OUTPUT_LIMIT) return { text: decodeText(tail), truncated: null };
-    const file = this.#spillFailed ? null : this.#spillFile.seen;
+    const file = this.#spillFailed ? null : `${SPILL_DIR}/${this.#spill.name}`;
     return { text: decodeText(fromCharacterStart(tail)), truncated: { bytes: this.#total, file } };
   }
 
@@ -85,23 +86,27 @@ export class OutputCapture {
   #writeSpill(): void {
     if (this.#spillFailed) return;
     try {
-      if (this.#spill === null) {
-        mkdirSync(dirname(this.#spillFile.host), { recursive: true });
-        this.#spill = openSync(this.#spillFile.host, "w");
+      if (this.#spillFile === null) {
+        const folder = makeFolder(this.#spill.root, SPILL_DIR);
+        if (folder === null) throw new Error(`A link or a file is in the way of ${SPILL_DIR}.`);
+        const file = join(folder, this.#spill.name);
+        // Made anew: what is there could be a link of the agent's.
+        rmSync(file, { force: true });
+        this.#spillFile = openSync(file, "wx");
         for (const part of this.#kept) this.#writePart(part);
       } else {
         this.#writePart(this.#kept.at(-1) ?? Buffer.alloc(0));
       }
     } catch {
-      // A full disk must not stop the command; the answer then says that the whole output could not be kept.
+      // A full disk, or something of the agent's in the way, must not stop the command; the answer then says that the whole output could not be kept.
       this.#spillFailed = true;
     }
   }
 
   #writePart(part: Buffer): void {
     const wanted = part.subarray(0, Math.max(0, SPILL_LIMIT - this.#spilled));
-    if (wanted.length === 0 || this.#spill === null) return;
-    writeSync(this.#spill, wanted);
+    if (wanted.length === 0 || this.#spillFile === null) return;
+    writeSync(this.#spillFile, wanted);
     this.#spilled += wanted.length;
   }
 }

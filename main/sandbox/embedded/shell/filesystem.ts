@@ -1,6 +1,5 @@
 /** The file system that the shell sees: a folder of this disk as `/`, with devices and command names laid over it. */
 import { isUtf8 } from "node:buffer";
-import { mkdirSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import {
@@ -15,6 +14,7 @@ import {
   ReadWriteFs,
 } from "just-bash";
 import { isWithin, UPLOADS } from "../../machine.ts";
+import { makeFolder } from "../layout.ts";
 
 /** Everything written to this path is the output of the running command. */
 export const SINK = "/dev/.output";
@@ -39,7 +39,7 @@ export function shellFileSystem(
   );
   const commands = new ListedFs(stubs, hidden);
   const mountPoints = [UPLOADS, ...readOnlyPaths];
-  for (const path of mountPoints) mkdirSync(join(root, path), { recursive: true });
+  for (const path of mountPoints) makeFolder(root, path);
   const fixed = mountPoints.map((mountPoint) => {
     const folder = new ReadWriteFs({ root: join(root, mountPoint), maxFileReadSize: MAX_FILE_BYTES });
     return { mountPoint, filesystem: readOnly(folder, mountPoint) };
@@ -55,7 +55,12 @@ export function shellFileSystem(
   });
 }
 
-/** The folder itself. What something is mounted on stays where it is, as a mount point does. */
+const MAX_LINK_HOPS = 40;
+
+/**
+ * The folder itself. What something is mounted on stays where it is, as a mount point does, and is as read-only for who
+ * comes over a link.
+ */
 class WorkFs extends ReadWriteFs {
   readonly #root: string;
   readonly #mountPoints: readonly string[];
@@ -72,6 +77,7 @@ class WorkFs extends ReadWriteFs {
   /** `rmdir` asks for this without `recursive`, which Node refuses for a folder even when it is empty. */
   override async rm(path: string, options?: { recursive?: boolean; force?: boolean }): Promise<void> {
     this.#refuseMountPoint(path);
+    await this.#refuseReadOnly(path, false);
     const stat = options?.recursive === true ? null : await this.lstat(path).catch(() => null);
     if (stat?.isDirectory !== true) return super.rm(path, options);
     await rmdir(join(this.#root, await this.realpath(path)));
@@ -80,7 +86,73 @@ class WorkFs extends ReadWriteFs {
   override async mv(from: string, to: string): Promise<void> {
     this.#refuseMountPoint(from);
     this.#refuseMountPoint(to);
+    await this.#refuseReadOnly(from, false);
+    await this.#refuseReadOnly(to, false);
     await super.mv(from, to);
+  }
+
+  override async writeFile(...args: Parameters<ReadWriteFs["writeFile"]>): Promise<void> {
+    await this.#refuseReadOnly(args[0], true);
+    await super.writeFile(...args);
+  }
+
+  override async appendFile(...args: Parameters<ReadWriteFs["appendFile"]>): Promise<void> {
+    await this.#refuseReadOnly(args[0], true);
+    await super.appendFile(...args);
+  }
+
+  override async chmod(...args: Parameters<ReadWriteFs["chmod"]>): Promise<void> {
+    await this.#refuseReadOnly(args[0], true);
+    await super.chmod(...args);
+  }
+
+  override async utimes(...args: Parameters<ReadWriteFs["utimes"]>): Promise<void> {
+    await this.#refuseReadOnly(args[0], true);
+    await super.utimes(...args);
+  }
+
+  override async mkdir(...args: Parameters<ReadWriteFs["mkdir"]>): Promise<void> {
+    await this.#refuseReadOnly(args[0], false);
+    await super.mkdir(...args);
+  }
+
+  override async cp(...args: Parameters<ReadWriteFs["cp"]>): Promise<void> {
+    await this.#refuseReadOnly(args[1], true);
+    await super.cp(...args);
+  }
+
+  override async symlink(...args: Parameters<ReadWriteFs["symlink"]>): Promise<void> {
+    await this.#refuseReadOnly(args[1], false);
+    await super.symlink(...args);
+  }
+
+  override async link(...args: Parameters<ReadWriteFs["link"]>): Promise<void> {
+    await this.#refuseReadOnly(args[1], false);
+    await super.link(...args);
+  }
+
+  /** @param follow the change is made where the path leads if it is a link itself */
+  async #refuseReadOnly(path: string, follow: boolean): Promise<void> {
+    const place = await this.#placeOf(posix.resolve("/", path), follow);
+    if (this.#mountPoints.some((point) => isWithin(point, place))) {
+      throw Object.assign(new Error(`EROFS: read-only file system, open '${path}'`), { code: "EROFS" });
+    }
+  }
+
+  /** The path without links; what of it does not exist is kept as it is. */
+  async #placeOf(start: string, follow: boolean): Promise<string> {
+    let path = start;
+    for (let hops = 0; hops < MAX_LINK_HOPS; hops += 1) {
+      const [above, name] = [posix.dirname(path), posix.basename(path)];
+      if (above === path) return path;
+      const known = await this.realpath(above).catch(() => null);
+      const folder = known ?? (await this.#placeOf(above, true));
+      const place = posix.join(folder, name);
+      const target = follow ? await this.readlink(place).catch(() => null) : null;
+      if (target === null) return place;
+      path = posix.resolve(folder, target);
+    }
+    return path;
   }
 
   #refuseMountPoint(path: string): void {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -147,6 +147,20 @@ test("removing everything leaves the uploads and a shell that works", async () =
   await shell.restart();
   expect((await run("pwd; echo new > f.txt; cat f.txt; cd /tmp && pwd")).text).toBe("/workspace\nnew\n/tmp\n");
   await run("cd /workspace");
+});
+
+test("links in the place of the sandbox's folders lead nothing out of it, and stop no shell", async () => {
+  const outside = await mkdtemp(join(tmpdir(), "longhaul-outside-"));
+  await run("rm -rf /tmp /home /workspace; ln -s /nowhere /workspace");
+  for (const name of ["tmp", "home"]) await symlink(outside, join(root, name));
+  await shell.restart();
+  const { truncated, text } = await run("seq 1 40000; echo works");
+  expect([truncated?.file, text.slice(-6)]).toEqual([null, "works\n"]);
+  expect(await readdir(outside)).toEqual([]);
+  for (const name of ["tmp", "home", "workspace"]) await rm(join(root, name));
+  await rm(outside, { recursive: true });
+  await shell.restart();
+  expect((await run("cd /workspace && pwd")).text).toBe("/workspace\n");
 });
 
 describe("whatever runs away is stopped", () => {

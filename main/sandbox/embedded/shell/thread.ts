@@ -4,10 +4,9 @@
  * then become the loop's body. So variables, functions, options and the working directory stay, as in a real shell.
  */
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { Bash, type BashOptions, defineCommand, parse, type ScriptNode, type StatementNode } from "just-bash";
-import { SPILL_DIR, WORKDIR } from "../../machine.ts";
+import { WORKDIR } from "../../machine.ts";
 import { HOME, makeSandboxFolders } from "../layout.ts";
 import { OutputCapture } from "./capture.ts";
 import { SINK, shellFileSystem } from "./filesystem.ts";
@@ -98,8 +97,8 @@ class ShellThread {
   }
 
   run({ command, spillName }: RunCommand): void {
-    const file = { host: join(this.#root, SPILL_DIR, spillName), seen: `${SPILL_DIR}/${spillName}` };
-    const capture = new OutputCapture(file, (chunk) => this.#send({ type: "output", chunk }));
+    const spill = { root: this.#root, name: spillName };
+    const capture = new OutputCapture(spill, (chunk) => this.#send({ type: "output", chunk }));
     try {
       this.#queued = { capture, statements: redirected(parse(command), SINK) };
     } catch (error) {
