@@ -25,6 +25,20 @@ export function credentialTable(records: Records): RecordTable<CredentialRecord>
   });
 }
 
+/** The access token of a repository that is attached to a session: only the name of its sealed value. */
+export interface RepositoryToken {
+  /** Id of the session's resource. */
+  id: string;
+  session_id: string;
+  url: string;
+  created_at: string;
+  secret_id: string;
+}
+
+export function repositoryTokens(records: Records): RecordTable<RepositoryToken> {
+  return new RecordTable<RepositoryToken>(records, { kind: "repository_token", scope: ({ session_id }) => session_id });
+}
+
 /** The credential as responses show it. */
 export function shownCredential({ secret_id: _, ...credential }: CredentialRecord): Credential {
   return credential;

@@ -1,27 +1,12 @@
 /** The access token of a repository that is attached to a session: sealed like a credential, with a record that names it. */
 import type { Ledger } from "../../../session/ledger.ts";
-import { RecordTable } from "../../../session/records/record_table.ts";
 import type { Records } from "../../../session/records/records.ts";
 import { isOver } from "../sessions/session.ts";
-import { everyRecord } from "./records.ts";
+import { everyRecord, type RepositoryToken, repositoryTokens } from "./records.ts";
 import type { CredentialValues } from "./values.ts";
-
-/** No token, only the name of its sealed value. */
-export interface RepositoryToken {
-  /** Id of the session's resource. */
-  id: string;
-  session_id: string;
-  url: string;
-  created_at: string;
-  secret_id: string;
-}
 
 /** More than a session can have resources. */
 const MOST = 1_000;
-
-export function repositoryTokens(records: Records): RecordTable<RepositoryToken> {
-  return new RecordTable<RepositoryToken>(records, { kind: "repository_token", scope: ({ session_id }) => session_id });
-}
 
 /** Seals a token in place of the one before. Rejects with ApiError when the broker cannot keep it; nothing changes then. */
 export async function keepToken(

@@ -8,8 +8,7 @@ import { randomBytes } from "node:crypto";
 import { type CredentialHalves, isWhole } from "../../../contract/vaults/auth.ts";
 import type { CredentialVault } from "../../../contract/vaults/broker_api.ts";
 import type { Records } from "../../../session/records/records.ts";
-import { allCredentials, type CredentialRecord, everyRecord } from "./records.ts";
-import { repositoryTokens } from "./repository_tokens.ts";
+import { allCredentials, type CredentialRecord, everyRecord, repositoryTokens } from "./records.ts";
 
 /** Milliseconds until removing is tried again after the broker could not do it; doubled each time. */
 const AGAIN_MS = 5_000;
