@@ -103,8 +103,15 @@ test("archiving a thread that waits for a client ends the wait: the session says
   const archived = await engine.client.beta.sessions.threads.archive(child?.id ?? "", { session_id: id });
   expect(archived.status).toBe("terminated");
   await engine.settled(id);
-  expect((await engine.events(id)).slice(-3)).toMatchObject([
-    { type: "session.thread_status_terminated", session_thread_id: child?.id },
+  const events = await engine.events(id);
+  expect(events.filter(({ type }) => type === "session.thread_status_terminated")).toMatchObject([
+    { session_thread_id: child?.id },
+  ]);
+  // Its parent is told, and has the last word.
+  const told = await engine.of(id, "agent.thread_message_received");
+  expect(told.at(-1)).toMatchObject({ from_session_thread_id: child?.id });
+  expect(events.slice(-3)).toMatchObject([
+    { type: "session.thread_status_idle" },
     { type: "session.usage" },
     { type: "session.status_idle", stop_reason: { type: "end_turn" } },
   ]);
