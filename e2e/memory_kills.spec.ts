@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Reply, type ScriptRequest, say } from "./model_server/script.ts";
 import { type ModelServer, startModelServer } from "./model_server/server.ts";
 import { randomFrom, seed } from "./product/random.ts";
-import { type Product, removeDir, serve, tempDir, until } from "./product/serve.ts";
+import { cutPower, type Product, removeDir, serve, tempDir, until } from "./product/serve.ts";
 import { eventsOf, problemsIn, summaryOf, untilRests } from "./product/sessions.ts";
 
 const ROUNDS = Number(process.env["LONGHAUL_MEMORY_KILL_ROUNDS"] ?? 3);
@@ -83,11 +83,8 @@ async function outputs(session: string): Promise<string[]> {
   return found.sort();
 }
 
-/** Supervisor and engine at once, as a power cut would. */
 async function killAndRestart(): Promise<void> {
-  product.child.kill("SIGKILL");
-  process.kill(product.pid, "SIGKILL");
-  await product.ended;
+  await cutPower(product);
   product = await serve({ data_dir, model });
 }
 
@@ -102,10 +99,12 @@ async function toTheEnd(id: string): Promise<void> {
 
 test(`${ROUNDS * AT_ONCE} sessions lose no memory and no output to kills`, async () => {
   let cut = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
+  // A fast machine may finish a round before its first kill: then there are more, until some were hit.
+  for (let round = 0; round < ROUNDS || cut === 0; round += 1) {
+    if (round > 20 * ROUNDS) throw new Error(`seed ${seed}: no session was cut off in ${round} rounds`);
     const sessions = await Promise.all(Array.from({ length: AT_ONCE }, start));
     for (let kill = 0; kill < 2; kill += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 150 + random() * 1200));
+      await new Promise((resolve) => setTimeout(resolve, 20 + random() * 600));
       await killAndRestart();
     }
     for (const { id, store } of sessions) {
@@ -122,5 +121,5 @@ test(`${ROUNDS * AT_ONCE} sessions lose no memory and no output to kills`, async
       cut += events.filter(({ event }) => event.type === "longhaul.cut_off").length;
     }
   }
-  expect(cut).toBeGreaterThan(0);
+  console.log(`seed ${seed}: sessions were cut off ${cut} times`);
 }, 300_000);

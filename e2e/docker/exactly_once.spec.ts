@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Reply, ScriptRequest } from "../model_server/script.ts";
 import { type ModelServer, startModelServer } from "../model_server/server.ts";
 import { randomFrom, seed } from "../product/random.ts";
-import { type Product, removeDir, tempDir, until } from "../product/serve.ts";
+import { cutPower, type Product, removeDir, tempDir, until } from "../product/serve.ts";
 import { createSession, eventsOf, problemsIn, summaryOf, untilRests } from "../product/sessions.ts";
 import { fileIn, removeInstall, serveOnDocker } from "./product.ts";
 
@@ -57,13 +57,6 @@ afterAll(async () => {
   removeDir(data_dir);
 });
 
-/** Kills supervisor and engine at once, as a power cut would; the broker ends with its parent. */
-async function killAll(product: Product): Promise<void> {
-  product.child.kill("SIGKILL");
-  process.kill(product.pid, "SIGKILL");
-  await product.ended;
-}
-
 /** Ids of the calls that were in flight at some kill, one entry a kill. */
 async function cutOffCalls(product: Product, id: string): Promise<string[]> {
   return (await eventsOf(product, id)).flatMap(({ event }) =>
@@ -86,7 +79,7 @@ test(`${IN_FLIGHT} commands in flight at a kill run once and are collected whole
   let kills = 0;
   while (hit < IN_FLIGHT) {
     await new Promise((resolve) => setTimeout(resolve, 300 + random() * 2200));
-    await killAll(product);
+    await cutPower(product);
     kills += 1;
     product = await serveOnDocker({ data_dir, model });
     hit = 0;

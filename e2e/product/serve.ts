@@ -96,6 +96,13 @@ export async function serve(options: ServeOptions = {}): Promise<Product> {
   return { ...ready, child, stderr, client, local, ended, stop };
 }
 
+/** Kills supervisor and engine at once, as a power cut would; the broker ends with its parent. */
+export async function cutPower(product: Product): Promise<void> {
+  product.child.kill("SIGKILL");
+  process.kill(product.pid, "SIGKILL");
+  await product.ended;
+}
+
 export function startFailure(code: number | string, stderr: string): Error {
   return new Error(`serve ended with ${code}:\n${stderr}`);
 }

@@ -8,7 +8,7 @@ import type { StoredEvent } from "../../main/contract/events.ts";
 import type { Reply, ScriptRequest } from "../model_server/script.ts";
 import { type ModelServer, startModelServer } from "../model_server/server.ts";
 import { randomFrom, seed } from "../product/random.ts";
-import { type Product, removeDir, serve, tempDir } from "../product/serve.ts";
+import { cutPower, type Product, removeDir, serve, tempDir } from "../product/serve.ts";
 import { eventsOf, finalMessage, problemsIn, summaryOf, untilRests, workspaceFiles } from "../product/sessions.ts";
 
 /** Sessions that must have been cut off at least once. */
@@ -106,11 +106,9 @@ async function cutOffs(id: string): Promise<number> {
   return (await eventsOf(product, id)).filter(({ event }) => event.type === "longhaul.cut_off").length;
 }
 
-/** Kills supervisor and engine at once, as a power cut would, and starts again: a supervisor would back off after a few. */
+/** The whole product, and starts it again: a supervisor that lost only its engine would back off after a few. */
 async function killAndRestart(): Promise<void> {
-  product.child.kill("SIGKILL");
-  process.kill(product.pid, "SIGKILL");
-  await product.ended;
+  await cutPower(product);
   product = await serve({ data_dir, model });
 }
 
