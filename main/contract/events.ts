@@ -13,6 +13,7 @@ import type { ContentBlock, StopReason } from "@anthropic-ai/sdk/resources/messa
 import type { TokenPrice } from "./cost/prices.ts";
 import type { SessionSkill } from "./skills/session_skills.ts";
 import type { ThreadAgent } from "./threads/state.ts";
+import type { CredentialUse } from "./vaults/grants.ts";
 
 export type ContractEvent = BetaManagedAgentsSessionEvent;
 export type ContractEventType = ContractEvent["type"];
@@ -68,6 +69,19 @@ export interface Usage {
  * and the criteria are still unmet.
  */
 export type ContinuationCause = "max_tokens" | "pause_turn" | "outcome_revision" | "outcome_limit";
+
+/** A tool of an MCP server as it was listed. Its annotations are hints of an untrusted party. */
+export interface McpToolFacts {
+  /** By which the model calls it: unique among all tools that the thread can have. */
+  model_name: string;
+  /** The server's own name of it. */
+  name: string;
+  description: string;
+  /** A JSON schema of type object. */
+  input_schema: Record<string, unknown>;
+  read_only: boolean;
+  idempotent: boolean;
+}
 
 /** Why a session was woken. */
 export type WakeReason = "client_event" | "engine_start" | "retry" | "user" | "power" | "network" | "clock_jump";
@@ -216,6 +230,29 @@ interface LonghaulPayloads {
     /** Connections since the last event of the same host, port and decision. */
     count: number;
   };
+  /** Uses of a credential by one of the broker's routes, gathered by credential, host and decision. Never the value. */
+  "longhaul.credential_used": {
+    /** The session's own id for the token of an attached repository. */
+    vault_id: string;
+    /** The resource's id for the token of an attached repository. */
+    credential_id: string;
+    route: CredentialUse["route"];
+    host: string;
+    decision: CredentialUse["decision"];
+    reason: string;
+    count: number;
+  };
+  /** What an MCP server offers to this thread's agent; written when a connection shows something new. */
+  "longhaul.mcp_tools": {
+    mcp_server_name: string;
+    url: string;
+    /** What the server says of its use; null when nothing. */
+    instructions: string | null;
+    /** In the server's order; at most 256. */
+    tools: McpToolFacts[];
+  };
+  /** The servers of this thread's agent were looked at for the turn. Failures are told by `session.error`. */
+  "longhaul.mcp_connected": { turn: number; servers: { mcp_server_name: string; state: "ready" | "failed" }[] };
   "longhaul.resource_added": { resource: SessionResource };
   "longhaul.resource_removed": { resource_id: string };
   /** Files of the outputs folder were stored as files of the session; what could not be says why. Long lists are cut. */

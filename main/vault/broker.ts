@@ -10,6 +10,8 @@ import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
+import { AuditLog } from "./grants/audit.ts";
+import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
@@ -92,6 +94,8 @@ class BrokerApp {
   readonly egress: EgressRoute;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
+  readonly #grants = new Grants();
+  readonly #audit = new AuditLog();
   readonly #credentials: Credentials;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
@@ -161,6 +165,8 @@ class BrokerApp {
         capabilities: this.#capabilities,
         credentials: this.#credentials,
         egress: this.egress,
+        grants: this.#grants,
+        audit: this.#audit,
         status: this.#status,
         dropConnections: () => this.#model.upstream?.dropConnections(),
       });

@@ -5,6 +5,8 @@ import type { Capabilities } from "./capabilities.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { answerCredentials } from "./credentials/routes.ts";
 import type { EgressRoute } from "./egress/route.ts";
+import type { AuditLog } from "./grants/audit.ts";
+import type { Grants } from "./grants/grants.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
@@ -13,6 +15,8 @@ export interface ControlContext {
   capabilities: Capabilities;
   credentials: Credentials;
   egress: EgressRoute;
+  grants: Grants;
+  audit: AuditLog;
   status: StatusReport;
   dropConnections: () => void;
 }
@@ -20,6 +24,9 @@ export interface ControlContext {
 const MAX_BODY_BYTES = 4 * 1024;
 /** An environment may list a thousand hosts. */
 const MAX_POLICY_BYTES = 512 * 1024;
+const MAX_GRANTS_BYTES = 4 * 1024 * 1024;
+/** How long a request for uses of credentials waits for one. */
+const AUDIT_MS = 20_000;
 
 /** Answers one request under `/control/`, whose caller has been authenticated. Rejects with {@link Refusal}. */
 export async function answerControl(
@@ -37,6 +44,17 @@ export async function answerControl(
     context.egress.policies.set(sessionIdOf(body), (body as { policy?: unknown }).policy);
     return void response.writeHead(204).end();
   }
+  if (route === "POST /control/grants") {
+    const body = await readJsonBody(request, MAX_GRANTS_BYTES);
+    context.grants.set(sessionIdOf(body), (body as { grants?: unknown }).grants);
+    return void response.writeHead(204).end();
+  }
+  const written = /^GET \/control\/audit\?written=(\d{1,15})$/.exec(route)?.[1];
+  if (written !== undefined) {
+    const left = new AbortController();
+    response.on("close", () => left.abort());
+    return sendJson(response, 200, { data: await context.audit.take(Number(written), AUDIT_MS, left.signal) });
+  }
   if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
   if (route === "POST /control/drop_connections") {
     context.dropConnections();
@@ -47,6 +65,7 @@ export async function answerControl(
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);
     context.egress.forget(revoked);
+    context.grants.forget(revoked);
     return void response.writeHead(204).end();
   }
   throw new Refusal(404, "not_found_error", `${route} is not a control route of the broker.`);

@@ -16,6 +16,12 @@ export type RefusalCode =
   /** The configured address or key cannot be used: a person must fix it. */
   | "endpoint_misconfigured"
   | "capability_refused"
+  /** This session's grants are not known, for example after a restart: the engine registers them again. */
+  | "grants_unknown"
+  /** The session has no right to this server, repository or host. */
+  | "not_granted"
+  /** The server refused the credential, or wants one that there is not. A person must sign in. */
+  | "sign_in_needed"
   | "broker_draining"
   /** No keychain can keep the key for credentials, or it is locked. A person must act. */
   | "keychain_missing"

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { HealthCheck } from "../../contract/local_api.ts";
 import type { CredentialAuth, CredentialSecrets } from "../../contract/vaults/auth.ts";
 import type { SealRequest, SecretRef, ValidateRequest, ValidationOutcome } from "../../contract/vaults/broker_api.ts";
+import type { CredentialRef } from "../../contract/vaults/grants.ts";
 import { issuerOf } from "../../contract/vaults/server_url.ts";
 import { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
@@ -14,7 +15,7 @@ import { type FreshTokens, refreshTokens } from "./token_refresh.ts";
 const VALIDATE_MS = 30_000;
 
 /** What is sealed. The shown half is in it too, so that this process follows its own copy and nobody else's word. */
-interface Grant {
+export interface Grant {
   auth: CredentialAuth;
   secrets: CredentialSecrets;
 }
@@ -55,6 +56,16 @@ export class Credentials {
 
   status(): Promise<HealthCheck> {
     return this.#store.status();
+  }
+
+  /**
+   * A credential for use inside this process, never for an answer; its values are masked in the log from now on.
+   * Rejects with Refusal when it is gone, bound to something else, or the keychain is locked.
+   */
+  async open(ref: CredentialRef): Promise<Grant> {
+    const grant = grantOf(await this.#store.open(ref));
+    this.#redactor.learn(Object.values(grant.secrets));
+    return grant;
   }
 
   /** One at a time per value: whoever asks meanwhile gets the same answer, so that a refresh token is used once. */
