@@ -252,7 +252,7 @@ interface LonghaulPayloads {
     tools: McpToolFacts[];
   };
   /** The servers of this thread's agent were looked at for the turn. Failures are told by `session.error`. */
-  "longhaul.mcp_connected": { turn: number; servers: { mcp_server_name: string; state: "ready" | "failed" }[] };
+  "longhaul.mcp_connected": { servers: { mcp_server_name: string; state: "ready" | "failed"; duration_ms: number }[] };
   "longhaul.resource_added": { resource: SessionResource };
   "longhaul.resource_removed": { resource_id: string };
   /** Files of the outputs folder were stored as files of the session; what could not be says why. Long lists are cut. */

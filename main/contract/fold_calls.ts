@@ -29,6 +29,8 @@ export interface OpenCall {
   id: string;
   kind: "builtin" | "custom" | "mcp";
   name: string;
+  /** Of a call of kind `mcp`: the server, as the agent names it. */
+  mcp_server_name?: string;
   /** Position of the tool-use event: its input is read from there, so that the fold stays small. */
   seq: number;
   at: string;
@@ -78,6 +80,7 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
     if (message) {
       if (next.system_context === "last") next.system_context = "answered";
       next.awaiting_model = true;
+      next.mcp_connected = false;
       next.last_message_id = null;
       next.stopped = false;
       next.retry = null;
@@ -136,6 +139,7 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
       id: event.id,
       kind: event.type === "agent.tool_use" ? "builtin" : event.type === "agent.mcp_tool_use" ? "mcp" : "custom",
       name: event.name,
+      ...(event.type === "agent.mcp_tool_use" ? { mcp_server_name: event.mcp_server_name } : {}),
       seq: stored.seq,
       at: stored.created_at,
       permission: event.type === "agent.custom_tool_use" ? "allow" : (event.evaluated_permission ?? "allow"),

@@ -26,11 +26,12 @@ const CONVERSATION_TYPES = [
   "longhaul.continuation",
   "longhaul.model_response",
   "longhaul.compaction",
+  "longhaul.mcp_tools",
 ];
 
 /**
  * Messages that arrive before a compaction and may be consumed after it: their bodies are needed then. System messages
- * hold beyond it in any case, once they were consumed.
+ * hold beyond it in any case, once they were consumed, and so do the tools that MCP servers have shown.
  */
 const MESSAGE_TYPES = [
   "user.message",
@@ -39,6 +40,7 @@ const MESSAGE_TYPES = [
   "agent.thread_message_received",
   "span.outcome_evaluation_end",
   "longhaul.inputs_consumed",
+  "longhaul.mcp_tools",
 ];
 
 export class SessionView {

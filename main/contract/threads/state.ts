@@ -71,6 +71,8 @@ export interface ThreadState {
   /** Milliseconds in status running, without sleep and without the time in which no process was there. */
   active_ms: number;
   running_since: string | null;
+  /** The agent's MCP servers were looked at in this turn; those that failed are tried again in the next one. */
+  mcp_connected: boolean;
   /** The last `agent.message` of the turn: what a parent thread is told when it ends. */
   last_message_id: string | null;
 }
@@ -126,6 +128,7 @@ export function newThreadState(): ThreadState {
     cost: NO_COST,
     active_ms: 0,
     running_since: null,
+    mcp_connected: false,
     last_message_id: null,
   };
 }

@@ -20,6 +20,8 @@ import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
+import type { McpTools } from "../../tools/port.ts";
+import { ScriptedMcp } from "../../tools/testing/scripted_mcp.ts";
 import { LeaseOrchestrator } from "../orchestrator.ts";
 import { FakeSandbox } from "./fake_sandbox.ts";
 
@@ -94,12 +96,13 @@ export interface Rig {
 export interface RigOptions extends Partial<ModelServerOptions> {
   /** See HandPool. */
   memory?: (ledger: Ledger) => SandboxMemory;
+  mcp?: McpTools;
 }
 
 export async function startRig(
   script: Script,
   limits: Partial<HarnessPorts["limits"]> = {},
-  { memory, ...endpoint }: RigOptions = {},
+  { memory, mcp = new ScriptedMcp(), ...endpoint }: RigOptions = {},
 ): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
@@ -119,6 +122,7 @@ export async function startRig(
     live,
     model,
     hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
+    mcp: mcp,
     web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...limits },
     priceOf: (model) => priceOf(LIST_PRICES, model),
