@@ -250,6 +250,8 @@ interface LonghaulPayloads {
     instructions: string | null;
     /** In the server's order; at most 256. */
     tools: McpToolFacts[];
+    /** Tools that cannot be used, and why. */
+    left_out: { name: string; reason: string }[];
   };
   /** The servers of this thread's agent were looked at for the turn. Failures are told by `session.error`. */
   "longhaul.mcp_connected": { servers: { mcp_server_name: string; state: "ready" | "failed"; duration_ms: number }[] };

@@ -5,7 +5,7 @@ import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
-import type { McpTools } from "../tools/port.ts";
+import type { McpTools } from "../tools/mcp/port.ts";
 import type { Limits } from "./decide.ts";
 import type { HandPool } from "./hands.ts";
 import type { ModelPort } from "./model.ts";

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDraft } from "../../contract/events.ts";
 import type { OpenCall } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
-import { McpError, type McpResult, type McpServerRef } from "../../tools/port.ts";
+import { McpError, type McpResult, type McpServerRef } from "../../tools/mcp/port.ts";
 import type { HarnessPorts } from "../ports.ts";
 import type { ThreadView } from "../thread_view.ts";
 import { serverError } from "./failures.ts";

@@ -1,7 +1,7 @@
 /** Looks at an agent's MCP servers: at the beginning of each turn, and when one has said that its tools changed. */
 import type { EventDraft, McpToolFacts } from "../../contract/events.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
-import { type ListedTool, McpError, type McpListing, type McpServerRef, type McpTools } from "../../tools/port.ts";
+import { type ListedTool, McpError, type McpListing, type McpServerRef, type McpTools } from "../../tools/mcp/port.ts";
 import { ModelError } from "../model.ts";
 import { offeredTools } from "../permissions.ts";
 import type { HarnessPorts, StepSignals } from "../ports.ts";
@@ -83,7 +83,7 @@ async function look(
     return done(await ports.mcp.list(sessionId, server, signal), null);
   } catch (error) {
     if (error instanceof McpError) return done(null, error);
-    return done(null, new McpError("protocol", error instanceof Error ? error.message : String(error), "no"));
+    return done(null, new McpError("protocol", "no", error instanceof Error ? error.message : String(error)));
   }
 }
 
@@ -95,7 +95,8 @@ function listingEvent(fold: ThreadFold, mcp: McpToolbox, server: McpServerRef, l
   const tools = named(fold, mcp, server, listing.tools);
   const { instructions } = listing;
   if (before !== null && same({ instructions, tools }, before)) return null;
-  return { type: "longhaul.mcp_tools", mcp_server_name: server.name, url: server.url, instructions, tools };
+  const { left_out } = listing;
+  return { type: "longhaul.mcp_tools", mcp_server_name: server.name, url: server.url, instructions, tools, left_out };
 }
 
 function named(fold: ThreadFold, mcp: McpToolbox, server: McpServerRef, tools: readonly ListedTool[]): McpToolFacts[] {

@@ -1,6 +1,6 @@
 /** What the session is told of an MCP server that could not be used. The server is tried again in the next turn. */
 import type { EventDraft } from "../../contract/events.ts";
-import type { McpError } from "../../tools/port.ts";
+import type { McpError } from "../../tools/mcp/port.ts";
 
 const TYPES = {
   connection: "mcp_connection_failed_error",

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { ScriptRequest, ScriptTurn } from "../../../e2e/model_server/script.ts";
 import type { SessionSnapshot, StoredEvent } from "../../contract/events.ts";
 import { message, of, type Rig, startRig, toolset } from "../../orchestration/testing/rig.ts";
-import { McpError } from "../../tools/port.ts";
+import { McpError } from "../../tools/mcp/port.ts";
 import { ScriptedMcp, textResult } from "../../tools/testing/scripted_mcp.ts";
 import { rebuildRequest } from "../context/rebuild.ts";
 
@@ -156,7 +156,7 @@ describe("an MCP server that cannot be used", () => {
 
   test("says that a person must sign in, at the listing and at a call", async () => {
     const mcp = new ScriptedMcp();
-    const refused = new McpError("authentication", "notes wants a sign-in.", "no");
+    const refused = new McpError("authentication", "no", "notes wants a sign-in.");
     mcp.servers.set("notes", {
       tools: [{ name: "search" }],
       answer: () => {
@@ -173,7 +173,7 @@ describe("an MCP server that cannot be used", () => {
 
   test("is waited for while the keychain is locked, and nothing is asked of the model before", async () => {
     const mcp = new ScriptedMcp();
-    mcp.servers.set("notes", { away: new McpError("locked", "The keychain is locked.", "no") });
+    mcp.servers.set("notes", { away: new McpError("locked", "no", "The keychain is locked.") });
     const id = await run([say("Done.")], mcp, agent("always_allow"));
     expect(rig.server.requests).toHaveLength(0);
     const [planned] = of(await rig.events(id), "longhaul.retry_scheduled");
@@ -231,8 +231,8 @@ describe("a call that was cut off", () => {
       tools: [{ name: "act" }],
       answer: () => {
         calls += 1;
-        if (calls === 1) throw new McpError("connection", "Refused.", "no");
-        throw new McpError("connection", "Broken off.", "maybe");
+        if (calls === 1) throw new McpError("connection", "no", "Refused.");
+        throw new McpError("connection", "maybe", "Broken off.");
       },
     });
     const id = await run(oneCall("mcp__notes__act"), mcp, agent("always_allow"));

@@ -20,7 +20,7 @@ import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
-import type { McpTools } from "../../tools/port.ts";
+import type { McpTools } from "../../tools/mcp/port.ts";
 import { ScriptedMcp } from "../../tools/testing/scripted_mcp.ts";
 import { LeaseOrchestrator } from "../orchestrator.ts";
 import { FakeSandbox } from "./fake_sandbox.ts";

@@ -7,7 +7,7 @@ import {
   type McpResult,
   type McpServerRef,
   type McpTools,
-} from "../port.ts";
+} from "../mcp/port.ts";
 
 export interface ScriptedServer {
   tools?: Partial<ListedTool>[];
@@ -27,7 +27,7 @@ export class ScriptedMcp implements McpTools {
   list(_sessionId: string, server: McpServerRef): Promise<McpListing> {
     this.listings += 1;
     const script = this.servers.get(server.name);
-    if (script === undefined) return Promise.reject(new McpError("connection", `${server.name} is away.`, "no"));
+    if (script === undefined) return Promise.reject(new McpError("connection", "no", `${server.name} is away.`));
     if (script.away) return Promise.reject(script.away);
     this.stale.delete(server.name);
     return Promise.resolve({
@@ -44,7 +44,7 @@ export class ScriptedMcp implements McpTools {
   async call(call: McpCall, signal: AbortSignal, onProgress: (text: string) => void): Promise<McpResult> {
     this.calls.push(call);
     const answer = this.servers.get(call.server.name)?.answer;
-    if (answer === undefined) throw new McpError("connection", `${call.server.name} is away.`, "no");
+    if (answer === undefined) throw new McpError("connection", "no", `${call.server.name} is away.`);
     return answer(call, signal, onProgress);
   }
 
