@@ -1,6 +1,7 @@
 /** Looks at an agent's MCP servers: at the beginning of each turn, and when one has said that its tools changed. */
 import type { EventDraft, McpToolFacts } from "../../contract/events.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
+import { closedMcpServer } from "../../contract/vaults/mcp_reach.ts";
 import { type ListedTool, McpError, type McpListing, type McpServerRef, type McpTools } from "../../tools/mcp/port.ts";
 import { ModelError } from "../model.ts";
 import { offeredTools } from "../permissions.ts";
@@ -34,7 +35,14 @@ export async function lookAtServers(
   signals: StepSignals,
 ): Promise<Looked> {
   const signal = AbortSignal.any([signals.interrupt, signals.shutdown]);
-  const outcomes = await Promise.all(servers.map((server) => look(view.sessionId, server, ports, signal)));
+  const { config } = view.fold.environment;
+  const outcomes = await Promise.all(
+    servers.map((server) => {
+      const closed = closedMcpServer(config, server);
+      if (closed === null) return look(view.sessionId, server, ports, signal);
+      return { server, listing: null, error: new McpError("connection", "no", closed), duration_ms: 0 };
+    }),
+  );
   if (signal.aborted) return { kind: "stopped" };
   const locked = outcomes.find(({ error }) => error?.kind === "locked");
   if (locked?.error) {
