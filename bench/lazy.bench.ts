@@ -21,9 +21,9 @@ import type { SandboxProvider } from "../main/sandbox/port.ts";
 import { memoryBlobStore } from "../main/session/blobs.ts";
 import { LiveDeltas } from "../main/session/live.ts";
 import { openSqliteLedger } from "../main/session/sqlite/open.ts";
+import { ScriptedMcp } from "../main/tools/testing/scripted_mcp.ts";
 import { ms, spread, table } from "./measure/stats.ts";
 import type { BenchResult } from "./run.ts";
-import { ScriptedMcp } from "../main/tools/testing/scripted_mcp.ts";
 
 const SESSIONS = 20;
 /** The arguments of the call stream for this long, as a model writes a command of a few lines. */

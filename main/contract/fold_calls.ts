@@ -45,6 +45,11 @@ export interface OpenCall {
   started_at: string | null;
 }
 
+/** How a call's tool is named to people. A server may call its tool `bash`: nobody may take it for the sandbox's. */
+export function shownToolName(call: { name: string; mcp_server_name?: string }): string {
+  return call.mcp_server_name === undefined ? call.name : `${call.mcp_server_name}/${call.name}`;
+}
+
 /** True when the call waits for a person or a client: an unconfirmed `ask`, or a result that a client computes. */
 export function waitsForClient(call: OpenCall): boolean {
   return asksPerson(call) || (call.by_client && !isDenied(call));
@@ -132,7 +137,7 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
     return;
   }
   next.tool_calls += 1;
-  next.last_act = oneLine(`${event.name} ${describeInput(event.input)}`);
+  next.last_act = oneLine(`${shownToolName(event)} ${describeInput(event.input)}`);
   next.calls = [
     ...next.calls,
     {

@@ -3,6 +3,7 @@ import type { EventOf, LedgerEvent, StoredEvent } from "../../main/contract/even
 import { threadName } from "../../main/contract/threads/state.ts";
 import { cents } from "../format/numbers.ts";
 import { firstPlainLine, plainText } from "./content.ts";
+import { onMcpConnected, onMcpTools } from "./mcp/on_mcp.ts";
 import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse, onWebRequest } from "./on_call.ts";
 import {
   addNotice,
@@ -139,6 +140,10 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onCheckpoint(timeline, event, stored);
     case "longhaul.egress":
       return onEgress(timeline, event, stored);
+    case "longhaul.mcp_tools":
+      return onMcpTools(timeline, event, stored);
+    case "longhaul.mcp_connected":
+      return onMcpConnected(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
     case "longhaul.outputs_stored":

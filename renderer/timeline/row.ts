@@ -127,6 +127,7 @@ export type NoticeCode =
   | "sandbox_lost"
   | "checkpoint"
   | "egress"
+  | "mcp"
   | "brought_back"
   | "files"
   | "memory"

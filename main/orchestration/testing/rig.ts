@@ -213,7 +213,7 @@ export function snapshot(agent: Partial<SessionSnapshot["agent"]> = {}): Session
       name: "test",
       config: {
         type: "cloud",
-        networking: { type: "limited", allowed_hosts: [], allow_mcp_servers: false, allow_package_managers: false },
+        networking: { type: "limited", allowed_hosts: [], allow_mcp_servers: true, allow_package_managers: false },
         packages: { apt: [], cargo: [], gem: [], go: [], npm: [], pip: [] },
       },
     },
