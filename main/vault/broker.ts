@@ -15,9 +15,9 @@ import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
-import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
+import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./relay/upstream.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
 import { StatusReport } from "./status.ts";
 

@@ -1,8 +1,8 @@
 /** One request with a credential to an MCP server or a token endpoint, and what may be shown of the answer. */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { BetaManagedAgentsRefreshHTTPResponse } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
-import { Upstream } from "../model/upstream.ts";
 import type { Redactor } from "../redact.ts";
+import { Upstream } from "../relay/upstream.ts";
 
 export interface Exchange {
   method: "GET" | "POST" | "DELETE";

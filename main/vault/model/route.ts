@@ -1,16 +1,15 @@
 /** The model route: a session's request with the endpoint's credential in place of its capability. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { DEMO_MODEL } from "../../contract/demo.ts";
 import type { DemoModel } from "../demo/answer.ts";
 import type { BrokerLog } from "../log.ts";
 import type { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
+import { readBody } from "../relay/request_body.ts";
+import { relay } from "../relay/response.ts";
+import type { Upstream } from "../relay/upstream.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { downstreamHeaders, upstreamHeaders } from "./headers.ts";
-import type { Upstream } from "./upstream.ts";
 
 export interface ModelRouteContext {
   endpoint: Endpoint;
@@ -29,13 +28,6 @@ const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
 const PREFIX = "/model";
 
-const DECODERS: Record<string, () => Transform> = {
-  gzip: createGunzip,
-  br: createBrotliDecompress,
-  deflate: createInflate,
-  zstd: createZstdDecompress,
-};
-
 /** Answers one request under `/model/`. Rejects with {@link Refusal} before the response began. */
 export async function answerModel(
   request: IncomingMessage,
@@ -49,7 +41,7 @@ export async function answerModel(
     // After a complete response the endpoint's connection is back in the pool: an abort would throw it away.
     if (!response.writableFinished) gone.abort();
   });
-  const body = request.method === "POST" ? await readBody(request) : null;
+  const body = request.method === "POST" ? await readBody(request, MAX_REQUEST_BYTES) : null;
   const { endpoint } = context;
   if (endpoint.kind === "demo" || (body !== null && asksForDemo(body))) {
     return context.demo.answer({ path, body, sessionId }, response, gone.signal);
@@ -59,7 +51,7 @@ export async function answerModel(
     throw new Refusal(400, "invalid_request_error", message, "endpoint_misconfigured");
   }
   const upstream = await send(context.upstream, request, endpoint, path, body, context, gone.signal);
-  await relay(upstream, response, endpoint.host, context);
+  await passOn(upstream, response, endpoint.host, context);
 }
 
 async function send(
@@ -88,7 +80,7 @@ async function send(
   }
 }
 
-async function relay(
+async function passOn(
   upstream: IncomingMessage,
   response: ServerResponse,
   host: string,
@@ -104,23 +96,9 @@ async function relay(
       "endpoint_redirected",
     );
   }
-  const coding = upstream.headers["content-encoding"]?.trim().toLowerCase();
-  const decoder = coding === undefined || coding === "identity" ? null : (DECODERS[coding] ?? undefined);
-  if (decoder === undefined) {
-    upstream.destroy();
-    throw new Refusal(502, "api_error", `${host} answered in a coding that was not asked for.`, "endpoint_failed");
-  }
-  response.writeHead(status, downstreamHeaders(upstream.headers, context.redactor, decoder !== null));
-  response.flushHeaders();
-  const masking = context.redactor.stream(MAX_RESPONSE_BYTES);
-  try {
-    if (decoder === null) await pipeline(upstream, masking, response);
-    else await pipeline(upstream, decoder(), masking, response);
-  } catch (error) {
-    // Both ends are torn down by now, so that the caller sees a broken response and not a short complete one.
-    const reason = error instanceof Error ? error.message : String(error);
-    context.log.debug({ host, reason }, "a response was broken off");
-  }
+  const { redactor, log } = context;
+  const headers = (decoded: boolean) => downstreamHeaders(upstream.headers, redactor, decoded);
+  await relay(upstream, response, { host, redactor, maxBytes: MAX_RESPONSE_BYTES, headers, log });
 }
 
 /**
@@ -149,20 +127,6 @@ function isModelPath(path: string): boolean {
   if (encoded === undefined || /%(?![0-9a-f]{2})|%[89a-f]/i.test(encoded)) return false;
   const id = decodeURIComponent(encoded);
   return /^[\w.:@/-]+$/.test(id) && !id.split("/").some((part) => part === "." || part === ".." || part === "");
-}
-
-/** Reads the whole body; beyond the API's own limit it is refused while the connection stays usable. */
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size <= MAX_REQUEST_BYTES) parts.push(part);
-  }
-  if (size > MAX_REQUEST_BYTES) {
-    throw new Refusal(413, "request_too_large", `The request has ${size} bytes; ${MAX_REQUEST_BYTES} are the limit.`);
-  }
-  return Buffer.concat(parts, size);
 }
 
 /** True when the body names the demo model. Bodies are large and rarely do, so they are searched before they are parsed. */
