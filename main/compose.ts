@@ -13,6 +13,8 @@ import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
+import { grantedMcp } from "./engine/grants/granted_mcp.ts";
+import { GrantsRegister } from "./engine/grants/register.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { memorySource } from "./engine/memory_source.ts";
@@ -41,6 +43,7 @@ import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
+import { BrokerMcp } from "./tools/mcp/broker_mcp.ts";
 import { RecordCredentials } from "./workers/credentials.ts";
 import { WorkSupply } from "./workers/supply.ts";
 
@@ -113,6 +116,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
     },
   });
+  const grants = new GrantsRegister({ ledger, records, client: model.client });
+  const mcp = grantedMcp(
+    new BrokerMcp({
+      access: model.client,
+      ensureGrants: async (sessionId) => {
+        grants.forget(sessionId);
+        await grants.ensure(sessionId);
+      },
+    }),
+    grants,
+  );
   const hands = new HandPool(providers, catalog, blobs, live, memory);
   const ports: HarnessPorts = {
     ledger,
@@ -122,6 +136,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     model,
     hands,
     web: new EndpointWebTools({ model, ledger }),
+    mcp,
     limits: { compact_at_tokens: 150_000, max_rounds: 2_000, max_failures: 10, ...options.limits },
     priceOf: (model) => prices.of(model),
     now: Date.now,
@@ -178,7 +193,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     isAgentArchived: async (agentId) => ((await catalog.getAgent(agentId))?.archived_at ?? null) !== null,
     onError: options.onError,
   });
-  const triggers = new Triggers({ orchestrator, model, now: Date.now });
+  const dropConnections = (): void => {
+    model.dropConnections();
+    mcp.dropConnections();
+  };
+  const triggers = new Triggers({ orchestrator, model: { dropConnections }, now: Date.now });
   const codes = new SignInCodes();
   const token = apiToken(options.data_dir);
   const started_at = new Date().toISOString();
@@ -219,6 +238,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     revokeCapability: (sessionId) => {
       egress.forget(sessionId);
+      grants.forget(sessionId);
+      mcp.drop(sessionId);
       return model.revoke(sessionId);
     },
     redeemSignInCode: (code) => codes.redeem(code),
@@ -249,6 +270,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await schedules.stop();
       supply.stop();
       await orchestrator.drain();
+      await mcp.close();
       await outputFiles.stop();
       await server.close();
       await janitor.stop();

@@ -36,7 +36,7 @@ export class BrokerMcp implements McpTools {
   }
 
   isStale(sessionId: string, server: McpServerRef): boolean {
-    return this.#sessions.get(sessionId)?.get(server.url)?.stale ?? true;
+    return this.#sessions.get(sessionId)?.get(server.url)?.changed ?? false;
   }
 
   async call(call: McpCall, signal: AbortSignal, onProgress: (text: string) => void): Promise<McpResult> {

@@ -71,6 +71,11 @@ export class Connection {
     return this.#listing === null || this.#open === null || this.#listedAt !== this.#changes;
   }
 
+  /** True when the server has said, or may have said unheard, that what was listed has changed. */
+  get changed(): boolean {
+    return this.#listing !== null && this.#listedAt !== this.#changes;
+  }
+
   /** Rejects with {@link McpError} or an AbortError. */
   async list(signal: AbortSignal, fresh: boolean): Promise<McpListing> {
     if (signal.aborted) throw aborted();

@@ -53,7 +53,7 @@ export interface McpTools {
    * Rejects with {@link McpError}, or an AbortError when stopped.
    */
   list(sessionId: string, server: McpServerRef, signal: AbortSignal, fresh?: boolean): Promise<McpListing>;
-  /** True when nothing is cached, or the server has said since the last list that its tools changed. */
+  /** True when the server has said since the last list that its tools changed; false when nothing was listed. */
   isStale(sessionId: string, server: McpServerRef): boolean;
   /**
    * Calls a tool; a result with `is_error` is the tool's own. When stopped, the server is told and the promise rejects
