@@ -1,6 +1,7 @@
 /** One HTTP exchange with the model endpoint over pooled connections. Nothing here follows redirects. */
 import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
+import type { LookupFunction } from "node:net";
 import { Refusal } from "../refusal.ts";
 
 export interface UpstreamTimeouts {
@@ -45,11 +46,13 @@ export class Upstream {
   readonly #agent: http.Agent;
   readonly #request: typeof http.request;
 
-  constructor(origin: URL, timeouts: UpstreamTimeouts) {
+  /** @param lookup resolves the origin's name in the place of the system's resolver */
+  constructor(origin: URL, timeouts: UpstreamTimeouts, lookup?: LookupFunction) {
     this.#origin = origin;
     this.#timeouts = timeouts;
     const secure = origin.protocol === "https:";
-    this.#agent = secure ? new https.Agent(POOL) : new http.Agent(POOL);
+    const pool = lookup === undefined ? POOL : { ...POOL, lookup };
+    this.#agent = secure ? new https.Agent(pool) : new http.Agent(pool);
     this.#request = secure ? https.request : http.request;
   }
 
