@@ -39,6 +39,7 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
 const REGISTER_AGAIN = ["grants_unknown", "not_granted"];
 
 interface Refused {
+  status: number;
   code: string;
   message: string;
 }
@@ -128,6 +129,7 @@ async function refusalOf(response: IncomingMessage): Promise<Refused | null> {
   }
   const { message, details } = envelope.error ?? {};
   return {
+    status: response.statusCode ?? 0,
     code: typeof details?.error_code === "string" ? details.error_code : String(mark),
     message: typeof message === "string" ? message : `The credential broker refused (status ${response.statusCode}).`,
   };
@@ -147,20 +149,26 @@ async function readText(response: IncomingMessage): Promise<string> {
 /** The server may have read the request when these are said of it. */
 const PERHAPS_SENT = ["endpoint_timeout", "endpoint_failed", "endpoint_redirected"];
 const SIGN_IN = ["sign_in_needed", "key_missing", "value_missing"];
-const UNREACHED = ["endpoint_unreachable", "endpoint_misconfigured", "not_granted"];
-const WAITS = ["broker_draining", "grants_unknown", "capability_refused", "capability"];
-const KEYS = /^(keychain|passphrase|store)_/;
+const UNREACHED = [
+  ...PERHAPS_SENT,
+  "endpoint_unreachable",
+  "endpoint_misconfigured",
+  "address_refused",
+  "not_granted",
+  "limit",
+];
+const WAITS = /^(?:broker_draining|grants_unknown|capability_refused|(?:keychain|passphrase|store)_.*)$/;
 
-function errorFor({ code, message }: Refused): McpError {
-  if (PERHAPS_SENT.includes(code)) return new McpError("connection", "maybe", message);
-  return new McpError(kindOf(code), kindOf(code) === "protocol" ? "maybe" : "no", message);
+function errorFor({ code, message, status }: Refused): McpError {
+  // A failure inside the broker has no code and may come at any moment.
+  const perhaps = PERHAPS_SENT.includes(code) || (status >= 500 && code === "refused");
+  return new McpError(kindOf(code), perhaps ? "maybe" : "no", message);
 }
 
 function kindOf(code: string): McpErrorKind {
   if (SIGN_IN.includes(code)) return "authentication";
   if (UNREACHED.includes(code)) return "connection";
-  if (WAITS.includes(code) || KEYS.test(code)) return "locked";
-  return "protocol";
+  return WAITS.test(code) ? "locked" : "protocol";
 }
 
 function isEventStream(response: IncomingMessage): boolean {
