@@ -1,5 +1,4 @@
 /** The events of a call of an MCP tool. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDraft } from "../../contract/events.ts";
 import type { OpenCall } from "../../contract/fold_calls.ts";
 import { crashPoint } from "../../crash_points.ts";
@@ -7,10 +6,10 @@ import { McpError, type McpResult, type McpServerRef } from "../../tools/mcp/por
 import type { HarnessPorts } from "../ports.ts";
 import type { ThreadView } from "../thread_view.ts";
 import { serverError } from "./failures.ts";
+import { type Patience, whenUnlocked } from "./locked.ts";
 
-/** Milliseconds between two tries while the keychain is locked or the broker is away, and for how long it is tried. */
-const LOCKED_MS = 5_000;
-const LOCKED_FOR_MS = 600_000;
+/** While the keychain is locked or the broker is away. */
+const PATIENCE: Patience = { every: 1_000, inAll: 600_000 };
 
 export interface McpOutcome {
   events: EventDraft[];
@@ -19,9 +18,7 @@ export interface McpOutcome {
   result: McpResult | null;
 }
 
-interface Ports extends Pick<HarnessPorts, "mcp" | "live"> {
-  lockedMs?: number;
-}
+type Ports = Pick<HarnessPorts, "mcp" | "live">;
 
 /**
  * Runs the call.
@@ -85,7 +82,12 @@ async function attempt(
   const input = typeof given === "object" && given !== null ? (given as Record<string, unknown>) : {};
   const what = { session_id: view.sessionId, server, tool: call.name, input, tool_use_id: call.id };
   const run = (): Promise<McpResult | null> =>
-    whenUnlocked(() => ports.mcp.call(what, signal, publish), publish, ports.lockedMs ?? LOCKED_MS, signal);
+    whenUnlocked(
+      () => ports.mcp.call(what, signal, publish),
+      PATIENCE,
+      signal,
+      (why) => publish(`Waiting: ${why}`),
+    );
   try {
     return await run();
   } catch (error) {
@@ -93,26 +95,6 @@ async function attempt(
     if (!(error instanceof McpError) || error.kind !== "connection") throw error;
     if (error.sent === "maybe" && !repeatable) throw error;
     return run();
-  }
-}
-
-/** Tries again while the keychain is locked or the broker is away; null when it was stopped meanwhile. */
-async function whenUnlocked(
-  run: () => Promise<McpResult>,
-  publish: (text: string) => void,
-  everyMs: number,
-  signal: AbortSignal,
-): Promise<McpResult | null> {
-  for (let waited = 0; ; waited += everyMs) {
-    try {
-      return await run();
-    } catch (error) {
-      if (!(error instanceof McpError) || error.kind !== "locked" || error.sent === "maybe") throw error;
-      if (waited >= LOCKED_FOR_MS) throw error;
-      if (waited === 0) publish(`Waiting: ${error.message}`);
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return null;
-    }
   }
 }
 

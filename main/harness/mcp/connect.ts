@@ -9,8 +9,12 @@ import type { HarnessPorts, StepSignals } from "../ports.ts";
 import { retryEvents } from "../steps/failure.ts";
 import type { ThreadView } from "../thread_view.ts";
 import { serverError } from "./failures.ts";
+import { type Patience, whenUnlocked } from "./locked.ts";
 import { modelNames } from "./model_names.ts";
 import { McpToolbox, toolsetOf } from "./toolbox.ts";
+
+/** A broker that died is back within it; for a locked keychain the session waits without keeping its place. */
+const PATIENCE: Patience = { every: 500, inAll: 3_000 };
 
 /** What came of looking. */
 export type Looked =
@@ -88,7 +92,8 @@ async function look(
     return { server, listing, error, duration_ms: Math.max(0, ports.now() - begun) };
   };
   try {
-    return done(await ports.mcp.list(sessionId, server, signal), null);
+    const list = (): Promise<McpListing> => ports.mcp.list(sessionId, server, signal);
+    return done(await whenUnlocked(list, PATIENCE, signal, () => undefined), null);
   } catch (error) {
     if (error instanceof McpError) return done(null, error);
     return done(null, new McpError("protocol", "no", error instanceof Error ? error.message : String(error)));
