@@ -4,7 +4,6 @@ import {
   type ConnectOptions,
   ProtocolError,
   type Tool,
-  type VersionNegotiationMode,
 } from "@modelcontextprotocol/client";
 import { VERSION } from "../../version.ts";
 import { listTools } from "./content/listing.ts";
@@ -21,7 +20,6 @@ export interface ConnectionOptions {
   /** For people. */
   serverName: string;
   limits: McpLimits;
-  protocol: VersionNegotiationMode;
 }
 
 /** Milliseconds. */
@@ -233,7 +231,7 @@ export class Connection {
       return await this.#connectAs({});
     } catch (error) {
       // Some servers of the older generation answer the question for the newer one with a failure.
-      if (this.#options.protocol !== "auto" || !isUndecided(error)) throw asMcpError(error, this.#options.serverName);
+      if (!isUndecided(error)) throw asMcpError(error, this.#options.serverName);
     }
     try {
       return await this.#connectAs({ prior: { kind: "legacy" } });
@@ -268,7 +266,7 @@ export class Connection {
       { name: "longhaul", title: "Longhaul", version: VERSION },
       {
         capabilities: { elicitation: { form: { applyDefaults: true } } },
-        versionNegotiation: { mode: this.#options.protocol },
+        versionNegotiation: { mode: "auto" },
       },
     );
     client.setRequestHandler("elicitation/create", ({ params }) => {
