@@ -16,6 +16,7 @@ const LIMITS: McpLimits = {
   silenceMs: 10 * 60_000,
   callMs: 2 * 60 * 60_000,
   idleMs: 10 * 60_000,
+  reconnectMs: 500,
 };
 
 export class BrokerMcp implements McpTools {

@@ -1,10 +1,5 @@
 /** One session's connection to one MCP server: opened when needed, given up when it is lost. */
-import {
-  Client,
-  type ConnectOptions,
-  ProtocolError,
-  type Tool,
-} from "@modelcontextprotocol/client";
+import { Client, type ConnectOptions, ProtocolError, type Tool } from "@modelcontextprotocol/client";
 import { VERSION } from "../../version.ts";
 import { listTools } from "./content/listing.ts";
 import { refusedCall, toResult } from "./content/results.ts";
@@ -33,6 +28,8 @@ export interface McpLimits {
   callMs: number;
   /** A connection without calls. */
   idleMs: number;
+  /** Before a stream that broke is taken up again; doubled each time, five times. */
+  reconnectMs: number;
 }
 
 interface Open {
@@ -241,12 +238,13 @@ export class Connection {
   }
 
   async #connectAs(how: ConnectOptions): Promise<Open> {
-    const transport = new McpTransport(this.#options.route, () => {
+    const { route, limits } = this.#options;
+    const transport = new McpTransport(route, limits.reconnectMs, () => {
       if (this.#open?.transport === transport) this.#changes += 1;
     });
     const client = this.#newClient();
     try {
-      await client.connect(transport, { ...how, timeout: this.#options.limits.connectMs });
+      await client.connect(transport, { ...how, timeout: limits.connectMs });
     } catch (error) {
       await transport.close().catch(() => undefined);
       throw error;
