@@ -13,10 +13,13 @@ import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
+import { type McpOptions, McpRoute } from "./mcp/route.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
+import { Challenges } from "./oauth/challenges.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
+import { isFromBrowser, malformed } from "./relay/admission.ts";
 import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./relay/upstream.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
 import { StatusReport } from "./status.ts";
@@ -27,11 +30,14 @@ export interface BrokerOptions {
   demoPaceMs?: number;
   /** For tests: limits, and another internet. */
   egress?: EgressOptions;
+  mcp?: McpOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
+
+type SessionRoute = (request: IncomingMessage, response: ServerResponse, sessionId: string) => Promise<void>;
 
 export interface Broker {
   /** `http://127.0.0.1:<port>` */
@@ -74,8 +80,9 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
 
 function stop(server: Server, app: BrokerApp, graceMs: number): Promise<void> {
   app.draining = true;
-  // Tunnels can last for hours: only requests get the grace.
+  // Tunnels and event streams can last for hours: only requests get the grace.
   app.egress.close();
+  app.mcp.endStreams();
   return new Promise((resolve) => {
     const end = setTimeout(() => server.closeAllConnections(), graceMs);
     server.close(() => {
@@ -99,6 +106,9 @@ class BrokerApp {
   readonly #credentials: Credentials;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
+  readonly mcp: McpRoute;
+  /** Routes of sessions, by the first part of their paths. */
+  readonly #routes: Readonly<Record<string, SessionRoute>>;
 
   constructor(boot: BrokerBoot, options: BrokerOptions) {
     const endpoint = resolveEndpoint(boot.model);
@@ -121,10 +131,18 @@ class BrokerApp {
       demo: new DemoModel(options.demoPaceMs ?? paceFromEnvironment()),
       onOutcome: (outcome) => this.#status.note(outcome),
     };
+    const shared = { grants: this.#grants, audit: this.#audit, log: this.log };
+    const challenges = new Challenges();
+    this.mcp = new McpRoute({ ...shared, bearers: this.#credentials, challenges }, options.mcp);
+    this.#routes = Object.assign(Object.create(null) as Record<string, SessionRoute>, {
+      model: (request, response, sessionId) => answerModel(request, response, sessionId, this.#model),
+      mcp: (request, response, sessionId) => this.mcp.answer(request, response, sessionId),
+    } satisfies Record<string, SessionRoute>);
   }
 
   close(): void {
     this.#model.upstream?.close();
+    this.mcp.close();
   }
 
   /** Answers one request; never rejects. */
@@ -147,9 +165,11 @@ class BrokerApp {
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A web page that resolves a name to 127.0.0.1 gives itself away by its Host, any other page by its Origin.
-    if (request.headers.host !== this.host || request.headers.origin !== undefined) {
+    if (request.headers.host !== this.host || isFromBrowser(request)) {
       throw new Refusal(403, "permission_error", "The broker answers only to the engine that was started with it.");
     }
+    const wrong = malformed(request);
+    if (wrong !== null) throw new Refusal(400, "invalid_request_error", wrong);
     if (this.draining) {
       throw new Refusal(
         503,
@@ -168,7 +188,11 @@ class BrokerApp {
         grants: this.#grants,
         audit: this.#audit,
         status: this.#status,
-        dropConnections: () => this.#model.upstream?.dropConnections(),
+        mcp: this.mcp,
+        dropConnections: () => {
+          this.#model.upstream?.dropConnections();
+          this.mcp.dropConnections();
+        },
       });
     }
     const sessionId = this.#capabilities.sessionOf(tokenOf(request));
@@ -176,7 +200,8 @@ class BrokerApp {
       const text = "This needs the capability token of a session. The one given is unknown or was revoked.";
       throw new Refusal(401, "authentication_error", text, "capability_refused");
     }
-    if (path.startsWith("/model/")) return answerModel(request, response, sessionId, this.#model);
+    const route = this.#routes[/^\/([a-z]+)\//.exec(path)?.[1] ?? ""];
+    if (route !== undefined) return route(request, response, sessionId);
     throw new Refusal(404, "not_found_error", `${path} is not a route of the broker.`);
   }
 

@@ -7,6 +7,7 @@ import { answerCredentials } from "./credentials/routes.ts";
 import type { EgressRoute } from "./egress/route.ts";
 import type { AuditLog } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
+import type { McpRoute } from "./mcp/route.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
@@ -18,6 +19,7 @@ export interface ControlContext {
   grants: Grants;
   audit: AuditLog;
   status: StatusReport;
+  mcp: McpRoute;
   dropConnections: () => void;
 }
 
@@ -47,6 +49,7 @@ export async function answerControl(
   if (route === "POST /control/grants") {
     const body = await readJsonBody(request, MAX_GRANTS_BYTES);
     context.grants.set(sessionIdOf(body), (body as { grants?: unknown }).grants);
+    context.mcp.recheck(sessionIdOf(body));
     return void response.writeHead(204).end();
   }
   const written = /^GET \/control\/audit\?written=(\d{1,15})$/.exec(route)?.[1];
@@ -66,6 +69,7 @@ export async function answerControl(
     context.capabilities.revoke(revoked);
     context.egress.forget(revoked);
     context.grants.forget(revoked);
+    context.mcp.forget(revoked);
     return void response.writeHead(204).end();
   }
   throw new Refusal(404, "not_found_error", `${route} is not a control route of the broker.`);

@@ -9,7 +9,7 @@ import { type Resolve, Resolver, systemResolve } from "../egress/resolver.ts";
 import type { AuditLog } from "../grants/audit.ts";
 import { type Grants, notGranted } from "../grants/grants.ts";
 import type { BrokerLog } from "../log.ts";
-import { Refusal } from "../refusal.ts";
+import { Refusal, type RefusalCode } from "../refusal.ts";
 import { readBody } from "../relay/request_body.ts";
 import { relay } from "../relay/response.ts";
 import { Pool, Upstream, type UpstreamTimeouts } from "../relay/upstream.ts";
@@ -38,11 +38,13 @@ export interface McpOptions {
   timeouts?: Partial<UpstreamTimeouts>;
   /** Milliseconds of silence on an event stream that a GET opened. */
   streamIdleMs?: number;
+  /** Of an answer that is no event stream, decoded. */
+  maxAnswerBytes?: number;
 }
 
 const LIMITS: McpLimits = { perSession: 128, total: 1_024, heldBytes: 256 * 1024 * 1024 };
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
-const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 128 * 1024 * 1024;
 /** An event stream passes through and fills nobody's memory. */
 const MAX_STREAM_BYTES = 4 * 1024 * 1024 * 1024;
 /** A tool may work for long without a word. */
@@ -74,6 +76,7 @@ export class McpRoute {
   readonly #target: (address: string) => string;
   readonly #timeouts: UpstreamTimeouts;
   readonly #streamTimeouts: UpstreamTimeouts;
+  readonly #maxAnswerBytes: number;
   readonly #places: Places;
   readonly #masks = new Masks();
   readonly #pool = new Pool(FREE_MS);
@@ -86,6 +89,7 @@ export class McpRoute {
     this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
     const streamIdleMs = options.streamIdleMs ?? STREAM_IDLE_MS;
     this.#streamTimeouts = { ...this.#timeouts, headersMs: streamIdleMs, idleMs: streamIdleMs };
+    this.#maxAnswerBytes = options.maxAnswerBytes ?? MAX_ANSWER_BYTES;
     this.#places = new Places({ ...LIMITS, ...options.limits });
   }
 
@@ -183,13 +187,13 @@ export class McpRoute {
       await relay(answer, response, {
         host: url.host,
         redactor,
-        maxBytes: stream ? MAX_STREAM_BYTES : MAX_RESPONSE_BYTES,
+        maxBytes: stream ? MAX_STREAM_BYTES : this.#maxAnswerBytes,
         headers: (decoded) => callerHeaders(answer.headers, redactor, decoded),
         log: this.#context.log,
       });
     } catch (error) {
       if (error instanceof Refusal && !signal.aborted) this.#note(passing, "refused", `${purpose}: ${error.message}`);
-      throw error;
+      throw error instanceof Refusal && PASSING.has(error.code) ? unavailable(error) : error;
     }
   }
 
@@ -206,6 +210,16 @@ export class McpRoute {
     this.#context.audit.note({ session_id: sessionId, vault_id, credential_id, route: "mcp", host, decision, reason });
   }
 }
+
+/** Nothing is wrong with the request: it works again when a person has unlocked what is locked. */
+const PASSING: ReadonlySet<RefusalCode | undefined> = new Set([
+  "keychain_locked",
+  "keychain_missing",
+  "passphrase_needed",
+  "passphrase_wrong",
+]);
+
+const unavailable = ({ message, code }: Refusal): Refusal => new Refusal(503, "api_error", message, code);
 
 interface Passing {
   asked: Asked;

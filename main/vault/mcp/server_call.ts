@@ -1,5 +1,6 @@
 /** One request to an MCP server with the session's credential: renewed once when refused, redirected within its origin. */
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { CredentialSecrets } from "../../contract/vaults/auth.ts";
 import type { CredentialRef, McpGrant } from "../../contract/vaults/grants.ts";
 import type { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
@@ -9,7 +10,7 @@ import { serverHeaders } from "./headers.ts";
 
 /** What the route needs of the credentials. Each rejects with {@link Refusal} when there is nothing to be had. */
 export interface Bearers {
-  open(ref: CredentialRef): Promise<{ secrets: Readonly<Record<string, string | undefined>> }>;
+  open(ref: CredentialRef): Promise<{ secrets: CredentialSecrets }>;
   /** The token to be sent, fresh as far as is known. */
   bearer(ref: CredentialRef): Promise<{ token: string }>;
   /** After a 401: another token than the refused one; null when a person must sign in. */
@@ -62,8 +63,7 @@ async function freshToken(ref: CredentialRef, redactor: Redactor, bearers: Beare
   throw new Refusal(400, "invalid_request_error", text, "endpoint_misconfigured");
 }
 
-const valuesOf = ({ secrets }: Awaited<ReturnType<Bearers["open"]>>): string[] =>
-  Object.values(secrets).filter((value) => value !== undefined);
+const valuesOf = ({ secrets }: Awaited<ReturnType<Bearers["open"]>>): string[] => Object.values(secrets);
 
 async function send(call: ServerCall, upstream: Upstream, token: string | null): Promise<IncomingMessage> {
   const origin = new URL(call.grant.url);
