@@ -1,5 +1,4 @@
 /** MCP servers through the broker: the engine's side, which holds no credential. */
-import type { VersionNegotiationMode } from "@modelcontextprotocol/client";
 import { Connection, type McpLimits } from "./connection.ts";
 import { type McpCall, McpError, type McpListing, type McpResult, type McpServerRef, type McpTools } from "./port.ts";
 import type { BrokerAccess } from "./transport/broker_fetch.ts";
@@ -9,8 +8,6 @@ export interface BrokerMcpOptions {
   /** Registers with the broker what the session may use; called when the broker does not know it. */
   ensureGrants: (sessionId: string) => Promise<void>;
   limits?: Partial<McpLimits>;
-  /** Default: finds out which generation of the protocol the server speaks. */
-  protocol?: VersionNegotiationMode;
 }
 
 const LIMITS: McpLimits = {
@@ -19,6 +16,7 @@ const LIMITS: McpLimits = {
   silenceMs: 10 * 60_000,
   callMs: 2 * 60 * 60_000,
   idleMs: 10 * 60_000,
+  reconnectMs: 500,
 };
 
 export class BrokerMcp implements McpTools {
@@ -73,12 +71,11 @@ export class BrokerMcp implements McpTools {
     this.#sessions.set(sessionId, connections);
     const known = connections.get(server.url);
     if (known !== undefined) return known;
-    const { access, ensureGrants, limits, protocol = "auto" } = this.#options;
+    const { access, ensureGrants, limits } = this.#options;
     const made = new Connection({
       route: { access, sessionId, serverUrl: server.url, ensureGrants },
       serverName: server.name,
       limits: { ...LIMITS, ...limits },
-      protocol,
     });
     connections.set(server.url, made);
     return made;

@@ -1,11 +1,5 @@
 /** One session's connection to one MCP server: opened when needed, given up when it is lost. */
-import {
-  Client,
-  type ConnectOptions,
-  ProtocolError,
-  type Tool,
-  type VersionNegotiationMode,
-} from "@modelcontextprotocol/client";
+import { Client, type ConnectOptions, ProtocolError, type Tool } from "@modelcontextprotocol/client";
 import { VERSION } from "../../version.ts";
 import { listTools } from "./content/listing.ts";
 import { refusedCall, toResult } from "./content/results.ts";
@@ -21,7 +15,6 @@ export interface ConnectionOptions {
   /** For people. */
   serverName: string;
   limits: McpLimits;
-  protocol: VersionNegotiationMode;
 }
 
 /** Milliseconds. */
@@ -35,6 +28,8 @@ export interface McpLimits {
   callMs: number;
   /** A connection without calls. */
   idleMs: number;
+  /** Before a stream that broke is taken up again; doubled each time, five times. */
+  reconnectMs: number;
 }
 
 interface Open {
@@ -238,7 +233,7 @@ export class Connection {
       return await this.#connectAs({});
     } catch (error) {
       // Some servers of the older generation answer the question for the newer one with a failure.
-      if (this.#options.protocol !== "auto" || !isUndecided(error)) throw asMcpError(error, this.#options.serverName);
+      if (!isUndecided(error)) throw asMcpError(error, this.#options.serverName);
     }
     try {
       return await this.#connectAs({ prior: { kind: "legacy" } });
@@ -248,12 +243,13 @@ export class Connection {
   }
 
   async #connectAs(how: ConnectOptions): Promise<Open> {
-    const transport = new McpTransport(this.#options.route, () => {
+    const { route, limits } = this.#options;
+    const transport = new McpTransport(route, limits.reconnectMs, () => {
       if (this.#open?.transport === transport) this.#changes += 1;
     });
     const client = this.#newClient();
     try {
-      await client.connect(transport, { ...how, timeout: this.#options.limits.connectMs });
+      await client.connect(transport, { ...how, timeout: limits.connectMs });
     } catch (error) {
       await transport.close().catch(() => undefined);
       throw error;
@@ -273,7 +269,7 @@ export class Connection {
       { name: "longhaul", title: "Longhaul", version: VERSION },
       {
         capabilities: { elicitation: { form: { applyDefaults: true } } },
-        versionNegotiation: { mode: this.#options.protocol },
+        versionNegotiation: { mode: "auto" },
       },
     );
     client.setRequestHandler("elicitation/create", ({ params }) => {

@@ -30,8 +30,11 @@ export class McpTransport implements Transport {
   readonly #reconnects = new Reconnects();
   #version = "";
 
-  /** @param onQuiet the stream on which the server speaks unasked ended: something may have been missed */
-  constructor(route: BrokerRoute, onQuiet: () => void) {
+  /**
+   * @param reconnectMs before a stream that broke is taken up again, unless the server says how long
+   * @param onQuiet the stream on which the server speaks unasked ended: something may have been missed
+   */
+  constructor(route: BrokerRoute, reconnectMs: number, onQuiet: () => void) {
     const fetch = brokerFetch(route, (mark, ended) => {
       const request = mark === null ? undefined : this.#waiting.get(asId(mark));
       if (request !== undefined) request.streaming = true;
@@ -43,7 +46,7 @@ export class McpTransport implements Transport {
       redirectPolicy: "follow",
       onInsufficientScope: "throw",
       reconnectionOptions: {
-        initialReconnectionDelay: 500,
+        initialReconnectionDelay: reconnectMs,
         maxReconnectionDelay: 30_000,
         reconnectionDelayGrowFactor: 2,
         maxRetries: 5,
