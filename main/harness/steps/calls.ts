@@ -17,6 +17,7 @@ import {
 import { runAgentCall } from "../agents/call.ts";
 import { clean } from "../context/transcript.ts";
 import { runMcpCall } from "../mcp/call.ts";
+import { withWhole } from "../mcp/whole.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import { readSessionEvents } from "../session_events.ts";
@@ -154,7 +155,7 @@ async function mcpEvents(context: CallContext, call: OpenCall, again: boolean): 
   if (outcome.unknown || outcome.result === null) {
     return [...outcome.events, ...unknownEvents(call, UNKNOWN_OUTCOME_TEXT)];
   }
-  const { content, is_error } = outcome.result;
+  const { content, is_error } = await withWhole(context, call, outcome.result, stop);
   return [...outcome.events, { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error }];
 }
 

@@ -45,6 +45,8 @@ export interface McpResult {
   /** Never empty. Images and documents are inline; what the model cannot see is told in text. Bounded. */
   content: ResultContent[];
   is_error: boolean;
+  /** All of the text where `content` holds only its beginning; null when that is all there is. */
+  whole: string | null;
 }
 
 export interface McpTools {

@@ -76,5 +76,5 @@ function listedTool(tool: Partial<ListedTool>): ListedTool {
 
 /** A result of text. */
 export function textResult(text: string, is_error = false): McpResult {
-  return { content: [{ type: "text", text }], is_error };
+  return { content: [{ type: "text", text }], is_error, whole: null };
 }

@@ -7,6 +7,8 @@ import { bounded, cleanText, oneLine } from "./text.ts";
 /** UTF-16 units of all text of a result: about a quarter of a small model's window. */
 const MAX_TEXT = 100_000;
 const MAX_BLOCKS = 100;
+/** UTF-16 units of the text that is kept beside them for a file. */
+const MAX_WHOLE = 8 * 1024 * 1024;
 /** Base64 characters of all images and documents of a result: several such results must fit into one request. */
 const MAX_DATA = 12_000_000;
 const MAX_PDF_BYTES = 8 * 1024 * 1024;
@@ -18,17 +20,18 @@ export function toResult(result: CallToolResult): McpResult {
   if (result.structuredContent !== undefined && !saysTheSame(result.content ?? [], result.structuredContent)) {
     blocks.text(JSON.stringify(result.structuredContent, null, 1));
   }
-  return { content: blocks.done(), is_error: result.isError === true };
+  return { content: blocks.done(), is_error: result.isError === true, whole: blocks.whole() };
 }
 
 /** What the model is told when the server refused the call itself: wrong arguments, no such tool. */
 export function refusedCall(message: string, code: number): McpResult {
   const text = `The MCP server refused this call: ${bounded(cleanText(message), 4_000)} (error ${code})`;
-  return { content: [{ type: "text", text }], is_error: true };
+  return { content: [{ type: "text", text }], is_error: true, whole: null };
 }
 
 class Blocks {
   readonly #blocks: ResultContent[] = [];
+  readonly #texts: string[] = [];
   #text = 0;
   #data = 0;
   #leftOut = 0;
@@ -51,10 +54,15 @@ class Blocks {
   text(given: string): void {
     const text = cleanText(given);
     if (text === "") return;
+    this.#texts.push(text);
     const room = MAX_TEXT - this.#text;
     if (room < 100 || this.#blocks.length >= MAX_BLOCKS) this.#leftOut += 1;
     else this.#blocks.push({ type: "text", text: bounded(text, room) });
     this.#text += text.length;
+  }
+
+  whole(): string | null {
+    return this.#text > MAX_TEXT ? bounded(this.#texts.join("\n\n"), MAX_WHOLE) : null;
   }
 
   done(): ResultContent[] {
