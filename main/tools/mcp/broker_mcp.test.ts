@@ -239,7 +239,7 @@ describe.each(generations)("a server of the %s generation", (generation) => {
     const to = ref(server.url);
     await mcp.list(sessionId, to, live);
     await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
-    if (generation === "old") await vi.waitFor(() => expect(server.asked).toContain("DELETE"));
+    if (generation === "old") await vi.waitFor(() => expect(server.asked).toContain("http delete"));
     expect((await mcp.call(call(to, "work"), live, silent)).is_error).toBe(false);
   });
 });
