@@ -16,6 +16,9 @@ import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
+import { Challenges } from "./oauth/challenges.ts";
+import { Registrations } from "./oauth/client/registrations.ts";
+import { clientMetadataUrl, type SignInOptions, SignIns } from "./oauth/sign_ins.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
@@ -29,6 +32,8 @@ export interface BrokerOptions {
   egress?: EgressOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
+  /** How to sign in to MCP servers. Default: a document at `LONGHAUL_CLIENT_METADATA_URL`, if that is set. */
+  oauth?: SignInOptions;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -97,6 +102,8 @@ class BrokerApp {
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
   readonly #credentials: Credentials;
+  readonly #challenges = new Challenges();
+  readonly #signIns: SignIns;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
 
@@ -109,7 +116,11 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
+    const store = openSealedStore(boot.data_dir, keys);
+    this.#credentials = new Credentials(store, logged);
+    const registrations = new Registrations(store, (secrets) => logged.learn(secrets));
+    const oauth = { clientMetadataUrl: clientMetadataUrl(), ...options.oauth };
+    this.#signIns = new SignIns(this.#credentials, registrations, this.#challenges, this.log, oauth);
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
@@ -124,6 +135,7 @@ class BrokerApp {
   }
 
   close(): void {
+    this.#signIns.close();
     this.#model.upstream?.close();
   }
 
@@ -164,6 +176,7 @@ class BrokerApp {
       return answerControl(request, response, {
         capabilities: this.#capabilities,
         credentials: this.#credentials,
+        signIns: this.#signIns,
         egress: this.egress,
         grants: this.#grants,
         audit: this.#audit,

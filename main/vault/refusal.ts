@@ -22,6 +22,8 @@ export type RefusalCode =
   | "not_granted"
   /** The server refused the credential, or wants one that there is not. A person must sign in. */
   | "sign_in_needed"
+  /** No such sign-in is under way: the broker was restarted, or it is long over. It is started again. */
+  | "sign_in_unknown"
   | "broker_draining"
   /** No keychain can keep the key for credentials, or it is locked. A person must act. */
   | "keychain_missing"
