@@ -43,6 +43,8 @@ export class AuthorizedBroker {
       { type: "boot", launch_secret: LAUNCH_SECRET, model: {}, data_dir: folder },
       {
         keys: { keychain: keychainKeys(fakeKeychain()), passphrase: cheapPassphrase() },
+        // The suite's servers take it for a document that describes the client, and do not fetch it.
+        oauth: { clientMetadataUrl: "https://conformance-test.local/client-metadata.json" },
         writeLog: (line) => process.stderr.write(line),
       },
     );
