@@ -66,8 +66,12 @@ export class RedirectListener {
 
   /** When nobody is left, it closes; answers under way are finished. */
   release(): void {
+    if (this.#users === 0) return;
     this.#users -= 1;
-    if (this.#users > 0) return;
+    if (this.#users === 0) this.#shut();
+  }
+
+  #shut(): void {
     const closing = this.#open;
     this.#open = null;
     void closing?.then(
@@ -92,7 +96,7 @@ export class RedirectListener {
   close(): void {
     this.#expected.clear();
     this.#users = 0;
-    this.release();
+    this.#shut();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, origin: string): Promise<void> {
