@@ -13,6 +13,7 @@ import { McpError, type McpListing, type McpResult, type McpServerRef } from "..
 import { mcpServerId } from "../../main/tools/mcp/server_id.ts";
 import { type Broker, startBroker } from "../../main/vault/broker.ts";
 import { cheapPassphrase, fakeKeychain, keychainKeys } from "../../main/vault/sealed/testing/keys.ts";
+import { VERSION } from "../../main/version.ts";
 
 export interface Wanted {
   serverUrl: string;
@@ -57,7 +58,7 @@ export class AuthorizedBroker {
     this.#broker = broker;
     this.#server = { name: "conformance", url: wanted.serverUrl };
     this.#client = new BrokerClient(() => ({ url: broker.url, launch_secret: LAUNCH_SECRET }));
-    this.#mcp = new BrokerMcp({ access: this.#client, ensureGrants: () => this.#register() });
+    this.#mcp = new BrokerMcp({ access: this.#client, ensureGrants: () => this.#register(), version: VERSION });
   }
 
   list(): Promise<McpListing> {

@@ -10,7 +10,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 
-const suite = createRequire(import.meta.url).resolve("@modelcontextprotocol/conformance/dist/index.js");
+const require = createRequire(import.meta.url);
+const suite = require.resolve("@modelcontextprotocol/conformance/dist/index.js");
 /** Milliseconds for one scenario while all others run; the suite's own limit is for one alone. */
 const SCENARIO_MS = 240_000;
 
