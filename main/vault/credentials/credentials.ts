@@ -41,6 +41,11 @@ export class Credentials {
     return (await this.#store.list()).filter(({ vault_id }) => vault_id !== REGISTRATIONS);
   }
 
+  /** Masks values in the log that are not sealed yet. */
+  mask(values: readonly string[]): void {
+    this.#redactor.learn(values);
+  }
+
   /** Rejects with Refusal when nothing could be sealed now. */
   ready(): Promise<void> {
     return this.#store.ready();

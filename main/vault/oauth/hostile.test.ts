@@ -55,6 +55,7 @@ describe("a server whose word cannot be taken is not signed in to", () => {
     ["metadata of another issuer", metadata({ issuer: "https://evil.test" }), /wrong, or of another server/],
     ["an issuer with a slash more", (it) => (it.metadata = { issuer: `${it.origin}/` }), /wrong, or of another server/],
     ["no endpoints", metadata({ token_endpoint: undefined }), /wrong, or of another server/],
+    ["an authorization server in trouble", (it) => (it.answers[AS] = (_, r) => sendJson(r, 500, {})), /status 500/],
     ["no JSON", (it) => (it.answers[AS] = (_, r) => void r.end("<html>")), /wrong, or of another server/],
     ["a page that runs code", metadata({ authorization_endpoint: "javascript:alert(1)" }), /wrong|not https/],
     ["a page in a file", metadata({ authorization_endpoint: "file:///etc/passwd" }), /not https/],

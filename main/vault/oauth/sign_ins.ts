@@ -123,6 +123,7 @@ export class SignIns {
 
   async #begin(begin: OAuthBegin, entry: Entry): Promise<Flow> {
     const { left } = entry;
+    if (begin.client?.client_secret != null) this.#credentials.mask([begin.client.client_secret]);
     // A person who has signed in must not learn only then that the tokens can be kept nowhere.
     await this.#credentials.ready();
     const before = await this.#credentials.newest(begin.credential_id, begin.mcp_server_url);

@@ -39,7 +39,13 @@ export async function discover(
 ): Promise<AuthorizationServer> {
   const server = new URL(mcpServerUrl);
   server.hash = "";
-  const published = await readResourceMetadata(server, challenge?.resourceMetadata ?? null, fetch);
+  const ask: GuardedFetch = async (url, init) => {
+    const response = await fetch(url, init);
+    // 502 is also what a proxy says of an address behind which there is nothing.
+    if (response.status >= 500 && response.status !== 502) throw inTrouble(String(url), response.status);
+    return response;
+  };
+  const published = await readResourceMetadata(server, challenge?.resourceMetadata ?? null, ask);
   const { checkResourceAllowed, discoverAuthorizationServerMetadata } = await mcpAuth();
   if (published !== null) {
     const { resource } = published;
@@ -52,7 +58,7 @@ export async function discover(
   reach.check(named, "The authorization server");
   let metadata: AuthorizationServerMetadata | undefined;
   try {
-    metadata = await discoverAuthorizationServerMetadata(named, { fetchFn: fetch });
+    metadata = await discoverAuthorizationServerMetadata(named, { fetchFn: ask });
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw unusable(`the metadata of the authorization server ${hostOf(named)} is wrong, or of another server`);
@@ -84,14 +90,6 @@ async function readResourceMetadata(
   const tried = challenged === null ? [pathAware, new URL(wellKnown, server)] : [challenged];
   for (const url of tried) {
     const response = await fetch(url, { headers: { accept: "application/json" } });
-    if (response.status >= 500) {
-      throw new Refusal(
-        502,
-        "api_error",
-        `${new URL(url).host} failed when it was asked how to sign in (status ${response.status}). Start again later.`,
-        "endpoint_failed",
-      );
-    }
     if (!response.ok) continue;
     const result = resourceMetadata.safeParse(await response.json().catch(() => null));
     if (result.success) return result.data;
@@ -100,6 +98,11 @@ async function readResourceMetadata(
   }
   if (challenged !== null) throw unusable(`${server.host} points to metadata about its sign-in that is not there`);
   return null;
+}
+
+function inTrouble(url: string, status: number): Refusal {
+  const text = `${hostOf(url)} failed when it was asked how to sign in (status ${status}). Nothing was changed. Start again later.`;
+  return new Refusal(502, "api_error", text, "endpoint_failed");
 }
 
 function oldestEndpoints(origin: string): AuthorizationServerMetadata {

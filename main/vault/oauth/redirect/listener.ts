@@ -52,7 +52,9 @@ export class RedirectListener {
    */
   async hold(): Promise<string> {
     this.#users += 1;
-    this.#open ??= listen(this.#port, (request, response, origin) => void this.#answer(request, response, origin));
+    this.#open ??= listen(this.#port, (request, response, origin) => {
+      this.#answer(request, response, origin).catch(() => response.destroy());
+    });
     try {
       return (await this.#open).origin;
     } catch {
@@ -126,7 +128,8 @@ function listen(port: number, onRequest: OnRequest): Promise<Open> {
       let origin = "";
       const server = createServer(LIMITS, (request, response) => onRequest(request, response, origin));
       server.maxConnections = MAX_CONNECTIONS;
-      server.once("error", reject);
+      // Stays: an error that nobody listens to, for example too many open files, would end the broker.
+      server.on("error", reject);
       server.listen(wanted, "127.0.0.1", () => {
         origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
         resolve({ server, origin });
