@@ -17,6 +17,8 @@ import { type McpOptions, McpRoute } from "./mcp/route.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { Challenges } from "./oauth/challenges.ts";
+import { Registrations } from "./oauth/client/registrations.ts";
+import { clientMetadataUrl, type SignInOptions, SignIns } from "./oauth/sign_ins.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { isFromBrowser, malformed } from "./relay/admission.ts";
@@ -33,6 +35,8 @@ export interface BrokerOptions {
   mcp?: McpOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
+  /** How to sign in to MCP servers. Default: a document at `LONGHAUL_CLIENT_METADATA_URL`, if that is set. */
+  oauth?: SignInOptions;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -104,6 +108,8 @@ class BrokerApp {
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
   readonly #credentials: Credentials;
+  readonly #challenges = new Challenges();
+  readonly #signIns: SignIns;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
   readonly mcp: McpRoute;
@@ -119,7 +125,11 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
+    const store = openSealedStore(boot.data_dir, keys);
+    this.#credentials = new Credentials(store, logged);
+    const registrations = new Registrations(store, (secrets) => logged.learn(secrets));
+    const oauth = { clientMetadataUrl: clientMetadataUrl(), ...options.oauth };
+    this.#signIns = new SignIns(this.#credentials, registrations, this.#challenges, this.log, oauth);
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
@@ -132,7 +142,7 @@ class BrokerApp {
       onOutcome: (outcome) => this.#status.note(outcome),
     };
     const shared = { grants: this.#grants, audit: this.#audit, log: this.log };
-    const challenges = new Challenges();
+    const challenges = this.#challenges;
     this.mcp = new McpRoute({ ...shared, bearers: this.#credentials, challenges }, options.mcp);
     this.#routes = Object.assign(Object.create(null) as Record<string, SessionRoute>, {
       model: (request, response, sessionId) => answerModel(request, response, sessionId, this.#model),
@@ -141,6 +151,7 @@ class BrokerApp {
   }
 
   close(): void {
+    this.#signIns.close();
     this.#model.upstream?.close();
     this.mcp.close();
   }
@@ -184,6 +195,7 @@ class BrokerApp {
       return answerControl(request, response, {
         capabilities: this.#capabilities,
         credentials: this.#credentials,
+        signIns: this.#signIns,
         egress: this.egress,
         grants: this.#grants,
         audit: this.#audit,

@@ -8,6 +8,8 @@ import type { EgressRoute } from "./egress/route.ts";
 import type { AuditLog } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
 import type { McpRoute } from "./mcp/route.ts";
+import { answerOAuth } from "./oauth/routes.ts";
+import type { SignIns } from "./oauth/sign_ins.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
@@ -15,6 +17,7 @@ import type { StatusReport } from "./status.ts";
 export interface ControlContext {
   capabilities: Capabilities;
   credentials: Credentials;
+  signIns: SignIns;
   egress: EgressRoute;
   grants: Grants;
   audit: AuditLog;
@@ -64,6 +67,7 @@ export async function answerControl(
     return void response.writeHead(204).end();
   }
   if (await answerCredentials(request, response, context.credentials)) return;
+  if (await answerOAuth(request, response, context)) return;
   const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);

@@ -26,6 +26,8 @@ export type RefusalCode =
   | "sign_in_needed"
   /** Too much at a time. Repeating later helps. */
   | "limit"
+  /** No such sign-in is under way: the broker was restarted, or it is long over. It is started again. */
+  | "sign_in_unknown"
   | "broker_draining"
   /** No keychain can keep the key for credentials, or it is locked. A person must act. */
   | "keychain_missing"

@@ -104,6 +104,17 @@ describe.each(generations)("a server of the %s generation", (generation) => {
     expect(calls(server.asked)).toBe(1);
   });
 
+  test("a call for which the sign-in does not suffice names what it lacks", async () => {
+    const challenge = 'Bearer error="insufficient_scope", scope="files:write"';
+    const server = await scriptedServer(generation, {
+      "tools/call": ({ response }) => void response.writeHead(403, { "www-authenticate": challenge }).end(),
+    });
+    const { mcp, call, server: ref } = await testMcp();
+    const error = await failure(mcp.call(call(ref(server.url), "work"), live, silent));
+    expect(error).toMatchObject({ kind: "authentication", sent: "no" });
+    expect(error.message).toContain("wants the permission files:write");
+  });
+
   test("a server that is away fails as one that did not get the call", async () => {
     const server = await scriptedServer(generation);
     const { mcp, call, server: ref, sessionId } = await testMcp();
@@ -239,7 +250,7 @@ describe.each(generations)("a server of the %s generation", (generation) => {
     const to = ref(server.url);
     await mcp.list(sessionId, to, live);
     await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
-    if (generation === "old") await vi.waitFor(() => expect(server.asked).toContain("DELETE"));
+    if (generation === "old") await vi.waitFor(() => expect(server.asked).toContain("http delete"));
     expect((await mcp.call(call(to, "work"), live, silent)).is_error).toBe(false);
   });
 });

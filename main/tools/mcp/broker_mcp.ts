@@ -1,5 +1,6 @@
 /** MCP servers through the broker: the engine's side, which holds no credential. */
-import { Connection, type McpLimits } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import type { McpLimits } from "./open_client.ts";
 import { type McpCall, McpError, type McpListing, type McpResult, type McpServerRef, type McpTools } from "./port.ts";
 import type { BrokerAccess } from "./transport/broker_fetch.ts";
 
@@ -7,6 +8,8 @@ export interface BrokerMcpOptions {
   access: BrokerAccess;
   /** Registers with the broker what the session may use; called when the broker does not know it. */
   ensureGrants: (sessionId: string) => Promise<void>;
+  /** Of the product, as servers are told it. */
+  version: string;
   limits?: Partial<McpLimits>;
 }
 
@@ -30,7 +33,7 @@ export class BrokerMcp implements McpTools {
   }
 
   async list(sessionId: string, server: McpServerRef, signal: AbortSignal, fresh = false): Promise<McpListing> {
-    return this.#connection(sessionId, server).list(signal, fresh);
+    return (await this.#connection(sessionId, server)).list(signal, fresh);
   }
 
   isStale(sessionId: string, server: McpServerRef): boolean {
@@ -38,7 +41,7 @@ export class BrokerMcp implements McpTools {
   }
 
   async call(call: McpCall, signal: AbortSignal, onProgress: (text: string) => void): Promise<McpResult> {
-    return this.#connection(call.session_id, call.server).call(call, signal, onProgress);
+    return (await this.#connection(call.session_id, call.server)).call(call, signal, onProgress);
   }
 
   drop(sessionId: string): void {
@@ -64,17 +67,20 @@ export class BrokerMcp implements McpTools {
     return [...this.#sessions.values()].flatMap((connections) => [...connections.values()]);
   }
 
-  #connection(sessionId: string, server: McpServerRef): Connection {
+  async #connection(sessionId: string, server: McpServerRef): Promise<Connection> {
+    // The protocol's package is large: an engine whose sessions have no MCP servers starts without it.
+    const { Connection } = await import("./connection.ts");
     if (this.#closed)
       throw new McpError("connection", "no", "MCP servers are no longer reached: the engine is ending.");
     const connections = this.#sessions.get(sessionId) ?? new Map<string, Connection>();
     this.#sessions.set(sessionId, connections);
     const known = connections.get(server.url);
     if (known !== undefined) return known;
-    const { access, ensureGrants, limits } = this.#options;
+    const { access, ensureGrants, limits, version } = this.#options;
     const made = new Connection({
       route: { access, sessionId, serverUrl: server.url, ensureGrants },
       serverName: server.name,
+      version,
       limits: { ...LIMITS, ...limits },
     });
     connections.set(server.url, made);

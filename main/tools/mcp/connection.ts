@@ -1,41 +1,13 @@
 /** One session's connection to one MCP server: opened when needed, given up when it is lost. */
-import { Client, type ConnectOptions, ProtocolError, type Tool } from "@modelcontextprotocol/client";
-import { VERSION } from "../../version.ts";
+import { type Client, ProtocolError, type Tool } from "@modelcontextprotocol/client";
 import { listTools } from "./content/listing.ts";
 import { refusedCall, toResult } from "./content/results.ts";
-import { answerElicitation, elicitationText } from "./elicitation.ts";
-import { asMcpError, isLostSession, isUndecided, notSent } from "./failure.ts";
+import { asMcpError, isLostSession, notSent } from "./failure.ts";
+import { type ConnectionOptions, type Open, openClient } from "./open_client.ts";
 import { type McpCall, McpError, type McpListing, type McpResult } from "./port.ts";
-import { logText, ProgressLines, progressText } from "./progress.ts";
-import { aborted, type BrokerRoute } from "./transport/broker_fetch.ts";
-import { ANSWER_LOST, McpTransport } from "./transport/mcp_transport.ts";
-
-export interface ConnectionOptions {
-  route: BrokerRoute;
-  /** For people. */
-  serverName: string;
-  limits: McpLimits;
-}
-
-/** Milliseconds. */
-export interface McpLimits {
-  connectMs: number;
-  /** For one page of the list. */
-  listMs: number;
-  /** A call without an answer or any progress. */
-  silenceMs: number;
-  /** A call in all. */
-  callMs: number;
-  /** A connection without calls. */
-  idleMs: number;
-  /** Before a stream that broke is taken up again; doubled each time, five times. */
-  reconnectMs: number;
-}
-
-interface Open {
-  client: Client;
-  transport: McpTransport;
-}
+import { ProgressLines, progressText } from "./progress.ts";
+import { aborted } from "./transport/broker_fetch.ts";
+import { ANSWER_LOST } from "./transport/mcp_transport.ts";
 
 /** Arguments that are sent as headers do not agree with what the server has now: it did not look at the request. */
 const HEADER_MISMATCH = -32_020;
@@ -208,7 +180,8 @@ export class Connection {
 
   async #listen(client: Client): Promise<void> {
     const gone = (): void => {
-      if (this.#open?.client === client) this.#changes += 1;
+      if (this.#open?.client !== client) return;
+      this.#changes += 1;
       this.#subscribed = null;
     };
     try {
@@ -229,59 +202,22 @@ export class Connection {
   }
 
   async #connect(): Promise<Open> {
-    try {
-      return await this.#connectAs({});
-    } catch (error) {
-      // Some servers of the older generation answer the question for the newer one with a failure.
-      if (!isUndecided(error)) throw asMcpError(error, this.#options.serverName);
-    }
-    try {
-      return await this.#connectAs({ prior: { kind: "legacy" } });
-    } catch (error) {
-      throw asMcpError(error, this.#options.serverName);
-    }
-  }
-
-  async #connectAs(how: ConnectOptions): Promise<Open> {
-    const { route, limits } = this.#options;
-    const transport = new McpTransport(route, limits.reconnectMs, () => {
-      if (this.#open?.transport === transport) this.#changes += 1;
+    const open = await openClient(this.#options, {
+      onQuiet: (transport) => {
+        if (this.#open?.transport === transport) this.#changes += 1;
+      },
+      onToolsChanged: () => {
+        this.#changes += 1;
+      },
+      onMessage: (text) => this.#tell(text),
+      onClose: (client) => this.#lost(this.#open?.client === client ? this.#open : null),
     });
-    const client = this.#newClient();
-    try {
-      await client.connect(transport, { ...how, timeout: limits.connectMs });
-    } catch (error) {
-      await transport.close().catch(() => undefined);
-      throw error;
-    }
-    const open = { client, transport };
-    client.onclose = () => this.#lost(open);
     if (this.#closed) {
-      await client.close().catch(() => undefined);
+      await open.client.close().catch(() => undefined);
       throw new McpError("connection", "no", "The connection to the MCP server was closed.");
     }
     this.#open = open;
     return open;
-  }
-
-  #newClient(): Client {
-    const client = new Client(
-      { name: "longhaul", title: "Longhaul", version: VERSION },
-      {
-        capabilities: { elicitation: { form: { applyDefaults: true } } },
-        versionNegotiation: { mode: "auto" },
-      },
-    );
-    client.setRequestHandler("elicitation/create", ({ params }) => {
-      const answer = answerElicitation(params);
-      this.#tell(elicitationText(params, answer));
-      return answer;
-    });
-    client.setNotificationHandler("notifications/message", ({ params }) => this.#tell(logText(params)));
-    client.setNotificationHandler("notifications/tools/list_changed", () => {
-      this.#changes += 1;
-    });
-    return client;
   }
 
   /** Which call a message belongs to is not said by all servers: every call in flight is told. */

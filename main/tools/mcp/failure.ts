@@ -1,5 +1,11 @@
 /** What went wrong with a server, as the harness tells it apart. */
-import { ProtocolError, SdkError, SdkErrorCode, SdkHttpError } from "@modelcontextprotocol/client";
+import {
+  InsufficientScopeError,
+  ProtocolError,
+  SdkError,
+  SdkErrorCode,
+  SdkHttpError,
+} from "@modelcontextprotocol/client";
 import { bounded, oneLine } from "./content/text.ts";
 import { McpError, type McpErrorKind } from "./port.ts";
 import { ANSWER_LOST } from "./transport/mcp_transport.ts";
@@ -46,6 +52,11 @@ type Description = [McpErrorKind, "no" | "maybe", string];
 
 function describe(error: unknown): Description {
   if (error instanceof SdkHttpError) return ofStatus(error.status);
+  if (error instanceof InsufficientScopeError) {
+    const scope = oneLine(error.requiredScope ?? "", 200);
+    const wanted = scope === "" ? "more permissions" : `the permission ${scope}`;
+    return ["authentication", "no", `wants ${wanted} for this. Connect it again to give it.`];
+  }
   if (error instanceof ProtocolError) {
     if (error.code === ANSWER_LOST) return ["connection", "maybe", `did not answer: ${error.message}`];
     return ["protocol", "no", `refused: ${oneLine(error.message, 300)} (error ${error.code}).`];

@@ -3,6 +3,7 @@ import type { HealthCheck } from "../../contract/local_api.ts";
 import type { SealRequest, SecretRef, ValidateRequest, ValidationOutcome } from "../../contract/vaults/broker_api.ts";
 import type { CredentialRef } from "../../contract/vaults/grants.ts";
 import { issuerOf } from "../../contract/vaults/server_url.ts";
+import { REGISTRATIONS } from "../oauth/client/registrations.ts";
 import type { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
 import type { SealedStore } from "../sealed/sealed_store.ts";
@@ -35,8 +36,19 @@ export class Credentials {
     });
   }
 
-  sealed(): Promise<SecretRef[]> {
-    return this.#store.list();
+  /** The values of credentials; what the broker seals for itself is not among them. */
+  async sealed(): Promise<SecretRef[]> {
+    return (await this.#store.list()).filter(({ vault_id }) => vault_id !== REGISTRATIONS);
+  }
+
+  /** Masks values in the log that are not sealed yet. */
+  mask(values: readonly string[]): void {
+    this.#redactor.learn(values);
+  }
+
+  /** Rejects with Refusal when nothing could be sealed now. */
+  ready(): Promise<void> {
+    return this.#store.ready();
   }
 
   purge(secretIds: readonly string[]): Promise<void> {
@@ -87,19 +99,26 @@ export class Credentials {
     const value = sealedRef(ref, issuerOf(auth));
     const text = textOf(grant);
     await this.#store.put(value, null, () => text);
-    await this.#store.rewrite(value, (before) => (before === text ? null : text));
+    try {
+      await this.#store.rewrite(value, (before) => (before === text ? null : text));
+    } catch (error) {
+      // A former value that cannot be opened any more stays as it is; the new one counts.
+      if (!(error instanceof Refusal)) throw error;
+    }
     this.#tokens.signedIn(ref.credential_id, secrets.access_token, auth.expires_at);
   }
 
-  /** The newest value of a credential; null when there is none. @param issuer what it is bound to, see `issuerOf` */
+  /**
+   * The newest value of a credential; null when there is none that can be opened, or it is of another server.
+   * @param issuer what it is bound to, see `issuerOf`
+   */
   async newest(credentialId: string, issuer: string): Promise<Grant | null> {
     const known = (await this.#store.list()).filter(({ credential_id }) => credential_id === credentialId).at(-1);
     if (known === undefined) return null;
     try {
       return await this.#tokens.open(sealedRef(known, issuer));
     } catch (error) {
-      // It is of another server: nothing of it may be used.
-      if (error instanceof Refusal && error.code === "value_missing") return null;
+      if (error instanceof Refusal) return null;
       throw error;
     }
   }

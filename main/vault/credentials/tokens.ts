@@ -210,7 +210,7 @@ function signInNeeded(grant: Grant): Refusal {
 
 function away(grant: Grant): Refusal {
   const text = `The token for ${serverOf(grant)} has to be refreshed, and its authorization server gives no answer that can be used. Nothing was sent and nothing is lost. Try again when it can be reached.`;
-  return new Refusal(503, "api_error", text, "endpoint_unreachable");
+  return new Refusal(502, "api_error", text, "endpoint_unreachable");
 }
 
 const serverOf = ({ auth }: Grant): string =>

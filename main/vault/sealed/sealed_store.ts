@@ -36,6 +36,11 @@ export class SealedStore {
     });
   }
 
+  /** Rejects with Refusal when no value could be sealed now: what is about to cost a person effort asks first. */
+  async ready(): Promise<void> {
+    await this.#keys.forSealing(await this.#file.read());
+  }
+
   /** The value. Rejects with Refusal: 404 `value_missing` when there is none, else what keeps it from being opened. */
   async open(ref: SealedValue): Promise<string> {
     return this.#open(await this.#file.read(), ref);

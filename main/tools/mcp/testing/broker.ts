@@ -41,6 +41,7 @@ export async function testMcp(options: Partial<BrokerMcpOptions> = {}, broker: B
       const answer = await running.control("POST", "grants", { session_id, grants });
       if (answer.status !== 204) throw new Error(`grants refused: ${await answer.text()}`);
     },
+    version: "0.0.0",
     ...options,
   });
   clients.push(mcp);

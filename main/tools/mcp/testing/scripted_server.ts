@@ -32,10 +32,10 @@ type Script = Record<string, (asked: Asked) => void | Promise<void>>;
 
 export interface ScriptedServer {
   url: string;
-  /** Methods in the order in which they were asked; `GET` and `DELETE` for the others. */
+  /** Methods in the order in which they were asked; `http get` and `http delete` for the others. */
   asked: string[];
   messages: Message[];
-  /** Replaces answers; `GET` and `DELETE` are keys too. */
+  /** Replaces answers; `http get` and `http delete` are keys too. */
   script: Script;
   close(): Promise<void>;
 }
@@ -78,8 +78,8 @@ const NEW: Script = {
 const ANY: Script = {
   "tools/list": ({ result }) => result({ resultType: "complete", ttlMs: 0, cacheScope: "private", tools: [TOOL] }),
   "tools/call": ({ result }) => result({ resultType: "complete", content: [{ type: "text", text: "done" }] }),
-  GET: ({ response }) => void response.writeHead(405).end(),
-  DELETE: ({ response }) => void response.writeHead(200).end(),
+  "http get": ({ response }) => void response.writeHead(405).end(),
+  "http delete": ({ response }) => void response.writeHead(200).end(),
 };
 
 export async function scriptedServer(generation: "old" | "new", script: Script = {}): Promise<ScriptedServer> {
@@ -112,7 +112,7 @@ export async function scriptedServer(generation: "old" | "new", script: Script =
 }
 
 async function messageOf(request: IncomingMessage): Promise<Message> {
-  if (request.method !== "POST") return { method: request.method ?? "" };
+  if (request.method !== "POST") return { method: `http ${request.method?.toLowerCase()}` };
   let text = "";
   for await (const chunk of request) text += String(chunk);
   return JSON.parse(text) as Message;
