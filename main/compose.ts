@@ -44,6 +44,7 @@ import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
 import { BrokerMcp } from "./tools/mcp/broker_mcp.ts";
+import { VERSION } from "./version.ts";
 import { RecordCredentials } from "./workers/credentials.ts";
 import { WorkSupply } from "./workers/supply.ts";
 
@@ -119,6 +120,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const grants = new GrantsRegister({ ledger, records, client: model.client });
   const mcp = grantedMcp(
     new BrokerMcp({
+      version: VERSION,
       access: model.client,
       ensureGrants: async (sessionId) => {
         grants.forget(sessionId);
