@@ -9,15 +9,19 @@ import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { SecretScanner } from "./contract/secrets/scanner.ts";
 import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
+import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
+import { scrubLog } from "./engine/log.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { memorySource } from "./engine/memory_source.ts";
 import { OutputFiles } from "./engine/outputs/output_files.ts";
 import { Prices } from "./engine/prices.ts";
+import { PrintsFeed } from "./engine/secrets/prints_feed.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
 import { BrokerModel } from "./harness/broker_model.ts";
@@ -40,7 +44,9 @@ import { fileBlobStore } from "./session/blobs.ts";
 import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
+import { eventScrubber } from "./session/secrets/mask_event.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
+import { printKey } from "./vault/prints/keys.ts";
 import { RecordCredentials } from "./workers/credentials.ts";
 import { WorkSupply } from "./workers/supply.ts";
 
@@ -71,6 +77,8 @@ export interface Engine {
 }
 
 const LEASE_MS = 30_000;
+/** How long a start waits for the broker's prints of secrets; without them nothing can be scrubbed. */
+const PRINTS_MS = 10_000;
 /** Silence on a model stream; the API pings every few seconds, a local model may think for minutes before its first token. */
 const MODEL_IDLE_MS = 300_000;
 
@@ -80,12 +88,22 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const lock = lockDataDir(options.data_dir);
   const holder: Holder = { id: newId("lease_holder"), ...thisBoot() };
   const blobs = fileBlobStore(join(options.data_dir, "blobs"));
+  // Recognises what only the broker knows, so that no echo of it is kept.
+  const secrets = new SecretScanner(printKey(options.broker.launch_secret));
+  scrubLog((line) => secrets.mask(line));
   // The data directory is locked: every other holder in the ledger is a process that is gone.
-  const store = openSqliteLedger({ dataDir: options.data_dir, blobs, isHolderAlive: (row) => row.id === holder.id });
+  const store = openSqliteLedger({
+    dataDir: options.data_dir,
+    blobs,
+    isHolderAlive: (row) => row.id === holder.id,
+    scrub: eventScrubber(secrets),
+    report: options.log,
+  });
   const { ledger, catalog, records } = store;
-  const live = new LiveDeltas();
+  const live = new LiveDeltas(secrets);
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
+  const prints = new PrintsFeed(model.client, secrets);
   const egress = new BrokerEgress(model.client);
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
   const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
@@ -225,9 +243,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     rendererDir: options.renderer_dir,
     reportFailure: options.reportFailure,
   });
+  const audit = new AuditChannel({
+    client: model.client,
+    ledger,
+    onError: options.onError,
+    log: options.log,
+  });
+  if (!(await prints.start(PRINTS_MS))) options.log("The broker's prints of secrets are late; they are waited for.");
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
   await supply.start();
+  audit.start();
   triggers.start();
   janitor.start();
   await schedules.start();
@@ -252,6 +278,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await outputFiles.stop();
       await server.close();
       await janitor.stop();
+      await audit.stop();
+      await prints.stop();
       await providers.close();
       await ledger.close();
       lock.release();

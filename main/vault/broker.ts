@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { BrokerBoot } from "../contract/process.ts";
+import { PRINTS_HEADER } from "../contract/secrets/prints.ts";
 import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
@@ -16,6 +17,7 @@ import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
+import { Prints } from "./prints/prints.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
@@ -74,6 +76,7 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
 
 function stop(server: Server, app: BrokerApp, graceMs: number): Promise<void> {
   app.draining = true;
+  app.endWaits();
   // Tunnels can last for hours: only requests get the grace.
   app.egress.close();
   return new Promise((resolve) => {
@@ -96,6 +99,8 @@ class BrokerApp {
   readonly #capabilities = new Capabilities();
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
+  readonly #prints: Prints;
+  readonly #ending = new AbortController();
   readonly #credentials: Credentials;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
@@ -105,11 +110,15 @@ class BrokerApp {
     const secrets = [...secretsOf(boot.model), boot.launch_secret];
     const redactor = new Redactor(secrets);
     // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
-    const logged = new Redactor([...secrets, boot.vault_passphrase ?? ""]);
+    const known = [...secrets, boot.vault_passphrase ?? ""];
+    this.#prints = new Prints(boot.launch_secret, known);
+    const logged = new Redactor(known, (values) => this.#prints.learn(values));
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
+    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged, this.#prints);
+    // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
+    if (boot.vault_passphrase !== undefined) void this.#credentials.status();
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
@@ -123,6 +132,11 @@ class BrokerApp {
     };
   }
 
+  /** Lets go of whoever waits for something to happen. */
+  endWaits(): void {
+    this.#ending.abort();
+  }
+
   close(): void {
     this.#model.upstream?.close();
   }
@@ -130,6 +144,7 @@ class BrokerApp {
   /** Answers one request; never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("error", () => response.destroy());
+    sayVersion(response, this.#prints);
     try {
       await this.#route(request, response);
     } catch (error) {
@@ -167,6 +182,8 @@ class BrokerApp {
         egress: this.egress,
         grants: this.#grants,
         audit: this.#audit,
+        prints: this.#prints,
+        ending: this.#ending.signal,
         status: this.#status,
         dropConnections: () => this.#model.upstream?.dropConnections(),
       });
@@ -185,6 +202,15 @@ class BrokerApp {
     if (given !== null && sameSecret(given, this.#launchSecret)) return;
     throw new Refusal(401, "authentication_error", "The control routes need this launch's secret as a Bearer token.");
   }
+}
+
+/** As the response begins, whoever begins it: what was learned while it was made is in the version. */
+function sayVersion(response: ServerResponse, prints: Prints): void {
+  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
+  response.writeHead = (...head: unknown[]) => {
+    response.setHeader(PRINTS_HEADER, prints.version);
+    return writeHead(...head);
+  };
 }
 
 /** Bearer or `x-api-key`; null when there is neither. */

@@ -67,6 +67,25 @@ export class SealedStore {
     });
   }
 
+  /** Grows when there is a key that opens more. */
+  get keysRead(): number {
+    return this.#keys.count;
+  }
+
+  /**
+   * Every value whose key is here already, whatever for; asks no keychain. Values that cannot be opened are left out.
+   * Rejects with Refusal when the file cannot be read.
+   */
+  async readable(): Promise<string[]> {
+    const { keys, records } = await this.#file.read();
+    return records.flatMap((record) => {
+      const entry = keys.find(({ id }) => id === record.key_id);
+      const key = entry === undefined ? null : this.#keys.known(entry);
+      const text = entry === undefined || key === null ? null : openText(key, contextOf(record, entry.id), record);
+      return text === null ? [] : [text];
+    });
+  }
+
   /** Ids of everything that is sealed. */
   async list(): Promise<SecretRef[]> {
     const { records } = await this.#file.read();
