@@ -20,43 +20,44 @@ export const WINDOW = 8;
 
 /** What prints are made and compared with. Both sides derive it from the launch secret. */
 export interface PrintKey {
-  /** 64 random bits. */
   windows: WindowKey;
   /** Keyed digest of a text, 128 bits in hexadecimal. */
   mac: (text: string) => string;
 }
 
-/** Of the rolling hash: a polynomial modulo 2^32 over 8 units. */
-export interface WindowKey {
-  /** Odd. */
-  factor: number;
-  /** Added to every unit, so that zeros count. */
-  offset: number;
-}
+/** Of the rolling hash: 256 random words of 32 bits. */
+export type WindowKey = Int32Array;
 
-/** Hash of the first {@link WINDOW} units of `text` from `at` on, as the scanner rolls it. */
-export function windowHash(text: string, at: number, { factor, offset }: WindowKey): number {
+/** Each unit pushes the ones before it up by so many bits, so that the unit before the last {@link WINDOW} has left the hash. */
+export const SHIFT = 32 / WINDOW;
+
+/** Hash of the first {@link WINDOW} units of `text` from `at` on. */
+export function windowHash(text: string, at: number, key: WindowKey): number {
   let hash = 0;
   for (let index = at; index < at + WINDOW; index++) {
-    hash = (Math.imul(hash, factor) + text.charCodeAt(index) + offset) | 0;
+    hash = ((hash << SHIFT) + (key[text.charCodeAt(index) & 255] as number)) | 0;
   }
-  return hash >>> 0;
+  return hash;
 }
 
 const BACKSLASH = 92;
-const NEW_LINE = 10;
-const RETURN = 13;
+const LINE_BREAKS = [10, 13];
+/** `\n` and `\r`: line breaks that were escaped. */
+const ESCAPED_LINE_BREAKS = [110, 114];
 
-/** True for what never counts when texts are compared: line breaks, and the backslashes of every escaping. */
+/**
+ * True for what never counts when texts are compared: line breaks, and the backslashes of every escaping. Units are looked
+ * at by their lower 8 bits, so that a table can tell; some signs of other scripts do not count for that.
+ * @param escaped true after a backslash
+ */
 export function isSkipped(unit: number, escaped: boolean): boolean {
-  if (unit === BACKSLASH || unit === NEW_LINE || unit === RETURN) return true;
-  // `\n` and `\r`: line breaks that were escaped.
-  return escaped && (unit === 110 || unit === 114);
+  const low = unit & 255;
+  if (low === BACKSLASH || LINE_BREAKS.includes(low)) return true;
+  return escaped && ESCAPED_LINE_BREAKS.includes(low);
 }
 
-/** Whether the unit after `unit` is one that a backslash stands before. */
-export function afterBackslash(unit: number, before: boolean): boolean {
-  return unit === BACKSLASH || (before && (unit === NEW_LINE || unit === RETURN));
+export function isBackslash(unit: number): boolean {
+  return (unit & 255) === BACKSLASH;
 }
 
 /**
@@ -73,7 +74,7 @@ export function countedUnits(text: string): string {
       counted += text.slice(kept, at);
       kept = at + 1;
     }
-    escaped = afterBackslash(unit, escaped);
+    escaped = isBackslash(unit);
   }
   return kept === 0 ? text : counted + text.slice(kept);
 }

@@ -1,13 +1,5 @@
 /** Finds known secret values in texts by their prints: one pass over the text, however many values there are. */
-import {
-  afterBackslash,
-  countedUnits,
-  isSkipped,
-  type Print,
-  type PrintKey,
-  WINDOW,
-  type WindowKey,
-} from "./prints.ts";
+import { countedUnits, isBackslash, isSkipped, type Print, type PrintKey, SHIFT, WINDOW } from "./prints.ts";
 
 /** From unit `start` up to, not including, unit `end`. */
 export interface Found {
@@ -37,14 +29,21 @@ export class SecretScanner {
   readonly #key: PrintKey;
   readonly #known = new Set<string>();
   readonly #byFirst = new Map<number, Print[]>();
-  /** One bit per hash of a beginning, by its upper bits: nearly every place of a text is dismissed here. */
+  /** One byte per upper bits of a hash, 1 where a beginning has them: nearly every place of a text is dismissed here. */
   #filter = new Uint8Array(0);
   #shift = 32;
-  readonly #window: Window;
+
+  /** By unit, and by unit after a backslash: what does not count shifts nothing and adds nothing. */
+  readonly #words = new Int32Array(512);
+  readonly #shifts = new Uint8Array(512);
 
   constructor(key: PrintKey) {
     this.#key = key;
-    this.#window = new Window(key.windows);
+    for (let index = 0; index < 512; index++) {
+      if (isSkipped(index, index >= AFTER_BACKSLASH)) continue;
+      this.#words[index] = key.windows[index & 255] ?? 0;
+      this.#shifts[index] = SHIFT;
+    }
   }
 
   /** False while nothing is known: then every text is handed back as it is. */
@@ -66,16 +65,12 @@ export class SecretScanner {
   }
 
   #setFilter(): void {
-    const wished = Math.ceil(Math.log2(64 * Math.max(1, this.#byFirst.size)));
-    const bits = Math.min(MAX_BITS, Math.max(MIN_BITS, wished));
+    const bits = Math.min(MAX_BITS, Math.max(MIN_BITS, Math.ceil(Math.log2(32 * this.#byFirst.size))));
     if (this.#shift !== 32 - bits) {
       this.#shift = 32 - bits;
-      this.#filter = new Uint8Array(2 ** (bits - 3));
+      this.#filter = new Uint8Array(2 ** bits);
     }
-    for (const first of this.#byFirst.keys()) {
-      const bit = first >>> this.#shift;
-      this.#filter[bit >>> 3] = (this.#filter[bit >>> 3] ?? 0) | (1 << (bit & 7));
-    }
+    for (const first of this.#byFirst.keys()) this.#filter[first >>> this.#shift] = 1;
   }
 
   /** The text with every unit of a known value as `*`, line breaks excepted; the same text when there is none. */
@@ -86,91 +81,84 @@ export class SecretScanner {
   scan(text: string): Scan {
     const found: Found[] = [];
     if (!this.active) return { found, begun: text.length, decided: text.length };
-    const window = this.#window;
+    const window: Window = { at: 0, hash: 0, count: 0, escaped: 0 };
     const open = new OpenCandidates();
-    window.clear();
-    for (let at = 0; at < text.length; at++) {
-      if (!window.push(text.charCodeAt(at), at)) continue;
-      const bit = window.hash >>> this.#shift;
-      if (((this.#filter[bit >>> 3] ?? 0) & (1 << (bit & 7))) !== 0) this.#begin(open);
-      if (open.next === window.count) this.#finish(text, at + 1, open, found);
+    while (window.at < text.length) {
+      const before = window.count;
+      this.#roll(text, window, open.next);
+      if (window.count === before || window.count < WINDOW) continue;
+      if (this.#filter[window.hash >>> this.#shift] === 1) this.#begin(text, window, open);
+      if (open.next === window.count) this.#finish(text, window, open, found);
     }
     const begun = Math.min(open.earliest(), text.length);
-    return { found: merged(found), begun, decided: Math.min(begun, window.tail(text.length)) };
+    return { found: merged(found), begun, decided: Math.min(begun, startOf(text, text.length, WINDOW - 1)) };
   }
 
-  #begin(open: OpenCandidates): void {
-    const { hash, count, start } = this.#window;
-    for (const print of this.#byFirst.get(hash >>> 0) ?? []) open.add(count - WINDOW + print[0], { start, print });
+  /**
+   * Goes on until the window may hold a beginning, `due` units have counted, or the text ends. This loop is what a scan
+   * costs: no branch that depends on the unit, and local variables alone.
+   */
+  #roll(text: string, window: Window, due: number): void {
+    const [words, shifts, filter, filterShift] = [this.#words, this.#shifts, this.#filter, this.#shift] as const;
+    let { at, hash, escaped } = window;
+    let shifted = window.count * SHIFT;
+    const dueShifted = due * SHIFT;
+    while (at < text.length) {
+      const index = (text.charCodeAt(at) & 255) | escaped;
+      at++;
+      escaped = ESCAPED[index] as number;
+      const shift = shifts[index] as number;
+      shifted += shift;
+      hash = ((hash << shift) + (words[index] as number)) | 0;
+      if (filter[hash >>> filterShift] === 1 || shifted === dueShifted) break;
+    }
+    window.at = at;
+    window.hash = hash;
+    window.count = shifted / SHIFT;
+    window.escaped = escaped;
   }
 
-  #finish(text: string, end: number, open: OpenCandidates, found: Found[]): void {
+  #begin(text: string, { at, hash, count }: Window, open: OpenCandidates): void {
+    const prints = this.#byFirst.get(hash);
+    if (prints === undefined) return;
+    const start = startOf(text, at, WINDOW);
+    for (const print of prints) open.add(count - WINDOW + print[0], { start, print });
+  }
+
+  #finish(text: string, { at, hash }: Window, open: OpenCandidates, found: Found[]): void {
     for (const { start, print } of open.takeNext()) {
       const [, , last, mac] = print;
       // The last units first: a text of nothing but beginnings costs no digest.
-      if (last !== this.#window.hash >>> 0 || this.#key.mac(countedUnits(text.slice(start, end))) !== mac) continue;
-      found.push({ start, end });
+      if (last !== hash || this.#key.mac(countedUnits(text.slice(start, at))) !== mac) continue;
+      found.push({ start, end: at });
     }
   }
 }
 
-/** The last {@link WINDOW} units that count, their places and their hash. */
-class Window {
-  hash = 0;
+/** Marks the half of the tables that holds after a backslash. */
+const AFTER_BACKSLASH = 256;
+const ESCAPED = Uint16Array.from({ length: 512 }, (_, index) => (isBackslash(index) ? AFTER_BACKSLASH : 0));
+
+/** The last {@link WINDOW} units that counted. */
+interface Window {
+  /** Place after the last one. */
+  at: number;
+  hash: number;
   /** Units that counted so far. */
-  count = 0;
-  readonly #units = new Uint16Array(WINDOW);
-  readonly #places = new Int32Array(WINDOW);
-  readonly #factor: number;
-  readonly #offset: number;
-  /** The factor to the power of {@link WINDOW}: what the unit that leaves has been multiplied with. */
-  readonly #leaving: number;
-  #afterBackslash = false;
+  count: number;
+  /** {@link AFTER_BACKSLASH} or 0. */
+  escaped: number;
+}
 
-  constructor({ factor, offset }: WindowKey) {
-    this.#factor = factor;
-    this.#offset = offset;
-    let power = 1;
-    for (let times = 0; times < WINDOW; times++) power = Math.imul(power, factor);
-    this.#leaving = power;
+/** Place of the first of the last `wanted` units that count before `end`; 0 when there are fewer. */
+function startOf(text: string, end: number, wanted: number): number {
+  let counted = 0;
+  for (let at = end - 1; at >= 0; at--) {
+    const escaped = at > 0 && isBackslash(text.charCodeAt(at - 1));
+    if (!isSkipped(text.charCodeAt(at), escaped)) counted++;
+    if (counted === wanted) return at;
   }
-
-  clear(): void {
-    this.hash = 0;
-    this.count = 0;
-    this.#afterBackslash = false;
-  }
-
-  /** True when the window is full after it, and another one than before. */
-  push(unit: number, at: number): boolean {
-    // Nearly every unit is a letter that follows no backslash.
-    if ((unit < 14 || unit === 92 || this.#afterBackslash) && this.#skips(unit)) return false;
-    const slot = this.count & (WINDOW - 1);
-    let hash = (Math.imul(this.hash, this.#factor) + unit + this.#offset) | 0;
-    if (this.count >= WINDOW) hash = (hash - Math.imul((this.#units[slot] ?? 0) + this.#offset, this.#leaving)) | 0;
-    this.hash = hash;
-    this.#units[slot] = unit;
-    this.#places[slot] = at;
-    this.count++;
-    return this.count >= WINDOW;
-  }
-
-  #skips(unit: number): boolean {
-    const skipped = isSkipped(unit, this.#afterBackslash);
-    this.#afterBackslash = afterBackslash(unit, this.#afterBackslash);
-    return skipped;
-  }
-
-  /** Place of its first unit. */
-  get start(): number {
-    return this.#places[this.count & (WINDOW - 1)] ?? 0;
-  }
-
-  /** Place of the unit from which on less than a window was seen, in a text of this length. */
-  tail(length: number): number {
-    if (this.count < WINDOW) return 0;
-    return length === 0 ? 0 : (this.#places[(this.count + 1) & (WINDOW - 1)] ?? 0);
-  }
+  return 0;
 }
 
 /** Values whose beginning was seen, by where they would end. Those of one length queue up; a few lengths share a queue. */

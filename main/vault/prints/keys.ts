@@ -3,8 +3,12 @@ import { createHmac } from "node:crypto";
 import type { PrintKey } from "../../contract/secrets/prints.ts";
 
 export function printKey(launchSecret: string): PrintKey {
-  const key = createHmac("sha256", launchSecret).update("longhaul.prints").digest();
-  const windows = { factor: (key.readUInt32LE(0) | 1) >>> 0, offset: key.readUInt32LE(4) };
+  const words = Buffer.concat(
+    Array.from({ length: 32 }, (_, part) =>
+      createHmac("sha256", launchSecret).update(`longhaul.prints.${part}`).digest(),
+    ),
+  );
+  const windows = Int32Array.from({ length: 256 }, (_, index) => words.readInt32LE(4 * index));
   const macKey = createHmac("sha256", launchSecret).update("longhaul.prints.mac").digest();
   return { windows, mac: (text) => createHmac("sha256", macKey).update(text).digest("hex").slice(0, 32) };
 }

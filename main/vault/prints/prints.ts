@@ -60,6 +60,10 @@ export class Prints {
     return true;
   }
 
+  all(): readonly Print[] {
+    return this.#prints;
+  }
+
   /**
    * What there is beyond `known`, a version that the engine has put into effect; all of it when that is none of this
    * broker's. Waits for something to say, at most `waitMs` or until `signal` aborts; then the list is empty.
