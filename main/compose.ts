@@ -123,10 +123,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         },
       }),
   });
-  const sandboxes = new SessionSandboxes(ledger, providers);
+  const sandboxes = new SessionSandboxes(ledger, providers, secrets);
   const prices = new Prices(options.data_dir, options.log);
   const memory = new MemoryKeeper({
-    source: memorySource(records),
+    source: memorySource(records, (text) => secrets.mask(text)),
     tell: (sessionId, event) => {
       ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
     },
@@ -241,6 +241,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     redeemSignInCode: (code) => codes.redeem(code),
     rendererDir: options.renderer_dir,
+    scrub: (text) => secrets.mask(text),
     reportFailure: options.reportFailure,
   });
   const audit = new AuditChannel({
