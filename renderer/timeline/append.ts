@@ -29,6 +29,7 @@ import {
   onResponse,
 } from "./on_request.ts";
 import { onOutcome, onVerdict } from "./outcome/on_outcome.ts";
+import { onCredentialUsed } from "./sandbox/on_credential.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";
@@ -139,6 +140,8 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onCheckpoint(timeline, event, stored);
     case "longhaul.egress":
       return onEgress(timeline, event, stored);
+    case "longhaul.credential_used":
+      return onCredentialUsed(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
     case "longhaul.outputs_stored":

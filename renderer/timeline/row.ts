@@ -127,6 +127,7 @@ export type NoticeCode =
   | "sandbox_lost"
   | "checkpoint"
   | "egress"
+  | "credential"
   | "brought_back"
   | "files"
   | "memory"

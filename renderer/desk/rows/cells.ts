@@ -31,6 +31,7 @@ const NOTICES: Record<NoticeCode, string> = {
   sandbox_lost: "sandbox",
   checkpoint: "sandbox",
   egress: "network",
+  credential: "vault",
   brought_back: "you",
   files: "files",
   memory: "memory",
