@@ -17,6 +17,7 @@ import { type BrokerLog, brokerLog } from "./log.ts";
 import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
+import { printsOfSealed } from "./prints/of_sealed.ts";
 import { Prints } from "./prints/prints.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
@@ -116,7 +117,7 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged, this.#prints);
+    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys, printsOfSealed(this.#prints)), logged);
     // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
     if (boot.vault_passphrase !== undefined) void this.#credentials.status();
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);

@@ -5,7 +5,6 @@ import type { CredentialAuth, CredentialSecrets } from "../../contract/vaults/au
 import type { SealRequest, SecretRef, ValidateRequest, ValidationOutcome } from "../../contract/vaults/broker_api.ts";
 import type { CredentialRef } from "../../contract/vaults/grants.ts";
 import { issuerOf } from "../../contract/vaults/server_url.ts";
-import type { Prints } from "../prints/prints.ts";
 import { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
 import type { SealedStore, SealedValue } from "../sealed/sealed_store.ts";
@@ -30,40 +29,11 @@ export class Credentials {
   readonly #store: SealedStore;
   /** Masks in the log whatever was sealed or opened here. */
   readonly #redactor: Redactor;
-  readonly #prints: Pick<Prints, "learn" | "shared"> | null;
   readonly #validating = new Map<string, Promise<ValidationOutcome>>();
-  #learned = { keys: 0, done: Promise.resolve() };
 
-  /** @param prints of what is opened, for the engine; null when nobody is to know them */
-  constructor(store: SealedStore, redactor: Redactor, prints: Pick<Prints, "learn" | "shared"> | null = null) {
+  constructor(store: SealedStore, redactor: Redactor) {
     this.#store = store;
     this.#redactor = redactor;
-    this.#prints = prints;
-  }
-
-  /**
-   * Lets the engine recognise every stored value that can be opened without asking anybody: those of a passphrase at the
-   * start, those of the keychain once it was opened for any reason. Never rejects; what fails here fails at its use, too.
-   */
-  learnStored(): Promise<void> {
-    const keys = this.#store.keysRead;
-    if (keys !== this.#learned.keys) this.#learned = { keys, done: this.#learnReadable() };
-    return this.#learned.done;
-  }
-
-  async #learnReadable(): Promise<void> {
-    try {
-      for (const text of await this.#store.readable()) this.#prints?.learn(Object.values(grantOf(text).secrets));
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-    }
-  }
-
-  /** Before a value goes anywhere, the engine recognises its echo. */
-  async #beforeUse(secrets: CredentialSecrets): Promise<void> {
-    this.#redactor.learn(Object.values(secrets));
-    await this.learnStored();
-    await this.#prints?.shared();
   }
 
   /** Durable when it resolves. Rejects with Refusal; then nothing was changed. */
@@ -74,8 +44,6 @@ export class Credentials {
       const kept = before === null ? {} : grantOf(before).secrets;
       return JSON.stringify({ auth, secrets: { ...kept, ...secrets } } satisfies Grant);
     });
-    // The key is here now, whoever was asked for it.
-    await this.learnStored();
   }
 
   sealed(): Promise<SecretRef[]> {
@@ -86,11 +54,8 @@ export class Credentials {
     return this.#store.purge(secretIds);
   }
 
-  async status(): Promise<HealthCheck> {
-    const status = await this.#store.status();
-    // A passphrase was checked with its key, if anything was sealed with it.
-    await this.learnStored();
-    return status;
+  status(): Promise<HealthCheck> {
+    return this.#store.status();
   }
 
   /**
@@ -99,7 +64,7 @@ export class Credentials {
    */
   async open(ref: CredentialRef): Promise<Grant> {
     const grant = grantOf(await this.#store.open(ref));
-    await this.#beforeUse(grant.secrets);
+    this.#redactor.learn(Object.values(grant.secrets));
     return grant;
   }
 
@@ -116,7 +81,7 @@ export class Credentials {
     const ref = refOf(request, request.issuer);
     const grant = grantOf(await this.#store.open(ref));
     const { auth, secrets } = grant;
-    await this.#beforeUse(secrets);
+    this.#redactor.learn(Object.values(secrets));
     if (auth.type !== "mcp_oauth") {
       throw new Refusal(400, "invalid_request_error", "Only mcp_oauth credentials can be validated.");
     }
