@@ -10,7 +10,7 @@ import { removeDir, run, tempDir, until } from "../product/serve.ts";
 import { eventsOf } from "../product/sessions.ts";
 import { openDesk, startBrowser } from "../ui/browser.ts";
 import { dumped, hostileModel } from "./hostile_model.ts";
-import { type Canaries, canariesIn, canariesInFolder, plainCanariesIn } from "./search.ts";
+import { type Canaries, canariesIn, canariesInFolder, canariesInHeap } from "./search.ts";
 import { type Spied, serveSpied } from "./spied.ts";
 
 /** With letters that JSON, URLs and shells escape, where the kind of secret may have them. */
@@ -223,8 +223,10 @@ describe("afterwards they are not", () => {
     for (const path of paths) {
       const response = await fetch(product.url + path, { headers: { authorization: `Bearer ${product.token}` } });
       expect(response.status, path).toBeLessThan(500);
-      const headers = JSON.stringify([...response.headers]);
-      const bytes = Buffer.concat([Buffer.from(headers), Buffer.from(await response.arrayBuffer())]);
+      const body = Buffer.from(await response.arrayBuffer());
+      // The request that was sent is the one that the ledger makes again: masked before it was sent, not after.
+      if (path.includes("/requests/")) expect(JSON.parse(body.toString())).toMatchObject({ matches: true });
+      const bytes = Buffer.concat([Buffer.from(JSON.stringify([...response.headers])), body]);
       expect(canariesIn(bytes, canaries()), path).toEqual([]);
     }
     for (const answer of answers) expect(canariesIn(Buffer.from(answer), canaries()), answer.slice(0, 200)).toEqual([]);
@@ -235,8 +237,8 @@ describe("afterwards they are not", () => {
     const doctor = await run(["doctor", "--data-dir", spied.product.data_dir]);
     const verified = await run(["verify", "--data-dir", spied.product.data_dir]);
     const said = spied.product.stderr() + doctor.stdout + doctor.stderr + verified.stdout + verified.stderr;
-    expect(said).toContain("longhaul-engine");
-    expect(said).toContain("longhaul-broker");
+    expect(doctor.stdout).toMatch(/keychain +Credentials are sealed with the passphrase/);
+    expect(verified.stdout).toContain("every chain is whole");
     expect(canariesIn(Buffer.from(said), canaries())).toEqual([]);
   });
 
@@ -253,9 +255,9 @@ describe("afterwards they are not", () => {
     // The engine's own: what it proves itself to the broker with. Everything else is the broker's alone.
     const others = Object.fromEntries(Object.entries(canaries()).filter(([kind]) => kind in GIVEN));
     const engine = await heapOf(product.pid);
-    expect(plainCanariesIn(engine, { ...others, planted: product.data_dir })).toEqual(["planted"]);
+    expect(canariesInHeap(engine, { ...others, planted: product.data_dir })).toEqual(["planted"]);
     const broker = await heapOf(product.broker_pid);
-    expect(plainCanariesIn(broker, others)).toEqual(expect.arrayContaining(["model key", "vault passphrase"]));
+    expect(canariesInHeap(broker, others)).toEqual(expect.arrayContaining(["model key", "vault passphrase"]));
   });
 
   test("in what a browser keeps of the user interface", async () => {

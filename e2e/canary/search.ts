@@ -38,11 +38,20 @@ export function canariesIn(bytes: Buffer, canaries: Canaries): string[] {
   );
 }
 
-/** The quick search, for gigabytes: values as they are, and as JSON has them. */
-export function plainCanariesIn(bytes: Buffer, canaries: Canaries): string[] {
+/** Kinds of secrets among the strings of a heap snapshot, which has them as JSON in ASCII. */
+export function canariesInHeap(snapshot: Buffer, canaries: Canaries): string[] {
+  const code = (sign: string): string => sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
   return Object.entries(canaries).flatMap(([kind, value]) => {
-    const json = JSON.stringify(value).slice(1, -1);
-    return bytes.includes(value) || bytes.includes(json) ? [kind] : [];
+    const texts = [
+      value,
+      encodeURIComponent(value),
+      Buffer.from(value).toString("base64").replace(/=+$/, "").slice(0, -1),
+    ];
+    const found = texts.some((text) => {
+      const json = JSON.stringify(text).slice(1, -1);
+      return snapshot.includes(json.replace(/[^\0-\x7f]/g, (sign) => `\\u${code(sign)}`)) || snapshot.includes(json);
+    });
+    return found ? [kind] : [];
   });
 }
 

@@ -37,7 +37,7 @@ import {
 import { appendTime, chainHash, readRow, type StoredRow, sealEvent } from "./record/seal.ts";
 import { queryTerms, searchText, snippetOf } from "./record/search_text.ts";
 import { timeRange } from "./record/time_range.ts";
-import type { ScrubEvent } from "./secrets/mask_event.ts";
+import { type ScrubEvent, scrubbed } from "./secrets/mask_event.ts";
 
 export interface MemoryLedgerOptions {
   now?: () => number;
@@ -169,6 +169,10 @@ export class MemoryLedger implements Ledger {
     const session = this.#existing(sessionId);
     if (lease !== undefined && !holdsLease(session.lease, lease.token)) throw new StaleLeaseError(sessionId);
     return this.#append(sessionId, session, drafts);
+  }
+
+  asAppended<E extends object>(event: E): E {
+    return scrubbed(event, this.#scrub);
   }
 
   async acquireLease(sessionId: string, holder: Holder, ttlMs: number, reason: WakeReason): Promise<Lease | null> {

@@ -13,6 +13,7 @@ interface Stream {
   /** Of a preview: its end is told. */
   thread_id: string | null;
   mask: StreamMask;
+  /** Must keep nothing of the frame that began the stream: what was in it would stay in memory. */
   frameOf: (text: string) => LiveFrame;
   timer: NodeJS.Timeout | null;
 }
@@ -33,14 +34,21 @@ export class LiveMask {
       return this.#emit(sessionId, { ...frame, text: this.#scanner.mask(frame.text) });
     }
     if (frame.type === "tool_output") {
-      return this.#push(sessionId, null, frame.tool_use_id, frame.chunk, (chunk) => ({ ...frame, chunk }));
+      const { type, tool_use_id, chunk: piece } = frame;
+      return this.#push(sessionId, null, tool_use_id, piece, (chunk) => ({ type, tool_use_id, chunk }));
     }
     const { thread_id, frame: preview } = frame;
     if (preview.type === "event_start") return this.#emit(sessionId, frame);
-    const { delta } = preview;
-    this.#push(sessionId, thread_id, preview.event_id, delta.content.text, (text) => ({
-      ...frame,
-      frame: { ...preview, delta: { ...delta, content: { ...delta.content, text } } },
+    const { event_id, delta } = preview;
+    const { index } = delta;
+    this.#push(sessionId, thread_id, event_id, delta.content.text, (text) => ({
+      type: "preview",
+      thread_id,
+      frame: {
+        type: "event_delta",
+        event_id,
+        delta: { type: "content_delta", index, content: { type: "text", text } },
+      },
     }));
   }
 

@@ -32,6 +32,13 @@ export function eventScrubber(scanner: SecretScanner): ScrubEvent {
   };
 }
 
+/** {@link ScrubEvent} of an event that is no text yet; the same event when nothing is in it. */
+export function scrubbed<E extends object>(event: E, scrub: ScrubEvent): E {
+  const text = JSON.stringify(event);
+  const clean = scrub(text);
+  return clean === text ? event : (JSON.parse(clean) as E);
+}
+
 class Masker {
   readonly #scanner: SecretScanner;
 

@@ -14,7 +14,7 @@ import type {
   SessionRecord,
 } from "../ledger.ts";
 import { holdsLease, type IsHolderAlive, liveLease, takeLease } from "../record/lease_rules.ts";
-import type { ScrubEvent } from "../secrets/mask_event.ts";
+import { type ScrubEvent, scrubbed } from "../secrets/mask_event.ts";
 import { EventRows } from "./event_rows.ts";
 import { LeaseTable } from "./leases.ts";
 import { LateIndex } from "./projections/late_index.ts";
@@ -130,6 +130,10 @@ export class SqliteLedger implements Ledger {
       if (lease !== undefined) unit.heldLease(state, lease.token);
       return unit.append(state, events);
     });
+  }
+
+  asAppended<E extends object>(event: E): E {
+    return scrubbed(event, this.#options.scrub);
   }
 
   acquireLease(sessionId: string, holder: Holder, ttlMs: number, reason: WakeReason): Promise<Lease | null> {

@@ -59,6 +59,16 @@ export function secretRules(open: OpenLedger): void {
       expect(await read(ledger, id, { after_seq: 1 })).toEqual([stored]);
     });
 
+    test("L5 an event is told beforehand as it will be kept", async () => {
+      const ledger = await open({ scrub: eventScrubber(knownSecrets(SECRET)) });
+      const clean = agentMessage("nothing");
+      expect(ledger.asAppended(clean)).toBe(clean);
+      const id = await newSession(ledger);
+      const draft = agentMessage(`The key is ${SECRET}.`);
+      const stored = await ledger.emitEvent(id, draft);
+      expect(stored.event).toMatchObject(ledger.asAppended(draft));
+    });
+
     test("L5 a weak value breaks nothing: types, ids and settings stay, texts are masked", async () => {
       const scrub = eventScrubber(
         knownSecrets("longhaul", "session.", "agent.message", "claude-sonnet-4-5", "tool_use"),
