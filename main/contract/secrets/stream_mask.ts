@@ -22,7 +22,7 @@ export class StreamMask {
     for (const { start, end } of found) if (end > to) to = Math.min(to, start);
     if (isHighSurrogate(text, to - 1)) to -= 1;
     const out = masked(text, found).slice(this.#shown, Math.max(this.#shown, to));
-    this.#held = text.slice(to);
+    this.#held = copied(text.slice(to));
     this.#shown = Math.max(0, this.#shown - to);
     return out;
   }
@@ -47,6 +47,11 @@ export class StreamMask {
     this.#shown = 0;
     return out;
   }
+}
+
+/** A slice of a long text keeps all of that text in memory, with values that were masked when it was handed on. */
+function copied(slice: string): string {
+  return slice === "" ? "" : (JSON.parse(JSON.stringify(slice)) as string);
 }
 
 function isHighSurrogate(text: string, at: number): boolean {
