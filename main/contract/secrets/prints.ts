@@ -31,11 +31,16 @@ export type WindowKey = Int32Array;
 /** Each unit pushes the ones before it up by so many bits, so that the unit before the last {@link WINDOW} has left the hash. */
 export const SHIFT = 32 / WINDOW;
 
+/** What a unit adds to the hash. */
+export function wordOf(unit: number, key: WindowKey): number {
+  return (key[unit & 255] as number) ^ Math.imul(unit >>> 8, 0x9e3779b1);
+}
+
 /** Hash of the first {@link WINDOW} units of `text` from `at` on. */
 export function windowHash(text: string, at: number, key: WindowKey): number {
   let hash = 0;
   for (let index = at; index < at + WINDOW; index++) {
-    hash = ((hash << SHIFT) + (key[text.charCodeAt(index) & 255] as number)) | 0;
+    hash = ((hash << SHIFT) + wordOf(text.charCodeAt(index), key)) | 0;
   }
   return hash;
 }
@@ -46,18 +51,21 @@ const LINE_BREAKS = [10, 13];
 const ESCAPED_LINE_BREAKS = [110, 114];
 
 /**
- * True for what never counts when texts are compared: line breaks, and the backslashes of every escaping. Units are looked
- * at by their lower 8 bits, so that a table can tell; some signs of other scripts do not count for that.
+ * True for what never counts when texts are compared: line breaks, and the backslashes of every escaping.
  * @param escaped true after a backslash
  */
 export function isSkipped(unit: number, escaped: boolean): boolean {
-  const low = unit & 255;
-  if (low === BACKSLASH || LINE_BREAKS.includes(low)) return true;
-  return escaped && ESCAPED_LINE_BREAKS.includes(low);
+  if (unit === BACKSLASH || LINE_BREAKS.includes(unit)) return true;
+  return escaped && ESCAPED_LINE_BREAKS.includes(unit);
+}
+
+/** True when every unit of the text counts. */
+export function countsWhole(text: string): boolean {
+  return !text.includes("\\") && !text.includes("\n") && !text.includes("\r");
 }
 
 export function isBackslash(unit: number): boolean {
-  return (unit & 255) === BACKSLASH;
+  return unit === BACKSLASH;
 }
 
 /**
@@ -65,6 +73,7 @@ export function isBackslash(unit: number): boolean {
  * value itself does.
  */
 export function countedUnits(text: string): string {
+  if (countsWhole(text)) return text;
   let counted = "";
   let kept = 0;
   let escaped = false;

@@ -1,5 +1,15 @@
 /** Finds known secret values in texts by their prints: one pass over the text, however many values there are. */
-import { countedUnits, isBackslash, isSkipped, type Print, type PrintKey, SHIFT, WINDOW } from "./prints.ts";
+import {
+  countedUnits,
+  countsWhole,
+  isBackslash,
+  isSkipped,
+  type Print,
+  type PrintKey,
+  SHIFT,
+  WINDOW,
+  wordOf,
+} from "./prints.ts";
 
 /** From unit `start` up to, not including, unit `end`. */
 export interface Found {
@@ -22,6 +32,9 @@ interface Candidate {
 }
 
 const MASK = "*";
+const UNITS = 0x10000;
+/** Marks the half of the tables that holds after a backslash. */
+const AFTER_BACKSLASH = UNITS;
 const MIN_BITS = 14;
 const MAX_BITS = 24;
 
@@ -34,14 +47,15 @@ export class SecretScanner {
   #shift = 32;
 
   /** By unit, and by unit after a backslash: what does not count shifts nothing and adds nothing. */
-  readonly #words = new Int32Array(512);
-  readonly #shifts = new Uint8Array(512);
+  readonly #words = new Int32Array(2 * UNITS);
+  readonly #shifts = new Uint8Array(2 * UNITS);
 
   constructor(key: PrintKey) {
     this.#key = key;
-    for (let index = 0; index < 512; index++) {
-      if (isSkipped(index, index >= AFTER_BACKSLASH)) continue;
-      this.#words[index] = key.windows[index & 255] ?? 0;
+    for (let index = 0; index < 2 * UNITS; index++) {
+      const unit = index & (UNITS - 1);
+      if (isSkipped(unit, index >= AFTER_BACKSLASH)) continue;
+      this.#words[index] = wordOf(unit, key.windows);
       this.#shifts[index] = SHIFT;
     }
   }
@@ -83,9 +97,11 @@ export class SecretScanner {
     if (!this.active) return { found, begun: text.length, decided: text.length };
     const window: Window = { at: 0, hash: 0, count: 0, escaped: 0 };
     const open = new OpenCandidates();
+    const whole = countsWhole(text);
     while (window.at < text.length) {
       const before = window.count;
-      this.#roll(text, window, open.next);
+      if (whole) this.#rollWhole(text, window, open.next);
+      else this.#roll(text, window, open.next);
       if (window.count === before || window.count < WINDOW) continue;
       if (this.#filter[window.hash >>> this.#shift] === 1) this.#begin(text, window, open);
       if (open.next === window.count) this.#finish(text, window, open, found);
@@ -95,8 +111,8 @@ export class SecretScanner {
   }
 
   /**
-   * Goes on until the window may hold a beginning, `due` units have counted, or the text ends. This loop is what a scan
-   * costs: no branch that depends on the unit, and local variables alone.
+   * Goes on until the window may hold a beginning, `due` units have counted, or the text ends. This loop and the next are
+   * what a scan costs: no branch that depends on the unit, and local variables alone.
    */
   #roll(text: string, window: Window, due: number): void {
     const [words, shifts, filter, filterShift] = [this.#words, this.#shifts, this.#filter, this.#shift] as const;
@@ -104,9 +120,10 @@ export class SecretScanner {
     let shifted = window.count * SHIFT;
     const dueShifted = due * SHIFT;
     while (at < text.length) {
-      const index = (text.charCodeAt(at) & 255) | escaped;
+      const unit = text.charCodeAt(at);
+      const index = unit | escaped;
       at++;
-      escaped = ESCAPED[index] as number;
+      escaped = isBackslash(unit) ? AFTER_BACKSLASH : 0;
       const shift = shifts[index] as number;
       shifted += shift;
       hash = ((hash << shift) + (words[index] as number)) | 0;
@@ -116,6 +133,21 @@ export class SecretScanner {
     window.hash = hash;
     window.count = shifted / SHIFT;
     window.escaped = escaped;
+  }
+
+  /** {@link #roll} for texts of which every unit counts; a third of its time. */
+  #rollWhole(text: string, window: Window, due: number): void {
+    const [words, filter, filterShift] = [this.#words, this.#filter, this.#shift] as const;
+    const end = due < 0 ? text.length : Math.min(text.length, due);
+    let { at, hash } = window;
+    while (at < end) {
+      hash = ((hash << SHIFT) + (words[text.charCodeAt(at)] as number)) | 0;
+      at++;
+      if (filter[hash >>> filterShift] === 1) break;
+    }
+    window.at = at;
+    window.hash = hash;
+    window.count = at;
   }
 
   #begin(text: string, { at, hash, count }: Window, open: OpenCandidates): void {
@@ -134,10 +166,6 @@ export class SecretScanner {
     }
   }
 }
-
-/** Marks the half of the tables that holds after a backslash. */
-const AFTER_BACKSLASH = 256;
-const ESCAPED = Uint16Array.from({ length: 512 }, (_, index) => (isBackslash(index) ? AFTER_BACKSLASH : 0));
 
 /** The last {@link WINDOW} units that counted. */
 interface Window {
