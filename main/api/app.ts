@@ -55,7 +55,7 @@ export function createApi(ports: ApiPorts): Api {
     if (isOurFault(error)) {
       deps.reportFailure?.({ request_id: requestId, method: c.req.method, path: c.req.path, error });
     }
-    return errorResponse(asApiError(error), requestId);
+    return errorResponse(asApiError(error), requestId, deps.scrub);
   });
   api.notFound((c) => {
     const error = new ApiError("not_found_error", `There is no endpoint ${c.req.method} ${c.req.path}.`);

@@ -34,6 +34,8 @@ export interface ApiPorts {
   schedules: Schedules;
   /** Where the values of credentials are sealed: the broker. Nothing of them is kept or logged on this side. */
   vault: CredentialVault;
+  /** Masks known secret values in what an error says. Default: nothing is known. */
+  scrub?(text: string): string;
   /** The API key: 256 bits. */
   token: string;
   /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */

@@ -149,7 +149,7 @@ export class SessionView {
     let fold = this.#fold;
     const events: StoredEvent[] = [];
     for (const draft of withSessionStatus(fold, drafts, this.#now())) {
-      const { thread_id = threadId, ...content } = draft;
+      const { thread_id = threadId, ...content } = this.#ledger.asAppended(draft);
       const stored: StoredEvent = {
         seq: fold.last_seq + 1,
         session_id: this.sessionId,

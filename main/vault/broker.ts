@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { BrokerBoot } from "../contract/process.ts";
+import { PRINTS_HEADER } from "../contract/secrets/prints.ts";
 import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
@@ -19,6 +20,8 @@ import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { Challenges } from "./oauth/challenges.ts";
 import { Registrations } from "./oauth/client/registrations.ts";
 import { clientMetadataUrl, type SignInOptions, SignIns } from "./oauth/sign_ins.ts";
+import { printsOfSealed } from "./prints/of_sealed.ts";
+import { Prints } from "./prints/prints.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { isFromBrowser, malformed } from "./relay/admission.ts";
@@ -85,6 +88,7 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
 function stop(server: Server, app: BrokerApp, graceMs: number): Promise<void> {
   app.draining = true;
   // Tunnels and event streams can last for hours: only requests get the grace.
+  app.endWaits();
   app.egress.close();
   app.mcp.endStreams();
   return new Promise((resolve) => {
@@ -107,6 +111,8 @@ class BrokerApp {
   readonly #capabilities = new Capabilities();
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
+  readonly #prints: Prints;
+  readonly #ending = new AbortController();
   readonly #credentials: Credentials;
   readonly #challenges = new Challenges();
   readonly #signIns: SignIns;
@@ -121,15 +127,19 @@ class BrokerApp {
     const secrets = [...secretsOf(boot.model), boot.launch_secret];
     const redactor = new Redactor(secrets);
     // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
-    const logged = new Redactor([...secrets, boot.vault_passphrase ?? ""]);
+    const known = [...secrets, boot.vault_passphrase ?? ""];
+    this.#prints = new Prints(boot.launch_secret, known);
+    const logged = new Redactor(known, (values) => this.#prints.learn(values));
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    const store = openSealedStore(boot.data_dir, keys);
+    const store = openSealedStore(boot.data_dir, keys, printsOfSealed(this.#prints));
     this.#credentials = new Credentials(store, logged);
     const registrations = new Registrations(store, (secrets) => logged.learn(secrets));
     const oauth = { clientMetadataUrl: clientMetadataUrl(), ...options.oauth };
     this.#signIns = new SignIns(this.#credentials, registrations, this.#challenges, this.log, oauth);
+    // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
+    if (boot.vault_passphrase !== undefined) void this.#credentials.status();
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
@@ -150,6 +160,11 @@ class BrokerApp {
     } satisfies Record<string, SessionRoute>);
   }
 
+  /** Lets go of whoever waits for something to happen. */
+  endWaits(): void {
+    this.#ending.abort();
+  }
+
   close(): void {
     this.#signIns.close();
     this.#model.upstream?.close();
@@ -159,6 +174,7 @@ class BrokerApp {
   /** Answers one request; never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("error", () => response.destroy());
+    sayVersion(response, this.#prints);
     try {
       await this.#route(request, response);
     } catch (error) {
@@ -199,6 +215,8 @@ class BrokerApp {
         egress: this.egress,
         grants: this.#grants,
         audit: this.#audit,
+        prints: this.#prints,
+        ending: this.#ending.signal,
         status: this.#status,
         mcp: this.mcp,
         dropConnections: () => {
@@ -222,6 +240,15 @@ class BrokerApp {
     if (given !== null && sameSecret(given, this.#launchSecret)) return;
     throw new Refusal(401, "authentication_error", "The control routes need this launch's secret as a Bearer token.");
   }
+}
+
+/** As the response begins, whoever begins it: what was learned while it was made is in the version. */
+function sayVersion(response: ServerResponse, prints: Prints): void {
+  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
+  response.writeHead = (...head: unknown[]) => {
+    response.setHeader(PRINTS_HEADER, prints.version);
+    return writeHead(...head);
+  };
 }
 
 /** Bearer or `x-api-key`; null when there is neither. */

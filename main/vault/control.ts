@@ -5,11 +5,12 @@ import type { Capabilities } from "./capabilities.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { answerCredentials } from "./credentials/routes.ts";
 import type { EgressRoute } from "./egress/route.ts";
-import type { AuditLog } from "./grants/audit.ts";
+import type { AuditLog, AuditPosition } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
 import type { McpRoute } from "./mcp/route.ts";
 import { answerOAuth } from "./oauth/routes.ts";
 import type { SignIns } from "./oauth/sign_ins.ts";
+import type { Prints } from "./prints/prints.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
 import type { StatusReport } from "./status.ts";
@@ -21,6 +22,9 @@ export interface ControlContext {
   egress: EgressRoute;
   grants: Grants;
   audit: AuditLog;
+  prints: Prints;
+  /** Aborts when the broker shuts down. */
+  ending: AbortSignal;
   status: StatusReport;
   mcp: McpRoute;
   dropConnections: () => void;
@@ -30,8 +34,8 @@ const MAX_BODY_BYTES = 4 * 1024;
 /** An environment may list a thousand hosts. */
 const MAX_POLICY_BYTES = 512 * 1024;
 const MAX_GRANTS_BYTES = 4 * 1024 * 1024;
-/** How long a request for uses of credentials waits for one. */
-const AUDIT_MS = 20_000;
+/** How long a request for uses of credentials, or for prints, waits for something new. */
+const WAIT_MS = 20_000;
 
 /** Answers one request under `/control/`, whose caller has been authenticated. Rejects with {@link Refusal}. */
 export async function answerControl(
@@ -42,7 +46,10 @@ export async function answerControl(
   const route = `${request.method ?? ""} ${request.url ?? ""}`;
   if (route === "POST /control/capabilities") {
     const sessionId = sessionIdOf(await readJsonBody(request, MAX_BODY_BYTES));
-    return sendJson(response, 200, { token: context.capabilities.grant(sessionId) });
+    const token = context.capabilities.grant(sessionId);
+    // A sandbox must not be able to print its session's token either.
+    context.prints.learn([token]);
+    return sendJson(response, 200, { token });
   }
   if (route === "POST /control/egress") {
     const body = await readJsonBody(request, MAX_POLICY_BYTES);
@@ -55,11 +62,16 @@ export async function answerControl(
     context.mcp.recheck(sessionIdOf(body));
     return void response.writeHead(204).end();
   }
-  const written = /^GET \/control\/audit\?written=(\d{1,15})$/.exec(route)?.[1];
-  if (written !== undefined) {
-    const left = new AbortController();
-    response.on("close", () => left.abort());
-    return sendJson(response, 200, { data: await context.audit.take(Number(written), AUDIT_MS, left.signal) });
+  const asked = /^GET \/control\/(audit|prints)\?([\w.&=]{0,200})$/.exec(route);
+  if (asked !== null) {
+    const query = new URLSearchParams(asked[2]);
+    const waitMs = query.get("wait") === "no" ? 0 : WAIT_MS;
+    const signal = AbortSignal.any([gone(response), context.ending]);
+    if (asked[1] === "prints") {
+      return sendJson(response, 200, await context.prints.list(query.get("known") ?? "", waitMs, signal));
+    }
+    const [seen, written] = [positionOf(query.get("seen")), positionOf(query.get("written"))];
+    return sendJson(response, 200, await context.audit.take(seen, written, waitMs, signal));
   }
   if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
   if (route === "POST /control/drop_connections") {
@@ -77,6 +89,18 @@ export async function answerControl(
     return void response.writeHead(204).end();
   }
   throw new Refusal(404, "not_found_error", `${route} is not a control route of the broker.`);
+}
+
+function gone(response: ServerResponse): AbortSignal {
+  const left = new AbortController();
+  response.on("close", () => left.abort());
+  return left.signal;
+}
+
+/** `<start>.<number>`, as {@link AuditLog} takes it. */
+function positionOf(text: string | null): AuditPosition {
+  const [start = "", number = ""] = (text ?? "").split(".");
+  return { start, number: Number(number) || 0 };
 }
 
 function sessionIdOf(body: unknown): string {

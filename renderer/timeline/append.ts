@@ -30,6 +30,7 @@ import {
   onResponse,
 } from "./on_request.ts";
 import { onOutcome, onVerdict } from "./outcome/on_outcome.ts";
+import { onCredentialUsed } from "./sandbox/on_credential.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";
@@ -144,6 +145,8 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onMcpTools(timeline, event, stored);
     case "longhaul.mcp_connected":
       return onMcpConnected(timeline, event, stored);
+    case "longhaul.credential_used":
+      return onCredentialUsed(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
     case "longhaul.outputs_stored":

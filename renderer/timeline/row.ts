@@ -128,6 +128,7 @@ export type NoticeCode =
   | "checkpoint"
   | "egress"
   | "mcp"
+  | "credential"
   | "brought_back"
   | "files"
   | "memory"

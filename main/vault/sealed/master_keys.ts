@@ -23,6 +23,16 @@ export class MasterKeys {
     this.#sources = passphrase === null ? [keychain] : [passphrase, keychain];
   }
 
+  /** How many keys were read or made so far. */
+  get count(): number {
+    return this.#known.size;
+  }
+
+  /** The key of an entry if it was read already; asks nobody. */
+  known(entry: KeyEntry): Buffer | null {
+    return this.#known.get(entry.id) ?? null;
+  }
+
   /** Rejects with Refusal when the key cannot be had, in words that say why and what to do. */
   async read(entry: KeyEntry): Promise<Buffer> {
     const key = await this.#read(entry);

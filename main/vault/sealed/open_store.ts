@@ -6,6 +6,7 @@ import { MasterKeys } from "./master_keys.ts";
 import { PassphraseKeys } from "./passphrase.ts";
 import { SealedFile } from "./sealed_file.ts";
 import { SealedStore } from "./sealed_store.ts";
+import type { SealedWatcher } from "./watcher.ts";
 
 export interface Keys {
   keychain: KeySource;
@@ -22,7 +23,11 @@ export function systemKeys(passphrase: string | null): Keys {
 }
 
 /** Touches neither disk nor keychain before it is used. */
-export function openSealedStore(dataDir: string, { keychain, passphrase }: Keys): SealedStore {
+export function openSealedStore(
+  dataDir: string,
+  { keychain, passphrase }: Keys,
+  watcher: SealedWatcher | null = null,
+): SealedStore {
   const file = new SealedFile(join(dataDir, "vault", "credentials.json"));
-  return new SealedStore(file, new MasterKeys(keychain, passphrase));
+  return new SealedStore(file, new MasterKeys(keychain, passphrase), watcher);
 }

@@ -5,6 +5,7 @@ import { Refusal } from "../refusal.ts";
 import type { MasterKeys } from "./master_keys.ts";
 import { openText, sealText } from "./seal.ts";
 import type { SealedContent, SealedFile, SealedRecord } from "./sealed_file.ts";
+import type { SealedWatcher } from "./watcher.ts";
 
 /** A value and what it is bound to. */
 export interface SealedValue extends SecretRef {
@@ -14,12 +15,16 @@ export interface SealedValue extends SecretRef {
 export class SealedStore {
   readonly #file: SealedFile;
   readonly #keys: MasterKeys;
+  readonly #watcher: SealedWatcher | null;
+  /** How many keys had been read when the watcher was told of everything. */
+  #keysTold = 0;
   /** Changes run one after the other: each reads the file, changes it and writes it. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(file: SealedFile, keys: MasterKeys) {
+  constructor(file: SealedFile, keys: MasterKeys, watcher: SealedWatcher | null = null) {
     this.#file = file;
     this.#keys = keys;
+    this.#watcher = watcher;
   }
 
   /**
@@ -43,7 +48,13 @@ export class SealedStore {
 
   /** The value. Rejects with Refusal: 404 `value_missing` when there is none, else what keeps it from being opened. */
   async open(ref: SealedValue): Promise<string> {
-    return this.#open(await this.#file.read(), ref);
+    const content = await this.#file.read();
+    const text = await this.#open(content, ref);
+    if (this.#watcher === null) return text;
+    this.#watcher.readable([text]);
+    this.#tell(content);
+    await this.#watcher.beforeUse();
+    return text;
   }
 
   /** Changes every value of a credential in one write; null from `change` leaves a value as it is. */
@@ -81,11 +92,29 @@ export class SealedStore {
   /** What can be said of it for health; never rejects. */
   async status(): Promise<HealthCheck> {
     try {
-      return await this.#keys.status(await this.#file.read());
+      const content = await this.#file.read();
+      const status = await this.#keys.status(content);
+      this.#tell(content);
+      return status;
     } catch (error) {
       const summary = error instanceof Refusal ? error.message : "The sealed credentials cannot be looked at.";
       return { state: "missing", summary, advice: "Everything else works; the broker's log may say more." };
     }
+  }
+
+  /**
+   * A key that was read for one value, whatever for, opens others: the watcher learns them all, and no keychain is asked.
+   * Those of a locked keychain come when it is first opened; until then nothing can be done with them.
+   */
+  #tell({ keys, records }: SealedContent): void {
+    if (this.#watcher === null || this.#keysTold === this.#keys.count) return;
+    this.#keysTold = this.#keys.count;
+    const texts = records.map((record) => {
+      const entry = keys.find(({ id }) => id === record.key_id);
+      const key = entry === undefined ? null : this.#keys.known(entry);
+      return entry === undefined || key === null ? null : openText(key, contextOf(record, entry.id), record);
+    });
+    this.#watcher.readable(texts.filter((text) => text !== null));
   }
 
   async #open(content: SealedContent, ref: SealedValue): Promise<string> {
@@ -120,6 +149,7 @@ export class SealedStore {
     const mine = this.#queue.then(async () => {
       const content = await this.#file.read();
       if (await change(content)) await this.#file.write(content);
+      this.#tell(content);
     });
     this.#queue = mine.catch(() => undefined);
     return mine;

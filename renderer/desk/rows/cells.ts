@@ -32,6 +32,7 @@ const NOTICES: Record<NoticeCode, string> = {
   checkpoint: "sandbox",
   egress: "network",
   mcp: "servers",
+  credential: "vault",
   brought_back: "you",
   files: "files",
   memory: "memory",
