@@ -13,12 +13,15 @@ import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
-import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
+import { secretsOf } from "./model/endpoint.ts";
+import { ModelEndpoints } from "./model/endpoints.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
-import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
+import { DEFAULT_TIMEOUTS, type UpstreamTimeouts } from "./model/upstream.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
+import { PassphraseKeys } from "./sealed/passphrase.ts";
+import type { SettingsContext } from "./settings_routes.ts";
 import { StatusReport } from "./status.ts";
 
 export interface BrokerOptions {
@@ -29,6 +32,10 @@ export interface BrokerOptions {
   egress?: EgressOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
+  /** Milliseconds that keys from the keychain, and the model key, stay in memory. Default: a minute. */
+  keepKeysMs?: number;
+  /** Told which passphrase the next broker needs, after a person changed it; null when none seals any more. */
+  onPassphrase?: (passphrase: string | null) => void;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -99,9 +106,9 @@ class BrokerApp {
   readonly #credentials: Credentials;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
+  readonly #settings: SettingsContext;
 
   constructor(boot: BrokerBoot, options: BrokerOptions) {
-    const endpoint = resolveEndpoint(boot.model);
     const secrets = [...secretsOf(boot.model), boot.launch_secret];
     const redactor = new Redactor(secrets);
     // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
@@ -109,22 +116,44 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
+    const store = openSealedStore(boot.data_dir, keys, options.keepKeysMs);
+    this.#credentials = new Credentials(store, logged);
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
-    this.#status = new StatusReport(endpoint, () => this.#credentials.status());
+    const endpoints = new ModelEndpoints({
+      environment: boot.model,
+      store,
+      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+      learn: (values) => {
+        redactor.learn(values);
+        logged.learn(values);
+      },
+      onChange: () => this.#status.forget(),
+      ...(options.keepKeysMs === undefined ? {} : { keepMs: options.keepKeysMs }),
+    });
+    this.#status = new StatusReport(endpoints, () => this.#credentials.status());
     this.#model = {
-      endpoint,
-      upstream:
-        endpoint.kind === "remote" ? new Upstream(endpoint.origin, { ...DEFAULT_TIMEOUTS, ...options.timeouts }) : null,
+      endpoints,
       redactor,
       log: this.log,
       demo: new DemoModel(options.demoPaceMs ?? paceFromEnvironment()),
-      onOutcome: (outcome) => this.#status.note(outcome),
+      noteFor: () => this.#status.noteFor(),
+    };
+    this.#settings = {
+      endpoints,
+      store,
+      status: this.#status,
+      redactor,
+      keychain: keys.keychain,
+      fromPassphrase: (text) => {
+        logged.learn([text]);
+        return keys.fromPassphrase?.(text) ?? new PassphraseKeys(text);
+      },
+      onPassphrase: options.onPassphrase ?? (() => undefined),
     };
   }
 
   close(): void {
-    this.#model.upstream?.close();
+    this.#model.endpoints.close();
   }
 
   /** Answers one request; never rejects. */
@@ -168,7 +197,8 @@ class BrokerApp {
         grants: this.#grants,
         audit: this.#audit,
         status: this.#status,
-        dropConnections: () => this.#model.upstream?.dropConnections(),
+        settings: this.#settings,
+        dropConnections: () => this.#model.endpoints.dropConnections(),
       });
     }
     const sessionId = this.#capabilities.sessionOf(tokenOf(request));

@@ -9,6 +9,7 @@ import type { AuditLog } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
+import { answerSettings, type SettingsContext } from "./settings_routes.ts";
 import type { StatusReport } from "./status.ts";
 
 export interface ControlContext {
@@ -18,6 +19,7 @@ export interface ControlContext {
   grants: Grants;
   audit: AuditLog;
   status: StatusReport;
+  settings: SettingsContext;
   dropConnections: () => void;
 }
 
@@ -61,6 +63,7 @@ export async function answerControl(
     return void response.writeHead(204).end();
   }
   if (await answerCredentials(request, response, context.credentials)) return;
+  if (await answerSettings(request, response, context.settings)) return;
   const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);

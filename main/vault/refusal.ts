@@ -38,6 +38,9 @@ export type RefusalCode =
   /** The file of sealed values cannot be written, for example because the disk is full. */
   | "store_unwritable";
 
+/** Seconds: a person has to come and unlock it. */
+const LOCKED_RETRY_S = 15;
+
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly status: number;
@@ -63,6 +66,7 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   const headers: Record<string, string> = { "content-type": "application/json", "request-id": id };
   // Lets the engine tell the broker's own 401 (ask for a new capability) from the endpoint's (the key is wrong).
   if (refusal.code === "capability_refused") headers["longhaul-refused"] = "capability";
+  if (refusal.code === "keychain_locked") headers["retry-after"] = String(LOCKED_RETRY_S);
   const body = new ApiError(refusal.type, refusal.message, refusal.code).envelope(id);
   response.writeHead(refusal.status, headers);
   response.end(JSON.stringify(body));

@@ -1,6 +1,7 @@
 /** Which headers pass the broker, in each direction. */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import type { Redactor } from "../redact.ts";
+import type { EndpointSource } from "./endpoint.ts";
 
 /** RFC 9110 §7.6.1: they concern one connection and must not pass a proxy. */
 const HOP_BY_HOP = [
@@ -61,16 +62,18 @@ export function upstreamHeaders(
 /**
  * Headers of the response to the caller, secrets masked.
  * @param decoded true when the body was decompressed on the way, so that its length and coding changed
+ * @param source where the endpoint comes from
  */
 export function downstreamHeaders(
   headers: IncomingHttpHeaders,
   redactor: Redactor,
   decoded: boolean,
+  source: EndpointSource,
 ): OutgoingHttpHeaders {
   const out: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(without(headers, NOT_DOWNSTREAM))) {
     if (value === undefined || (decoded && (name === "content-length" || name === "content-encoding"))) continue;
     out[name] = Array.isArray(value) ? value.map((item) => redactor.text(item)) : redactor.text(value);
   }
-  return { ...out, "longhaul-endpoint": "environment" };
+  return { ...out, "longhaul-endpoint": source };
 }

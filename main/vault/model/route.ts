@@ -8,19 +8,18 @@ import type { DemoModel } from "../demo/answer.ts";
 import type { BrokerLog } from "../log.ts";
 import type { Redactor } from "../redact.ts";
 import { Refusal } from "../refusal.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { type Endpoint, NAMES } from "./endpoint.ts";
+import type { ModelEndpoints } from "./endpoints.ts";
 import { downstreamHeaders, upstreamHeaders } from "./headers.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface ModelRouteContext {
-  endpoint: Endpoint;
-  /** null unless the endpoint is a remote one. */
-  upstream: Upstream | null;
+  endpoints: ModelEndpoints;
   redactor: Redactor;
   log: BrokerLog;
   demo: DemoModel;
-  /** Told how each exchange with the endpoint began: its status, or what kept it from answering. */
-  onOutcome: (outcome: Outcome) => void;
+  /** Called before an exchange; what comes back is told how it began: its status, or what kept it from answering. */
+  noteFor: () => (outcome: Outcome) => void;
 }
 
 export type Outcome = { status: number } | { refusal: Refusal };
@@ -28,6 +27,9 @@ export type Outcome = { status: number } | { refusal: Refusal };
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
 const PREFIX = "/model";
+const DEMO = { endpoint: { kind: "demo" }, upstream: null } as const;
+
+type Remote = Extract<Endpoint, { kind: "remote" }>;
 
 const DECODERS: Record<string, () => Transform> = {
   gzip: createGunzip,
@@ -50,28 +52,30 @@ export async function answerModel(
     if (!response.writableFinished) gone.abort();
   });
   const body = request.method === "POST" ? await readBody(request) : null;
-  const { endpoint } = context;
-  if (endpoint.kind === "demo" || (body !== null && asksForDemo(body))) {
-    return context.demo.answer({ path, body, sessionId }, response, gone.signal);
-  }
-  if (endpoint.kind === "unusable" || context.upstream === null) {
+  const { endpoint, upstream: connections } =
+    body !== null && asksForDemo(body) ? DEMO : await context.endpoints.current();
+  if (endpoint.kind === "demo") return context.demo.answer({ path, body, sessionId }, response, gone.signal);
+  if (endpoint.kind === "unusable" || connections === null) {
     const message = endpoint.kind === "unusable" ? endpoint.message : "No model endpoint is set up.";
     throw new Refusal(400, "invalid_request_error", message, "endpoint_misconfigured");
   }
-  const upstream = await send(context.upstream, request, endpoint, path, body, context, gone.signal);
-  await relay(upstream, response, endpoint.host, context);
+  // Whoever asked may have gone while the keychain was asked.
+  if (gone.signal.aborted) return;
+  const upstream = await send(connections, request, endpoint, path, body, context, gone.signal);
+  await relay(upstream, response, endpoint, context);
 }
 
 async function send(
   upstream: Upstream,
   request: IncomingMessage,
-  endpoint: Extract<Endpoint, { kind: "remote" }>,
+  endpoint: Remote,
   path: string,
   body: Buffer | null,
   context: ModelRouteContext,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const headers = upstreamHeaders(request.headers, endpoint.credentials, body?.length ?? null);
+  const note = context.noteFor();
   try {
     const answer = await upstream.send({
       method: request.method ?? "GET",
@@ -80,10 +84,10 @@ async function send(
       body,
       signal,
     });
-    context.onOutcome({ status: answer.statusCode ?? 0 });
+    note({ status: answer.statusCode ?? 0 });
     return answer;
   } catch (error) {
-    if (error instanceof Refusal && !signal.aborted) context.onOutcome({ refusal: error });
+    if (error instanceof Refusal && !signal.aborted) note({ refusal: error });
     throw error;
   }
 }
@@ -91,7 +95,7 @@ async function send(
 async function relay(
   upstream: IncomingMessage,
   response: ServerResponse,
-  host: string,
+  { host, source }: Remote,
   context: ModelRouteContext,
 ): Promise<void> {
   const status = upstream.statusCode ?? 502;
@@ -100,7 +104,7 @@ async function relay(
     throw new Refusal(
       502,
       "api_error",
-      `${host} answered with a redirect (status ${status}). It was not followed, because that would hand the key to another address. Set ANTHROPIC_BASE_URL to the final address.`,
+      `${host} answered with a redirect (status ${status}). It was not followed, because that would hand the key to another address. Set ${NAMES[source].base_url} to the final address.`,
       "endpoint_redirected",
     );
   }
@@ -110,7 +114,7 @@ async function relay(
     upstream.destroy();
     throw new Refusal(502, "api_error", `${host} answered in a coding that was not asked for.`, "endpoint_failed");
   }
-  response.writeHead(status, downstreamHeaders(upstream.headers, context.redactor, decoder !== null));
+  response.writeHead(status, downstreamHeaders(upstream.headers, context.redactor, decoder !== null, source));
   response.flushHeaders();
   const masking = context.redactor.stream(MAX_RESPONSE_BYTES);
   try {

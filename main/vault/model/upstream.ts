@@ -2,6 +2,7 @@
 import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import { Refusal } from "../refusal.ts";
+import { NAMES } from "./endpoint.ts";
 
 export interface UpstreamTimeouts {
   /** Until a connection stands, TLS included. */
@@ -41,12 +42,15 @@ const UNREACHABLE: Record<string, string> = {
 
 export class Upstream {
   readonly #origin: URL;
+  readonly #address: string;
   readonly #timeouts: UpstreamTimeouts;
   readonly #agent: http.Agent;
   readonly #request: typeof http.request;
 
-  constructor(origin: URL, timeouts: UpstreamTimeouts) {
+  /** @param address what a person knows the address by, for texts */
+  constructor(origin: URL, timeouts: UpstreamTimeouts, address: string = NAMES.environment.base_url) {
     this.#origin = origin;
+    this.#address = address;
     this.#timeouts = timeouts;
     const secure = origin.protocol === "https:";
     this.#agent = secure ? new https.Agent(POOL) : new http.Agent(POOL);
@@ -56,6 +60,12 @@ export class Upstream {
   /** Closes pooled connections; those in use are not touched and may be reused, since they just proved to be alive. */
   dropConnections(): void {
     for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  /** Another endpoint took its place: requests in flight end as they would, and no connection outlives them. */
+  retire(): void {
+    this.#agent.on("free", (socket) => socket.destroy());
+    this.dropConnections();
   }
 
   close(): void {
@@ -141,7 +151,7 @@ export class Upstream {
       return new Refusal(
         502,
         "api_error",
-        `The model endpoint ${host} cannot be reached: ${reason}. Nothing is lost. ${check}, or correct ANTHROPIC_BASE_URL.`,
+        `The model endpoint ${host} cannot be reached: ${reason}. Nothing is lost. ${check}, or correct ${this.#address}.`,
         "endpoint_unreachable",
       );
     }

@@ -11,6 +11,8 @@ export interface Keys {
   keychain: KeySource;
   /** Null when the person gave none. */
   passphrase: KeySource | null;
+  /** Keys of another passphrase, when the person changes to one; for tests. */
+  fromPassphrase?: (passphrase: string) => KeySource;
 }
 
 /** The keychain of this system, and the passphrase that seals in place of it when there is one. */
@@ -21,8 +23,11 @@ export function systemKeys(passphrase: string | null): Keys {
   };
 }
 
-/** Touches neither disk nor keychain before it is used. */
-export function openSealedStore(dataDir: string, { keychain, passphrase }: Keys): SealedStore {
+/**
+ * Touches neither disk nor keychain before it is used.
+ * @param keepMs milliseconds that a key from the keychain stays in memory
+ */
+export function openSealedStore(dataDir: string, { keychain, passphrase }: Keys, keepMs?: number): SealedStore {
   const file = new SealedFile(join(dataDir, "vault", "credentials.json"));
-  return new SealedStore(file, new MasterKeys(keychain, passphrase));
+  return new SealedStore(file, new MasterKeys(keychain, passphrase, keepMs));
 }
