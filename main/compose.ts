@@ -12,6 +12,7 @@ import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
+import { brokerSettings } from "./engine/broker_settings.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { engineHealth } from "./engine/health.ts";
 import { thisBoot } from "./engine/machine.ts";
@@ -194,6 +195,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     orchestrator,
     schedules,
     vault: brokerVault(model.client),
+    settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
