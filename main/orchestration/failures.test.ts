@@ -100,7 +100,7 @@ describe("a model endpoint that fails", () => {
     await rig.orchestrator.settled(id);
     const events = await rig.events(id);
     expect(of(events, "agent.message")).toHaveLength(1);
-    expect(of(events, "session.error").at(-1)?.error.message).toContain("ANTHROPIC_API_KEY");
+    expect(of(events, "session.error").at(-1)?.error.message).toContain("longhaul model set");
     expect((await rig.ledger.getSession(id))?.fold).toMatchObject({ stopped: true, awaiting_model: true });
   });
 

@@ -179,19 +179,22 @@ export class SealedStore {
   async #removeLeftovers(): Promise<void> {
     const { leftover_keys, keys } = await this.#file.read();
     const gone: string[] = [];
-    try {
-      for (const id of leftover_keys) {
+    let failure: unknown = null;
+    for (const id of leftover_keys) {
+      try {
         if (!keys.some((entry) => entry.id === id)) await this.#keys.keychain.remove(id);
         gone.push(id);
-      }
-    } finally {
-      if (gone.length > 0) {
-        await this.#change(async (content) => {
-          content.leftover_keys = content.leftover_keys.filter((id) => !gone.includes(id));
-          return true;
-        });
+      } catch (error) {
+        failure = error;
       }
     }
+    if (gone.length > 0) {
+      await this.#change(async (content) => {
+        content.leftover_keys = content.leftover_keys.filter((id) => !gone.includes(id));
+        return true;
+      });
+    }
+    if (failure !== null) throw failure;
   }
 
   /** How things stand, without asking a keychain for anything. Rejects with Refusal when the file cannot be read. */

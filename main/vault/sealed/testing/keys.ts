@@ -46,7 +46,7 @@ export function fakeKeychain(): FakeKeychain {
   return fake;
 }
 
-export const keychainKeys = (fake: FakeKeychain, answerMs = 200): KeychainKeys =>
+export const keychainKeys = (fake: Pick<FakeKeychain, "keychain">, answerMs = 200): KeychainKeys =>
   new KeychainKeys(fake.keychain, answerMs, 0);
 
 export const cheapPassphrase = (passphrase = "correct horse"): PassphraseKeys =>
