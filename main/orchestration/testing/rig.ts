@@ -94,12 +94,14 @@ export interface Rig {
 export interface RigOptions extends Partial<ModelServerOptions> {
   /** See HandPool. */
   memory?: (ledger: Ledger) => SandboxMemory;
+  /** Stands between the harness and the model server, as the broker does. */
+  through?: (server: ModelServer) => Promise<ModelPort>;
 }
 
 export async function startRig(
   script: Script,
   limits: Partial<HarnessPorts["limits"]> = {},
-  { memory, ...endpoint }: RigOptions = {},
+  { memory, through, ...endpoint }: RigOptions = {},
 ): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
@@ -117,7 +119,7 @@ export async function startRig(
     catalog,
     blobs,
     live,
-    model,
+    model: (await through?.(server)) ?? model,
     hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
     web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...limits },
