@@ -14,6 +14,7 @@ import { openCalls } from "./contract/threads/view.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
+import { brokerSettings } from "./engine/broker_settings.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
 import { grantedMcp } from "./engine/grants/granted_mcp.ts";
 import { GrantsRegister } from "./engine/grants/register.ts";
@@ -233,6 +234,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     orchestrator,
     schedules,
     vault: brokerVault(model.client),
+    settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],

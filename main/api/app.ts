@@ -13,6 +13,7 @@ import { mountEngine, mountSignIn } from "./local/engine.ts";
 import { mountEnvironmentKeys } from "./local/environment_keys.ts";
 import { mountListStream } from "./local/list_stream.ts";
 import { mountLocalSessions } from "./local/sessions.ts";
+import { mountSettings } from "./local/settings.ts";
 import { mountTimeline } from "./local/timeline.ts";
 import type { ApiPorts } from "./ports.ts";
 import { mountAgents } from "./v1/agents/routes.ts";
@@ -87,6 +88,7 @@ export function createApi(ports: ApiPorts): Api {
   mountDeploymentRuns(api, deps);
   mountVaults(api, deps);
   mountEngine(api, deps);
+  mountSettings(api, deps);
   mountEnvironmentKeys(api, deps);
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);

@@ -185,7 +185,14 @@ interface LonghaulPayloads {
   "longhaul.call_settled": { tool_use_id: string; how: Settlement };
   /** Shown in the timeline and the resume sheet: nobody can know whether the call took effect. */
   "longhaul.outcome_unknown": { tool_use_id: string; tool_name: string; message: string };
-  "longhaul.retry_scheduled": { attempt: number; at: string; error_type: string; waits_for_network: boolean };
+  "longhaul.retry_scheduled": {
+    attempt: number;
+    at: string;
+    error_type: string;
+    waits_for_network: boolean;
+    /** Set when the model's key is out of reach until a person unlocks the keychain. */
+    waits_for_keychain?: true;
+  };
   /** The endpoint said that the request no longer fits: a compaction comes next, with long results shortened. */
   "longhaul.context_full": {
     model_request_start_id: string;

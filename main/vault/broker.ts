@@ -15,7 +15,8 @@ import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
 import { type McpOptions, McpRoute } from "./mcp/route.ts";
-import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
+import { secretsOf } from "./model/endpoint.ts";
+import { ModelEndpoints } from "./model/endpoints.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
 import { Challenges } from "./oauth/challenges.ts";
 import { Registrations } from "./oauth/client/registrations.ts";
@@ -25,8 +26,10 @@ import { Prints } from "./prints/prints.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import { isFromBrowser, malformed } from "./relay/admission.ts";
-import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./relay/upstream.ts";
+import { DEFAULT_TIMEOUTS, type UpstreamTimeouts } from "./relay/upstream.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
+import { PassphraseKeys } from "./sealed/passphrase.ts";
+import type { SettingsContext } from "./settings_routes.ts";
 import { StatusReport } from "./status.ts";
 
 export interface BrokerOptions {
@@ -40,6 +43,10 @@ export interface BrokerOptions {
   keys?: Keys;
   /** How to sign in to MCP servers. Default: a document at `LONGHAUL_CLIENT_METADATA_URL`, if that is set. */
   oauth?: SignInOptions;
+  /** Milliseconds that keys from the keychain, and the model key, stay in memory. Default: a minute. */
+  keepKeysMs?: number;
+  /** Told which passphrase the next broker needs, after a person changed it; null when none seals any more. */
+  onPassphrase?: (passphrase: string | null) => void;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
@@ -121,9 +128,9 @@ class BrokerApp {
   readonly mcp: McpRoute;
   /** Routes of sessions, by the first part of their paths. */
   readonly #routes: Readonly<Record<string, SessionRoute>>;
+  readonly #settings: SettingsContext;
 
   constructor(boot: BrokerBoot, options: BrokerOptions) {
-    const endpoint = resolveEndpoint(boot.model);
     const secrets = [...secretsOf(boot.model), boot.launch_secret];
     const redactor = new Redactor(secrets);
     // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
@@ -133,7 +140,10 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    const store = openSealedStore(boot.data_dir, keys, printsOfSealed(this.#prints));
+    const store = openSealedStore(boot.data_dir, keys, {
+      watcher: printsOfSealed(this.#prints),
+      ...(options.keepKeysMs === undefined ? {} : { keepMs: options.keepKeysMs }),
+    });
     this.#credentials = new Credentials(store, logged);
     const registrations = new Registrations(store, (secrets) => logged.learn(secrets));
     const oauth = { clientMetadataUrl: clientMetadataUrl(), ...options.oauth };
@@ -141,15 +151,36 @@ class BrokerApp {
     // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
     if (boot.vault_passphrase !== undefined) void this.#credentials.status();
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
-    this.#status = new StatusReport(endpoint, () => this.#credentials.status());
+    const endpoints = new ModelEndpoints({
+      environment: boot.model,
+      store,
+      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+      learn: (values) => {
+        redactor.learn(values);
+        logged.learn(values);
+      },
+      onChange: () => this.#status.forget(),
+      ...(options.keepKeysMs === undefined ? {} : { keepMs: options.keepKeysMs }),
+    });
+    this.#status = new StatusReport(endpoints, () => this.#credentials.status());
     this.#model = {
-      endpoint,
-      upstream:
-        endpoint.kind === "remote" ? new Upstream(endpoint.origin, { ...DEFAULT_TIMEOUTS, ...options.timeouts }) : null,
+      endpoints,
       redactor,
       log: this.log,
       demo: new DemoModel(options.demoPaceMs ?? paceFromEnvironment()),
-      onOutcome: (outcome) => this.#status.note(outcome),
+      noteFor: () => this.#status.noteFor(),
+    };
+    this.#settings = {
+      endpoints,
+      store,
+      status: this.#status,
+      redactor,
+      keychain: keys.keychain,
+      fromPassphrase: (text) => {
+        logged.learn([text]);
+        return keys.fromPassphrase?.(text) ?? new PassphraseKeys(text);
+      },
+      onPassphrase: options.onPassphrase ?? (() => undefined),
     };
     const shared = { grants: this.#grants, audit: this.#audit, log: this.log };
     const challenges = this.#challenges;
@@ -167,7 +198,7 @@ class BrokerApp {
 
   close(): void {
     this.#signIns.close();
-    this.#model.upstream?.close();
+    this.#model.endpoints.close();
     this.mcp.close();
   }
 
@@ -219,8 +250,9 @@ class BrokerApp {
         ending: this.#ending.signal,
         status: this.#status,
         mcp: this.mcp,
+        settings: this.#settings,
         dropConnections: () => {
-          this.#model.upstream?.dropConnections();
+          this.#model.endpoints.dropConnections();
           this.mcp.dropConnections();
         },
       });

@@ -13,6 +13,7 @@ import type { SignIns } from "./oauth/sign_ins.ts";
 import type { Prints } from "./prints/prints.ts";
 import { readJsonBody } from "./read_body.ts";
 import { Refusal, sendJson } from "./refusal.ts";
+import { answerSettings, type SettingsContext } from "./settings_routes.ts";
 import type { StatusReport } from "./status.ts";
 
 export interface ControlContext {
@@ -27,6 +28,7 @@ export interface ControlContext {
   ending: AbortSignal;
   status: StatusReport;
   mcp: McpRoute;
+  settings: SettingsContext;
   dropConnections: () => void;
 }
 
@@ -80,6 +82,7 @@ export async function answerControl(
   }
   if (await answerCredentials(request, response, context.credentials)) return;
   if (await answerOAuth(request, response, context)) return;
+  if (await answerSettings(request, response, context.settings)) return;
   const revoked = /^DELETE \/control\/capabilities\/([^/?]+)$/.exec(route)?.[1];
   if (revoked !== undefined) {
     context.capabilities.revoke(revoked);

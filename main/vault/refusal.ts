@@ -44,6 +44,9 @@ export type RefusalCode =
   /** The file of sealed values cannot be written, for example because the disk is full. */
   | "store_unwritable";
 
+/** Seconds: a person has to come and unlock it. */
+const LOCKED_RETRY_S = 15;
+
 export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly status: number;
@@ -70,6 +73,7 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   // Lets the engine tell the broker's own words from an upstream's, whose header of this name never passes: a server
   // could otherwise send it for a new capability or to a sign-in.
   headers["longhaul-refused"] = refusal.code === "capability_refused" ? "capability" : (refusal.code ?? "refused");
+  if (refusal.code === "keychain_locked") headers["retry-after"] = String(LOCKED_RETRY_S);
   const body = new ApiError(refusal.type, refusal.message, refusal.code).envelope(id);
   response.writeHead(refusal.status, headers);
   response.end(JSON.stringify(body));

@@ -131,9 +131,10 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
         at: event.at,
         error_type: event.error_type,
         waits_for_network: event.waits_for_network,
+        ...(event.waits_for_keychain === true ? { waits_for_keychain: true } : {}),
       };
       next.failures = event.attempt;
-      if (event.waits_for_network) next.offline_waits += 1;
+      if (event.waits_for_network || event.waits_for_keychain === true) next.offline_waits += 1;
       return;
     case "longhaul.cut_off":
       // It runs again with the next act: nobody works on the session until then.

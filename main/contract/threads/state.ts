@@ -24,6 +24,7 @@ export interface RetryPlan {
   at: string;
   error_type: string;
   waits_for_network: boolean;
+  waits_for_keychain?: true;
 }
 
 /** What a thread has used so far. */
@@ -50,7 +51,7 @@ export interface ThreadState {
   retry: RetryPlan | null;
   /** Model requests that failed in a row. */
   failures: number;
-  /** Times in a row that a request found no way to the endpoint. */
+  /** Times in a row that a request found no way to the endpoint, or its key out of reach. */
   offline_waits: number;
   /** Answers in a row that were cut at the output limit. */
   continuations: number;

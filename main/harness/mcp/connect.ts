@@ -50,7 +50,7 @@ export async function lookAtServers(
   if (signal.aborted) return { kind: "stopped" };
   const locked = outcomes.find(({ error }) => error?.kind === "locked");
   if (locked?.error) {
-    const waits = retryEvents(view.fold, new ModelError("offline", locked.error.message), ports);
+    const waits = retryEvents(view.fold, new ModelError("locked", locked.error.message), ports);
     if (waits !== null) return { kind: "waits", events: waits };
   }
   let { mcp } = view;

@@ -171,7 +171,7 @@ function refuseDemo(fold: SessionFold): void {
   throw new ModelError(
     "authentication",
     `No model endpoint is set up, and this session was run by ${fold.agent.model.id}. Nothing of it is lost. ` +
-      "Start Longhaul with ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) set, then resume the session.",
+      "Enter a model endpoint under Settings (or with `longhaul model set`), then resume the session.",
   );
 }
 

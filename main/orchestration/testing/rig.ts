@@ -97,12 +97,14 @@ export interface RigOptions extends Partial<ModelServerOptions> {
   /** See HandPool. */
   memory?: (ledger: Ledger) => SandboxMemory;
   mcp?: McpTools;
+  /** Stands between the harness and the model server, as the broker does. */
+  through?: (server: ModelServer) => Promise<ModelPort>;
 }
 
 export async function startRig(
   script: Script,
   limits: Partial<HarnessPorts["limits"]> = {},
-  { memory, mcp = new ScriptedMcp(), ...endpoint }: RigOptions = {},
+  { memory, mcp = new ScriptedMcp(), through, ...endpoint }: RigOptions = {},
 ): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
@@ -120,7 +122,7 @@ export async function startRig(
     catalog,
     blobs,
     live,
-    model,
+    model: (await through?.(server)) ?? model,
     hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
     mcp: mcp,
     web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),

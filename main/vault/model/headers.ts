@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import type { Redactor } from "../redact.ts";
 import { endToEnd, masked } from "../relay/headers.ts";
+import type { EndpointSource } from "./endpoint.ts";
 
 /** The caller's own credentials are a capability for this broker, of no use and no business elsewhere. */
 const NOT_UPSTREAM = [
@@ -42,11 +43,13 @@ export function upstreamHeaders(
 /**
  * Headers of the response to the caller, secrets masked.
  * @param decoded true when the body was decompressed on the way, so that its length and coding changed
+ * @param source where the endpoint comes from
  */
 export function downstreamHeaders(
   headers: IncomingHttpHeaders,
   redactor: Redactor,
   decoded: boolean,
+  source: EndpointSource,
 ): OutgoingHttpHeaders {
-  return { ...masked(endToEnd(headers, downstreamward), redactor, decoded), "longhaul-endpoint": "environment" };
+  return { ...masked(endToEnd(headers, downstreamward), redactor, decoded), "longhaul-endpoint": source };
 }

@@ -8,18 +8,17 @@ import { Refusal } from "../refusal.ts";
 import { readBody } from "../relay/request_body.ts";
 import { relay } from "../relay/response.ts";
 import type { Upstream } from "../relay/upstream.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { type Endpoint, NAMES } from "./endpoint.ts";
+import type { ModelEndpoints } from "./endpoints.ts";
 import { downstreamHeaders, upstreamHeaders } from "./headers.ts";
 
 export interface ModelRouteContext {
-  endpoint: Endpoint;
-  /** null unless the endpoint is a remote one. */
-  upstream: Upstream | null;
+  endpoints: ModelEndpoints;
   redactor: Redactor;
   log: BrokerLog;
   demo: DemoModel;
-  /** Told how each exchange with the endpoint began: its status, or what kept it from answering. */
-  onOutcome: (outcome: Outcome) => void;
+  /** Called before an exchange; what comes back is told how it began: its status, or what kept it from answering. */
+  noteFor: () => (outcome: Outcome) => void;
 }
 
 export type Outcome = { status: number } | { refusal: Refusal };
@@ -27,6 +26,9 @@ export type Outcome = { status: number } | { refusal: Refusal };
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
 const PREFIX = "/model";
+const DEMO = { endpoint: { kind: "demo" }, upstream: null } as const;
+
+type Remote = Extract<Endpoint, { kind: "remote" }>;
 
 /** Answers one request under `/model/`. Rejects with {@link Refusal} before the response began. */
 export async function answerModel(
@@ -42,28 +44,30 @@ export async function answerModel(
     if (!response.writableFinished) gone.abort();
   });
   const body = request.method === "POST" ? await readBody(request, MAX_REQUEST_BYTES) : null;
-  const { endpoint } = context;
-  if (endpoint.kind === "demo" || (body !== null && asksForDemo(body))) {
-    return context.demo.answer({ path, body, sessionId }, response, gone.signal);
-  }
-  if (endpoint.kind === "unusable" || context.upstream === null) {
+  const { endpoint, upstream: connections } =
+    body !== null && asksForDemo(body) ? DEMO : await context.endpoints.current();
+  if (endpoint.kind === "demo") return context.demo.answer({ path, body, sessionId }, response, gone.signal);
+  if (endpoint.kind === "unusable" || connections === null) {
     const message = endpoint.kind === "unusable" ? endpoint.message : "No model endpoint is set up.";
     throw new Refusal(400, "invalid_request_error", message, "endpoint_misconfigured");
   }
-  const upstream = await send(context.upstream, request, endpoint, path, body, context, gone.signal);
-  await passOn(upstream, response, endpoint.host, context);
+  // Whoever asked may have gone while the keychain was asked.
+  if (gone.signal.aborted) return;
+  const upstream = await send(connections, request, endpoint, path, body, context, gone.signal);
+  await passOn(upstream, response, endpoint, context);
 }
 
 async function send(
   upstream: Upstream,
   request: IncomingMessage,
-  endpoint: Extract<Endpoint, { kind: "remote" }>,
+  endpoint: Remote,
   path: string,
   body: Buffer | null,
   context: ModelRouteContext,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const headers = upstreamHeaders(request.headers, endpoint.credentials, body?.length ?? null);
+  const note = context.noteFor();
   try {
     const answer = await upstream.send({
       method: request.method ?? "GET",
@@ -72,10 +76,10 @@ async function send(
       body,
       signal,
     });
-    context.onOutcome({ status: answer.statusCode ?? 0 });
+    note({ status: answer.statusCode ?? 0 });
     return answer;
   } catch (error) {
-    if (error instanceof Refusal && !signal.aborted) context.onOutcome({ refusal: error });
+    if (error instanceof Refusal && !signal.aborted) note({ refusal: error });
     throw error;
   }
 }
@@ -83,7 +87,7 @@ async function send(
 async function passOn(
   upstream: IncomingMessage,
   response: ServerResponse,
-  host: string,
+  { host, source }: Remote,
   context: ModelRouteContext,
 ): Promise<void> {
   const status = upstream.statusCode ?? 502;
@@ -92,12 +96,12 @@ async function passOn(
     throw new Refusal(
       502,
       "api_error",
-      `${host} answered with a redirect (status ${status}). It was not followed, because that would hand the key to another address. Set ANTHROPIC_BASE_URL to the final address.`,
+      `${host} answered with a redirect (status ${status}). It was not followed, because that would hand the key to another address. Set ${NAMES[source].base_url} to the final address.`,
       "endpoint_redirected",
     );
   }
   const { redactor, log } = context;
-  const headers = (decoded: boolean) => downstreamHeaders(upstream.headers, redactor, decoded);
+  const headers = (decoded: boolean) => downstreamHeaders(upstream.headers, redactor, decoded, source);
   await relay(upstream, response, { host, redactor, maxBytes: MAX_RESPONSE_BYTES, headers, log });
 }
 

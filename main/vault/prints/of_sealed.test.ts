@@ -22,7 +22,7 @@ function freshDir(): string {
 /** A start of the broker on a data directory. */
 function opened(dir: string, keys: Keys): { store: SealedStore; prints: Prints; hides: (text: string) => boolean } {
   const prints = new Prints(LAUNCH, []);
-  const store = openSealedStore(dir, keys, printsOfSealed(prints));
+  const store = openSealedStore(dir, keys, { watcher: printsOfSealed(prints) });
   const hides = (text: string): boolean => {
     const scanner = new SecretScanner(printKey(LAUNCH));
     scanner.add(prints.all());

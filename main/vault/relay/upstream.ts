@@ -44,11 +44,14 @@ export interface UpstreamOptions {
   lookup?: LookupFunction;
 }
 
-const MODEL_WORDS: UpstreamWords = {
-  name: "The model endpoint",
-  remedy: (local) => `${local ? "Start the model server there" : "Check the network"}, or correct ANTHROPIC_BASE_URL.`,
-  unanswered: "The session keeps everything; the request can be repeated.",
-};
+/** @param address what a person knows the endpoint's address by, for texts */
+export function modelWords(address: string): UpstreamWords {
+  return {
+    name: "The model endpoint",
+    remedy: (local) => `${local ? "Start the model server there" : "Check the network"}, or correct ${address}.`,
+    unanswered: "The session keeps everything; the request can be repeated.",
+  };
+}
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const POOL = { keepAlive: true, maxFreeSockets: 32, scheduling: "lifo" } as const;
@@ -74,6 +77,12 @@ export class Pool {
     for (const { freeSockets } of [this.#plain, this.#secure]) {
       for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy();
     }
+  }
+
+  /** Closes connections as soon as they are not in use. */
+  retire(): void {
+    for (const agent of [this.#plain, this.#secure]) agent.on("free", (socket) => socket.destroy());
+    this.dropConnections();
   }
 
   /** Ends every connection. */
@@ -107,13 +116,18 @@ export class Upstream {
     this.#origin = origin;
     this.#timeouts = timeouts;
     this.#pool = options.pool ?? new Pool();
-    this.#words = options.words ?? MODEL_WORDS;
+    this.#words = options.words ?? modelWords("ANTHROPIC_BASE_URL");
     this.#lookup = options.lookup;
   }
 
   /** Closes pooled connections that are not in use. */
   dropConnections(): void {
     this.#pool.dropConnections();
+  }
+
+  /** Another endpoint took its place: requests in flight end as they would, and no connection outlives them. */
+  retire(): void {
+    this.#pool.retire();
   }
 
   close(): void {

@@ -12,6 +12,8 @@ export interface Keys {
   keychain: KeySource;
   /** Null when the person gave none. */
   passphrase: KeySource | null;
+  /** Keys of another passphrase, when the person changes to one; for tests. */
+  fromPassphrase?: (passphrase: string) => KeySource;
 }
 
 /** The keychain of this system, and the passphrase that seals in place of it when there is one. */
@@ -22,12 +24,19 @@ export function systemKeys(passphrase: string | null): Keys {
   };
 }
 
+export interface StoreOptions {
+  /** Told of every value that can be read. */
+  watcher?: SealedWatcher;
+  /** Milliseconds that a key from the keychain stays in memory. */
+  keepMs?: number;
+}
+
 /** Touches neither disk nor keychain before it is used. */
 export function openSealedStore(
   dataDir: string,
   { keychain, passphrase }: Keys,
-  watcher: SealedWatcher | null = null,
+  { watcher, keepMs }: StoreOptions = {},
 ): SealedStore {
   const file = new SealedFile(join(dataDir, "vault", "credentials.json"));
-  return new SealedStore(file, new MasterKeys(keychain, passphrase), watcher);
+  return new SealedStore(file, new MasterKeys(keychain, passphrase, keepMs), watcher);
 }
