@@ -43,6 +43,8 @@ export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #log: UseLog;
   #ahead = 0;
+  /** Settles when the answer before has been given: requests reach the host in the order in which they were made. */
+  #before: Promise<void> = Promise.resolve();
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -58,6 +60,10 @@ export class Exchange {
     response.on("error", () => response.destroy());
     request.on("error", () => undefined);
     if (this.#ahead > MAX_AHEAD) return void request.socket.destroy();
+    const before = this.#before;
+    this.#before = new Promise((resolve) => response.once("close", resolve));
+    await before;
+    if (response.destroyed) return;
     try {
       const departure = await this.depart(request, []);
       response.on("close", () => departure.outgoing.destroy());

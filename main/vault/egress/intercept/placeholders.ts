@@ -91,20 +91,18 @@ interface Needle {
   onUse: () => void;
 }
 
-/** Replaces in bytes that come in pieces. Of two placeholders that begin at the same place the longer one counts. */
+/** Replaces in bytes that come in pieces. Placeholders are random: none is part of another. */
 export class Replacer {
   readonly #needles: Needle[];
   /** The end of what came, with which a placeholder could begin. */
   #held: Buffer = Buffer.alloc(0);
 
   constructor(replacements: readonly Replacement[], encoding: BodyEncoding) {
-    this.#needles = replacements
-      .map(({ placeholder, value, onUse }) => ({
-        bytes: Buffer.from(placeholder),
-        value: Buffer.from(encodedValue(value, encoding)),
-        onUse,
-      }))
-      .sort((a, b) => b.bytes.length - a.bytes.length);
+    this.#needles = replacements.map(({ placeholder, value, onUse }) => ({
+      bytes: Buffer.from(placeholder),
+      value: Buffer.from(encodedValue(value, encoding)),
+      onUse,
+    }));
   }
 
   /** What can be passed on. */

@@ -86,11 +86,12 @@ export class Upstream extends Agent {
       };
       const timer = setTimeout(() => fail(new Error("it took too long")), connectMs);
       secured.once("error", fail);
-      secured.once("close", () => fail(new Error("the host ended it")));
+      const ended = () => fail(new Error("the host ended it"));
+      secured.once("close", ended);
       secured.once("secureConnect", () => {
         clearTimeout(timer);
         if (!secured.authorized) return fail(secured.authorizationError ?? new Error("it is not authorized"));
-        secured.removeAllListeners("close");
+        secured.off("close", ended);
         secured.off("error", fail);
         // Stays: a late error of a socket nobody listens to would end the broker.
         secured.on("error", () => secured.destroy());

@@ -9,7 +9,6 @@ import { join } from "node:path";
 import * as tls from "node:tls";
 import { newId } from "../../../contract/ids.ts";
 import type { VariableGrant } from "../../../contract/vaults/grants.ts";
-import type { BrokerOptions } from "../../broker.ts";
 import { type FakeKeychain, fakeKeychain, keychainKeys } from "../../sealed/testing/keys.ts";
 import { type TestBroker, testBroker } from "../../testing/broker_client.ts";
 import { authorityCertificate, hostCertificate, newKey } from "../intercept/certificates.ts";
@@ -84,6 +83,8 @@ export interface InterceptedSession {
   placeholder: string;
   /** PEM that sandboxes trust. */
   ca: string;
+  /** The same install after a restart of its broker, which has read nothing of the keychain yet. */
+  relaunch(): Promise<InterceptedSession>;
   setGrants(variables: VariableGrant[]): Promise<Response>;
   setPolicy(policy: unknown): Promise<Response>;
   /** A TLS connection to the host through the broker, as a program in a sandbox makes it. */
@@ -104,74 +105,88 @@ export const HOST = "api.example.com";
 export async function interceptedSession(
   net: TlsInternet,
   variables: TestVariable[],
-  options: EgressOptions & BrokerOptions & { hosts?: string[]; dir?: string } = {},
+  options: EgressOptions & { hosts?: string[] } = {},
 ): Promise<InterceptedSession> {
-  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "longhaul-intercept-")));
+  const dir = await mkdtemp(join(tmpdir(), "longhaul-intercept-"));
   folders.push(dir);
   const keychain = fakeKeychain();
-  const broker = await testBroker(
-    {},
-    {
-      keys: { keychain: keychainKeys(keychain), passphrase: null },
-      egress: {
-        resolve: () => Promise.resolve(["203.0.113.7"]),
-        target: () => ({ host: "127.0.0.1", port: net.port }),
-        roots: [net.root],
-        ...options,
+  const launch = () =>
+    testBroker(
+      {},
+      {
+        keys: { keychain: keychainKeys(keychain), passphrase: null },
+        egress: {
+          resolve: () => Promise.resolve(["203.0.113.7"]),
+          target: () => ({ host: "127.0.0.1", port: net.port }),
+          roots: [net.root],
+          ...options,
+        },
       },
-      ...options,
-    },
-    dir,
-  );
+      dir,
+    );
+  const broker = await launch();
   const grants: VariableGrant[] = [];
-  for (const [index, variable] of variables.entries()) {
-    const hosts = variable.hosts === undefined ? [HOST] : variable.hosts;
-    const sealed = variable.sealedHosts === undefined ? hosts : variable.sealedHosts;
-    const { header = true, body = true, value } = variable;
-    const name = `TOKEN_${index}`;
-    const credential = { vault_id: newId("vault"), credential_id: newId("credential"), secret_id: hex(16) };
-    const networking = sealed === null ? { type: "unrestricted" } : { type: "limited", allowed_hosts: sealed };
-    const auth = {
-      type: "environment_variable",
-      secret_name: name,
-      networking,
-      injection_location: { header: true, body: true },
-    };
-    await broker.control("PUT", "credentials", { ...credential, from: null, auth, secrets: { secret_value: value } });
-    const placeholder = `lhv_${hex(16)}`;
-    grants.push({ credential: { ...credential, issuer: name }, name, placeholder, hosts, header, body });
-  }
-  const session: InterceptedSession = {
+  for (const [index, variable] of variables.entries()) grants.push(await sealed(broker, variable, `TOKEN_${index}`));
+  const { certificate } = (await (await broker.control("GET", "ca")).json()) as { certificate: string };
+  const policy = { mode: "limited", allowed_hosts: options.hosts ?? [HOST, "*.other.test"], intercept: true };
+  const sessionOf = async (running: TestBroker): Promise<InterceptedSession> => {
+    const session = sessionAt(running, keychain, grants, certificate, async () => sessionOf(await launch()));
+    await session.setGrants(grants);
+    await session.setPolicy(policy);
+    return session;
+  };
+  return sessionOf(broker);
+}
+
+function sessionAt(
+  broker: TestBroker,
+  keychain: FakeKeychain,
+  grants: VariableGrant[],
+  ca: string,
+  relaunch: () => Promise<InterceptedSession>,
+): InterceptedSession {
+  const session_id = broker.sessionId;
+  const connect = async (host = HOST, more: tls.ConnectionOptions = {}) => {
+    const { status, socket, headers } = await rawConnect(broker.url, broker.token, `${host}:443`);
+    if (status !== 200) throw new Error(`CONNECT was refused: ${status} ${headers["longhaul-refused"]}`);
+    const secured = tls.connect({ socket, servername: host, ca, ...more });
+    await new Promise<void>((resolve, reject) => {
+      secured.once("secureConnect", resolve);
+      secured.once("error", reject);
+      secured.once("close", () => reject(new Error("closed in the handshake")));
+    });
+    return secured;
+  };
+  return {
     broker,
     keychain,
     grants,
     placeholder: grants[0]?.placeholder ?? "",
-    ca: ((await (await broker.control("GET", "ca")).json()) as { certificate: string }).certificate,
-    setGrants: (more) => {
-      const all = { mcp_servers: [], repositories: [], variables: more };
-      return broker.control("POST", "grants", { session_id: broker.sessionId, grants: all });
+    ca,
+    relaunch,
+    setGrants: (variables) => {
+      const all = { mcp_servers: [], repositories: [], variables };
+      return broker.control("POST", "grants", { session_id, grants: all });
     },
-    setPolicy: (policy) => broker.control("POST", "egress", { session_id: broker.sessionId, policy }),
-    connect: async (host = HOST, more = {}) => {
-      const { status, socket, headers } = await rawConnect(broker.url, broker.token, `${host}:443`);
-      if (status !== 200) throw new Error(`CONNECT was refused: ${status} ${headers["longhaul-refused"]}`);
-      const secured = tls.connect({ socket, servername: host, ca: session.ca, ...more });
-      await new Promise<void>((resolve, reject) => {
-        secured.once("secureConnect", resolve);
-        secured.once("error", reject);
-        secured.once("close", () => reject(new Error("closed in the handshake")));
-      });
-      return secured;
-    },
+    setPolicy: (policy) => broker.control("POST", "egress", { session_id, policy }),
+    connect,
     send: async (request, host) => {
-      const socket = await session.connect(host);
+      const socket = await connect(host);
       socket.write(request);
       return readText(socket);
     },
   };
-  await session.setGrants(grants);
-  await session.setPolicy({ mode: "limited", allowed_hosts: options.hosts ?? [HOST, "*.other.test"], intercept: true });
-  return session;
+}
+
+/** Seals a variable's value in the broker. */
+async function sealed(broker: TestBroker, variable: TestVariable, name: string): Promise<VariableGrant> {
+  const { value, hosts = [HOST], sealedHosts = hosts, header = true, body = true } = variable;
+  const credential = { vault_id: newId("vault"), credential_id: newId("credential"), secret_id: hex(16) };
+  const networking = sealedHosts === null ? { type: "unrestricted" } : { type: "limited", allowed_hosts: sealedHosts };
+  const injection_location = { header: true, body: true };
+  const auth = { type: "environment_variable", secret_name: name, networking, injection_location };
+  await broker.control("PUT", "credentials", { ...credential, from: null, auth, secrets: { secret_value: value } });
+  return { credential: { ...credential, issuer: name }, name, placeholder: `lhv_${hex(16)}`, hosts, header, body };
 }
 
 const hex = (bytes: number): string => randomBytes(bytes).toString("hex");
@@ -181,6 +196,10 @@ export async function readText(socket: tls.TLSSocket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket.on("error", () => undefined);
-  await new Promise((resolve) => socket.once("close", resolve));
+  await new Promise((resolve) => {
+    socket.once("end", resolve);
+    socket.once("close", resolve);
+  });
+  socket.destroy();
   return Buffer.concat(chunks).toString("latin1");
 }
