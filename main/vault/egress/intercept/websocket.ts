@@ -2,7 +2,6 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { pipeline } from "node:stream";
 import type { Departure, Exchange } from "./exchange.ts";
 import { RequestRefused } from "./refused.ts";
 import { maskingStream } from "./response_body.ts";
@@ -47,14 +46,12 @@ function answered(
       client.write(Buffer.from(maskedText(`${lines.join("\r\n")}\r\n\r\n`, redactor), "latin1"));
       if (first.length > 0) upstream.unshift(first);
       if (head.length > 0) client.unshift(head);
-      // Each direction by itself, since one may be through long before the other; a break ends both.
-      const broken = (error: unknown): void => {
-        if (error == null) return;
-        client.destroy();
-        upstream.destroy();
-      };
-      pipeline(client, upstream, broken);
-      pipeline(upstream, maskingStream(redactor), client, broken);
+      // Each direction by itself, since one may be through before the other; a break ends both.
+      client.pipe(upstream);
+      upstream.pipe(maskingStream(redactor)).pipe(client);
+      upstream.on("error", () => client.destroy());
+      upstream.on("close", () => void (upstream.readableEnded ? undefined : client.destroy()));
+      client.on("close", () => upstream.destroy());
       resolve();
     });
     outgoing.once("response", (answer) => {
