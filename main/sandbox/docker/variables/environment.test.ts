@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,10 +19,11 @@ function read(shell: string, text: string, names: string[], env: Record<string, 
   const file = join(folder, "variables");
   writeFileSync(file, text);
   const print = names.map((name) => `printf '%s\\n' "\${${name}-unset}"`).join("; ");
-  const options = {
+  const options: ExecFileSyncOptionsWithStringEncoding = {
     env: { PATH: process.env["PATH"] ?? "", ...env },
-    encoding: "utf8" as const,
-    stdio: ["ignore", "pipe", "pipe"] as const,
+    encoding: "utf8",
+    // A socket would make bash take itself for a remote shell.
+    stdio: ["ignore", "pipe", "pipe"],
   };
   const out = execFileSync(shell, ["-euc", `. ${file}; ${print}`], options);
   rmSync(folder, { recursive: true });
