@@ -9,7 +9,7 @@ import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
-import { EgressAuthority } from "./egress/intercept/authority.ts";
+import { EgressAuthority } from "./egress/intercept/authority/authority.ts";
 import { Variables } from "./egress/intercept/variables.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { AuditLog } from "./grants/audit.ts";

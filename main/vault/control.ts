@@ -4,7 +4,7 @@ import { isId } from "../contract/ids.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { answerCredentials } from "./credentials/routes.ts";
-import type { EgressAuthority } from "./egress/intercept/authority.ts";
+import type { EgressAuthority } from "./egress/intercept/authority/authority.ts";
 import type { EgressRoute } from "./egress/route.ts";
 import type { AuditLog } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";

@@ -102,7 +102,7 @@ export class WayOut {
       return null;
     } catch (error) {
       if (error instanceof SandboxLost) throw error;
-      if (error instanceof NoInterpreter) return "the sandbox's image has neither python3 nor node";
+      if (error instanceof NoInterpreter) return "that needs python3 or node in the sandbox's image";
       return error instanceof Error ? error.message : "The relay failed.";
     }
   }

@@ -7,12 +7,12 @@ import { pipeline } from "node:stream/promises";
 import type { AuditLog } from "../../grants/audit.ts";
 import { Redactor } from "../../redact.ts";
 import { Refusal } from "../../refusal.ts";
-import { holdsPlaceholder, replaceAll, replacingStream } from "./placeholders.ts";
-import { RequestRefused } from "./refused.ts";
-import { type BodyPlan, bodyPlan, framing, MAX_WHOLE, readWhole } from "./request_body.ts";
-import { sentHeaders, sentTrailers, targetOf } from "./request_head.ts";
-import { answeredBody } from "./response_body.ts";
-import { maskedText, passedHeaders, passedTrailers } from "./response_head.ts";
+import { holdsPlaceholder, replaceAll, replacingStream } from "./message/placeholders.ts";
+import { RequestRefused } from "./message/refused.ts";
+import { type BodyPlan, bodyPlan, framing, MAX_WHOLE, readWhole } from "./message/request_body.ts";
+import { sentHeaders, sentTrailers, targetOf } from "./message/request_head.ts";
+import { answeredBody } from "./message/response_body.ts";
+import { maskedText, passedHeaders, passedTrailers } from "./message/response_head.ts";
 import type { Upstream } from "./upstream.ts";
 import { UseLog, Uses } from "./uses.ts";
 import type { OpenedVariables, Unusable, Variables } from "./variables.ts";
@@ -219,7 +219,11 @@ export class Exchange {
   /** Notes that none of the credentials for this host was used, and why. */
   refuseAll(reason: string): void {
     const { sessionId, host, variables } = this.#options;
-    this.#log.refuseAll(variables.at(sessionId, host), reason);
+    try {
+      this.#log.refuseAll(variables.at(sessionId, host), reason);
+    } catch {
+      // The session's grants were forgotten meanwhile: it has no log to tell.
+    }
   }
 }
 

@@ -1,72 +1,18 @@
 /** What programs in a sandbox, and hosts, may try with intercepted connections. Each must fail without a value leaving. */
-import type { RequestListener } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as tls from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { newId } from "../../../contract/ids.ts";
-import { stopBrokers } from "../../testing/broker_client.ts";
-import type { EgressOptions } from "../route.ts";
+import { AuditLog } from "../../grants/audit.ts";
+import { Grants } from "../../grants/grants.ts";
+import { closeAll, eventually, firstUse, request, TOKEN, withServer } from "../testing/noting_server.ts";
 import { rawConnect } from "../testing/raw_connect.ts";
-import {
-  HOST,
-  type InterceptedSession,
-  interceptedSession,
-  readText,
-  removeFolders,
-  type TestVariable,
-  type TlsInternet,
-  tlsInternet,
-} from "../testing/tls_internet.ts";
+import { HOST, readText, type TlsInternet } from "../testing/tls_internet.ts";
+import { Exchange } from "./exchange.ts";
+import type { Upstream } from "./upstream.ts";
+import { Variables } from "./variables.ts";
 
-const TOKEN = "never-to-be-seen-1";
-
-const closing: TlsInternet[] = [];
-afterEach(async () => {
-  await stopBrokers();
-  await Promise.all(closing.splice(0).map((net) => net.close()));
-  await removeFolders();
-});
-
-interface Set {
-  net: TlsInternet;
-  session: InterceptedSession;
-  /** What arrived at the server, all of it. */
-  arrived: string[];
-}
-
-async function withServer(
-  options: EgressOptions & {
-    serve?: RequestListener;
-    variables?: TestVariable[];
-    certifies?: (name: string) => string;
-    expired?: boolean;
-    hosts?: string[];
-  } = {},
-): Promise<Set> {
-  const arrived: string[] = [];
-  const net = await tlsInternet((request, response) => {
-    arrived.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
-    if (options.serve !== undefined) return options.serve(request, response);
-    request.on("data", (chunk: Buffer) => arrived.push(chunk.toString()));
-    request.on("end", () => response.end("ok"));
-  }, options);
-  closing.push(net);
-  const { serve: _serve, variables = [{ value: TOKEN }], certifies: _certifies, expired: _expired, ...more } = options;
-  return { net, arrived, session: await interceptedSession(net, variables, more) };
-}
-
-const request = (session: InterceptedSession, more = "", host = HOST) =>
-  `GET / HTTP/1.1\r\nhost: ${host}\r\nauthorization: ${session.placeholder}\r\n${more}connection: close\r\n\r\n`;
-
-const firstUse = async (session: InterceptedSession) => {
-  const answer = await session.broker.control("GET", "audit?written=0");
-  return ((await answer.json()) as { data: { decision: string; reason: string }[] }).data[0];
-};
-
-const eventually = async (condition: () => boolean) => {
-  for (let tries = 0; tries < 300 && !condition(); tries++) await sleep(10);
-  expect(condition()).toBe(true);
-};
+afterEach(closeAll);
 
 describe("a connection that is for another host than it says", () => {
   test("another name in the handshake", async () => {
@@ -198,12 +144,12 @@ describe("a host that is not the host", () => {
 
   test("an address of a private network, at the first connection and at a later one", async () => {
     const answers = [["203.0.113.7"], ["127.0.0.1"], ["10.0.0.1"]];
-    const { session, arrived } = await withServer({ resolve: () => Promise.resolve(answers.shift() ?? []) });
+    const { net, session, arrived } = await withServer({ resolve: () => Promise.resolve(answers.shift() ?? []) });
     const socket = await session.connect();
     socket.write(`GET /1 HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`);
     await new Promise((resolve) => socket.once("data", resolve));
     // The host ends the kept connection, so that the next request needs another one.
-    closing[0]?.server.closeAllConnections();
+    net.server.closeAllConnections();
     await sleep(50);
     socket.write(request(session));
     const answer = await readText(socket);
@@ -286,6 +232,15 @@ describe("a credential that cannot be had", () => {
   });
 });
 
+test("a session that is forgotten while a refusal is written down does not end the broker", () => {
+  const variables = new Variables(new Grants(), { open: () => Promise.reject(new Error("not asked for")) });
+  const upstream = null as unknown as Upstream;
+  const onFault = () => expect.unreachable();
+  const audit = new AuditLog();
+  const exchange = new Exchange({ sessionId: "sesn_gone", host: HOST, variables, audit, upstream, onFault });
+  expect(() => exchange.refuseAll("fronting")).not.toThrow();
+});
+
 const counted = new WeakMap<TlsInternet, { count: number }>();
 /** Connections that the server has open. */
 function openSockets(net: TlsInternet): number {
@@ -298,113 +253,4 @@ function openSockets(net: TlsInternet): number {
     if (known !== undefined) known.count = count;
   });
   return known.count;
-}
-
-describe("limits", () => {
-  test("an endless body and an endless answer do not fill memory, and end with their connection", async () => {
-    let received = 0;
-    let gone = false;
-    const { session } = await withServer({
-      serve: (incoming, response) => {
-        incoming.on("data", (chunk: Buffer) => {
-          received += chunk.length;
-        });
-        incoming.on("error", () => undefined);
-        response.on("close", () => {
-          gone = true;
-        });
-        const more = () => {
-          while (!response.destroyed && response.write("x".repeat(65_536)));
-        };
-        response.on("drain", more);
-        more();
-      },
-    });
-    const socket = await session.connect();
-    const before = process.memoryUsage().arrayBuffers;
-    socket.write(`POST / HTTP/1.1\r\nhost: ${HOST}\r\ntransfer-encoding: chunked\r\n\r\n`);
-    const chunk = `10000\r\n${"y".repeat(65_536)}\r\n`;
-    const pump = () => {
-      while (!socket.destroyed && socket.write(chunk));
-    };
-    socket.on("drain", pump);
-    pump();
-    // Nobody reads the answer: what is held of it is bounded.
-    await eventually(() => received > 20_000_000);
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64_000_000);
-    socket.destroy();
-    await eventually(() => gone);
-  });
-
-  test("requests ahead of their answers", async () => {
-    const { session, arrived } = await withServer({ serve: () => undefined });
-    const one = `GET / HTTP/1.1\r\nhost: ${HOST}\r\n\r\n`;
-    expect(await session.send(one.repeat(2_000))).toBe("");
-    expect(arrived.length).toBeLessThan(2);
-  });
-
-  test("headers that are too large", async () => {
-    const { session, arrived } = await withServer();
-    expect(await session.send(request(session, `x: ${"a".repeat(70_000)}\r\n`))).toMatch(/^HTTP\/1.1 431 /);
-    expect(arrived).toEqual([]);
-  });
-
-  test("a body that grows without measure", async () => {
-    const { session, arrived } = await withServer({ variables: [{ value: "v".repeat(30_000) }] });
-    const body = session.placeholder.repeat(20_000);
-    const text = `POST / HTTP/1.1\r\nhost: ${HOST}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
-    expect(await session.send(text)).toMatch(/^HTTP\/1.1 413 /);
-    expect(arrived).toEqual([]);
-  });
-
-  test("silence: in the handshake, before a request, and before an answer", async () => {
-    const { session } = await withServer({
-      serve: () => undefined,
-      limits: { idleMs: 150, connectMs: 300, perSession: 3 },
-    });
-    const { socket: mute } = await rawConnect(session.broker.url, session.broker.token, `${HOST}:443`);
-    const idle = await session.connect();
-    const waiting = await session.connect();
-    waiting.write(request(session));
-    expect(await Promise.all([readText(idle), readText(waiting)])).toEqual(["", ""]);
-    await new Promise((resolve) => mute.resume().once("close", resolve).once("end", resolve));
-    mute.destroy();
-    // Their places were given back.
-    await eventuallyOpen(session);
-  });
-
-  test("an answer that breaks off does not look complete", async () => {
-    const { session } = await withServer({
-      serve: (_incoming, response) => {
-        response.writeHead(200, { "content-length": 100 });
-        response.write("half");
-        setTimeout(() => response.destroy(), 20);
-      },
-    });
-    const answer = await session.send(request(session));
-    expect(answer).toContain("half");
-    expect(answer).toMatch(/content-length: 100/i);
-    // Another connection works.
-    expect((await session.connect()).authorized).toBe(true);
-  });
-
-  test.each([
-    ["an answer that is none", "garbage\r\n\r\n"],
-    ["a status below 100", "HTTP/1.1 099 x\r\n\r\n"],
-    ["a header with a control character", "HTTP/1.1 200 OK\r\nx: a\x01b\r\ncontent-length: 0\r\n\r\n"],
-    ["another protocol that nobody asked for", "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: y\r\n\r\n"],
-  ])("%s", async (_name, text) => {
-    const { session } = await withServer({ serve: (incoming) => void incoming.socket.end(text) });
-    expect(await session.send(request(session))).toMatch(/^HTTP\/1.1 502 /);
-  });
-});
-
-async function eventuallyOpen(session: InterceptedSession): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    const { status, socket } = await rawConnect(session.broker.url, session.broker.token, `${HOST}:443`);
-    socket.destroy();
-    if (status === 200) return;
-    await sleep(10);
-  }
-  expect.unreachable("no place was given back");
 }

@@ -23,6 +23,8 @@ interface Seen {
   url: string | undefined;
   headers: IncomingMessage["headers"];
   rawTrailers: string[];
+  /** Of the connection. */
+  port: number | undefined;
   body: Buffer;
 }
 
@@ -51,7 +53,13 @@ async function withEcho(variables?: TestVariable[]): Promise<{ seen: Seen[]; ses
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const body = Buffer.concat(chunks);
-      seen.push({ url: request.url, headers: request.headers, rawTrailers: request.rawTrailers, body });
+      seen.push({
+        url: request.url,
+        headers: request.headers,
+        rawTrailers: request.rawTrailers,
+        port: request.socket.remotePort,
+        body,
+      });
       response.setHeader("x-echo", request.headers.authorization ?? "none");
       response.end(`echo ${request.headers.authorization} ${body}`);
     });
@@ -179,6 +187,7 @@ describe("a value takes its placeholder's place", () => {
       ["/2", TOKEN],
     ]);
     expect(answer.match(/HTTP\/1.1 200 OK/g)).toHaveLength(2);
+    expect(new Set(seen.map(({ port }) => port)).size).toBe(1);
   });
 });
 

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { isIpv4Literal } from "../../../contract/egress.ts";
 import { EgressRefusal } from "../refusal.ts";
-import { RequestRefused } from "./refused.ts";
+import { RequestRefused } from "./message/refused.ts";
 
 export interface UpstreamOptions {
   /** Canonical name or IPv4 address. */
@@ -124,11 +124,18 @@ let system: tls.SecureContext | null = null;
 /** Roots that this program brings along, and those of the system: a company's own are only there. Read once. */
 export function systemTrust(): tls.SecureContext {
   if (system !== null) return system;
-  // Older Node knows its own roots only.
-  const stores = typeof tls.getCACertificates === "function" ? (["default", "system"] as const) : [];
-  const roots = new Set(stores.flatMap((store) => tls.getCACertificates(store)));
+  const roots = new Set([...rootsOf("default"), ...rootsOf("system")]);
   system = trustIn(roots.size === 0 ? undefined : [...roots]);
   return system;
+}
+
+/** Empty where they cannot be told: older Node knows its own roots only, and a system's store may be unreadable. */
+function rootsOf(store: "default" | "system"): string[] {
+  try {
+    return typeof tls.getCACertificates === "function" ? tls.getCACertificates(store) : [];
+  } catch {
+    return [];
+  }
 }
 
 /** @param roots PEM; the default ones when undefined */

@@ -1,7 +1,7 @@
 /** Uses of credentials by one intercepted connection, on their way into the audit log. */
 import type { CredentialUse, VariableGrant } from "../../../contract/vaults/grants.ts";
 import type { AuditLog } from "../../grants/audit.ts";
-import type { Replacement } from "./placeholders.ts";
+import type { Replacement } from "./message/placeholders.ts";
 import type { Usable } from "./variables.ts";
 
 type Where = "header" | "body";

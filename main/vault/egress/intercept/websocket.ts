@@ -3,9 +3,9 @@ import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Departure, Exchange } from "./exchange.ts";
-import { RequestRefused } from "./refused.ts";
-import { maskingStream } from "./response_body.ts";
-import { maskedText, passedHeaders } from "./response_head.ts";
+import { RequestRefused } from "./message/refused.ts";
+import { maskingStream } from "./message/response_body.ts";
+import { maskedText, passedHeaders } from "./message/response_head.ts";
 
 /** Answers a request for another protocol; never rejects. */
 export async function answerUpgrade(

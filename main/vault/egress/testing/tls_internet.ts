@@ -11,7 +11,7 @@ import { newId } from "../../../contract/ids.ts";
 import type { VariableGrant } from "../../../contract/vaults/grants.ts";
 import { type FakeKeychain, fakeKeychain, keychainKeys } from "../../sealed/testing/keys.ts";
 import { type TestBroker, testBroker } from "../../testing/broker_client.ts";
-import { authorityCertificate, hostCertificate, newKey } from "../intercept/certificates.ts";
+import { authorityCertificate, hostCertificate, newKey } from "../intercept/authority/certificates.ts";
 import type { EgressOptions } from "../route.ts";
 import { rawConnect } from "./raw_connect.ts";
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { type Duplex, Transform, type TransformCallback } from "node:stream";
 import { constants, createBrotliCompress, createBrotliDecompress, createGunzip, createGzip } from "node:zlib";
-import type { Redactor } from "../../redact.ts";
+import type { Redactor } from "../../../redact.ts";
 import { RequestRefused } from "./refused.ts";
 
 /** What begins like a value is held back for so long, in ms: then it is the end of what the host has to say for now. */

@@ -1,6 +1,6 @@
 /** X.509 certificates on P-256: the authority that sandboxes trust, and what it signs. Pure but for keys and serials. */
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
-import { isIpv4Literal } from "../../../contract/egress.ts";
+import { isIpv4Literal } from "../../../../contract/egress.ts";
 
 export interface KeyAndCertificate {
   key: KeyObject;

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type SecureContext, TLSSocket } from "node:tls";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openSealedStore } from "../../sealed/open_store.ts";
-import { fakeKeychain, keychainKeys } from "../../sealed/testing/keys.ts";
-import { tcpServer } from "../testing/raw_connect.ts";
+import { openSealedStore } from "../../../sealed/open_store.ts";
+import { fakeKeychain, keychainKeys } from "../../../sealed/testing/keys.ts";
+import { tcpServer } from "../../testing/raw_connect.ts";
 import { EgressAuthority } from "./authority.ts";
 
 const DAY_MS = 86_400_000;

@@ -7,8 +7,8 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { Refusal } from "../../refusal.ts";
-import { BROKERS_OWN, type SealedStore } from "../../sealed/sealed_store.ts";
+import { Refusal } from "../../../refusal.ts";
+import { BROKERS_OWN, type SealedStore } from "../../../sealed/sealed_store.ts";
 import { authorityCertificate, hostCertificate, newKey } from "./certificates.ts";
 
 const NAME = "Longhaul: requests of sandboxes with credentials";

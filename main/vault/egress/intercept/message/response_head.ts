@@ -1,6 +1,6 @@
 /** Headers of a host's answer on their way to the sandbox: masked, and framed anew. */
 import type { IncomingMessage } from "node:http";
-import type { Redactor } from "../../redact.ts";
+import type { Redactor } from "../../../redact.ts";
 import { isFraming } from "./request_head.ts";
 
 /** They would lead a program past this connection. */

@@ -1,6 +1,6 @@
 /** What of a request is sent on: its target, and its headers with values for placeholders. */
 import type { IncomingMessage } from "node:http";
-import { canonicalHost } from "../../../contract/egress.ts";
+import { canonicalHost } from "../../../../contract/egress.ts";
 import { type Replacement, replaceInHeader } from "./placeholders.ts";
 import { RequestRefused } from "./refused.ts";
 import { acceptableEncodings } from "./response_body.ts";
