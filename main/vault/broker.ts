@@ -10,6 +10,8 @@ import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
+import { EgressAuthority } from "./egress/intercept/authority/authority.ts";
+import { Variables } from "./egress/intercept/variables.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
@@ -114,6 +116,7 @@ class BrokerApp {
   draining = false;
   readonly log: BrokerLog;
   readonly egress: EgressRoute;
+  readonly #authority: EgressAuthority;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
   readonly #grants = new Grants();
@@ -150,7 +153,10 @@ class BrokerApp {
     this.#signIns = new SignIns(this.#credentials, registrations, this.#challenges, this.log, oauth);
     // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
     if (boot.vault_passphrase !== undefined) void this.#credentials.status();
-    this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
+    this.#authority = new EgressAuthority(store, boot.data_dir);
+    const variables = new Variables(this.#grants, this.#credentials);
+    const parts = { variables, authority: this.#authority, audit: this.#audit };
+    this.egress = new EgressRoute(this.#capabilities, this.log, parts, options.egress);
     const endpoints = new ModelEndpoints({
       environment: boot.model,
       store,
@@ -244,6 +250,7 @@ class BrokerApp {
         credentials: this.#credentials,
         signIns: this.#signIns,
         egress: this.egress,
+        authority: this.#authority,
         grants: this.#grants,
         audit: this.#audit,
         prints: this.#prints,

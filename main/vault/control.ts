@@ -4,6 +4,7 @@ import { isId } from "../contract/ids.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { answerCredentials } from "./credentials/routes.ts";
+import type { EgressAuthority } from "./egress/intercept/authority/authority.ts";
 import type { EgressRoute } from "./egress/route.ts";
 import type { AuditLog, AuditPosition } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
@@ -21,6 +22,7 @@ export interface ControlContext {
   credentials: Credentials;
   signIns: SignIns;
   egress: EgressRoute;
+  authority: EgressAuthority;
   grants: Grants;
   audit: AuditLog;
   prints: Prints;
@@ -75,6 +77,8 @@ export async function answerControl(
     const [seen, written] = [positionOf(query.get("seen")), positionOf(query.get("written"))];
     return sendJson(response, 200, await context.audit.take(seen, written, waitMs, signal));
   }
+  if (route === "GET /control/ca")
+    return sendJson(response, 200, { certificate: await context.authority.certificate() });
   if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
   if (route === "POST /control/drop_connections") {
     context.dropConnections();

@@ -42,6 +42,8 @@ const modelRef = ({ base_url, credential }: ModelSetting): SealedValue => ({
   secret_id: "model",
   issuer: base_url,
 });
+/** `vault_id` of values that the broker keeps for itself. They are not listed, because no record of the engine names them. */
+export const BROKERS_OWN = "broker";
 
 export class SealedStore {
   readonly #file: SealedFile;
@@ -225,7 +227,7 @@ export class SealedStore {
   /** Ids of everything that is sealed for vaults and sessions. */
   async list(): Promise<SecretRef[]> {
     const { records } = await this.#file.read();
-    const theirs = records.filter(({ vault_id }) => vault_id !== MODEL_VAULT);
+    const theirs = records.filter(({ vault_id }) => vault_id !== MODEL_VAULT && vault_id !== BROKERS_OWN);
     return theirs.map(({ vault_id, credential_id, secret_id }) => ({ vault_id, credential_id, secret_id }));
   }
 

@@ -1,12 +1,16 @@
 /**
  * The `unrestricted` network: the internet, but neither this machine nor private networks nor metadata services. Its
- * connections do not pass through the engine, so there are no `longhaul.egress` events of them.
+ * connections do not pass through the engine, so there are no `longhaul.egress` events of them. Only where variables stand
+ * for credentials are programs told to make encrypted connections through the broker, which puts the values in; a program
+ * that does not listen sends placeholders.
  */
 import { getServers } from "node:dns";
 import { SandboxLost } from "../../../port.ts";
 import { engineCall, LOOK_MS } from "../../container/engine_call.ts";
 import type { Container } from "../../ports.ts";
+import { encryptedProxyVariables } from "../limited.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "../port.ts";
+import { WayOut } from "../way_out.ts";
 import type { Bridge } from "./bridge.ts";
 import { applyGuard, ownRanges } from "./guard.ts";
 import { WAIT_FOR_GUARD } from "./guard_script.ts";
@@ -16,6 +20,9 @@ const STEP = "network: unrestricted, with private and metadata addresses closed"
 export class UnrestrictedNetwork implements SandboxNetwork {
   readonly networkMode: string;
   readonly env = {};
+  /** Empty unless the relay listens: programs would find nobody there. */
+  variables: Readonly<Record<string, string>> = {};
+  readonly #wayOut: WayOut;
   readonly #request: AttachRequest;
   readonly #options: SandboxNetworksOptions;
   readonly #bridge: Bridge;
@@ -29,6 +36,11 @@ export class UnrestrictedNetwork implements SandboxNetwork {
     this.#request = request;
     this.#options = options;
     this.#bridge = bridge;
+    this.#wayOut = new WayOut(request, options);
+  }
+
+  set intercept(wanted: boolean) {
+    this.#wayOut.intercept = wanted;
   }
 
   command(argv: readonly string[]): string[] {
@@ -45,12 +57,26 @@ export class UnrestrictedNetwork implements SandboxNetwork {
 
   close(): void {
     // The guard lives in the container's network and goes on without us.
+    this.#wayOut.close();
   }
 
   async #ready(container: Container): Promise<{ step: string }> {
+    await this.#guard(container);
+    if (!this.#wayOut.intercept) {
+      this.#wayOut.close();
+      this.variables = {};
+      return { step: STEP };
+    }
+    const problem = await this.#wayOut.ready(container);
+    this.variables = problem === null ? encryptedProxyVariables() : {};
+    const through = problem === null ? "" : `; no request gets the value of a variable, because ${problem}`;
+    return { step: `${STEP}${through}` };
+  }
+
+  async #guard(container: Container): Promise<void> {
     // Nothing in the container is asked whether the guard stands: a package can have put its own shell into the image.
     const start = await this.#startOf(container);
-    if (start === this.#guarded) return { step: STEP };
+    if (start === this.#guarded) return;
     try {
       await applyGuard({
         docker: this.#options.docker,
@@ -68,7 +94,6 @@ export class UnrestrictedNetwork implements SandboxNetwork {
       );
     }
     this.#guarded = start;
-    return { step: STEP };
   }
 
   /** Changes with each start, which makes a new network without the guard. */
