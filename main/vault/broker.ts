@@ -10,6 +10,8 @@ import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
+import { GitRoute } from "./git/route.ts";
+import type { GitOptions } from "./git/upstream.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
@@ -27,6 +29,7 @@ export interface BrokerOptions {
   demoPaceMs?: number;
   /** For tests: limits, and another internet. */
   egress?: EgressOptions;
+  git?: GitOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
   /** Takes one finished line of the log. Default: stderr. */
@@ -45,7 +48,13 @@ export interface Broker {
 
 const DEFAULT_PACE_MS = 12;
 /** Callers are on this machine: headers that take longer, or are larger, are not meant well. */
-const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 };
+const HEADERS = {
+  headersTimeout: 15_000,
+  // A push can take longer than Node's five minutes to come in.
+  requestTimeout: 3_600_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 16 * 1024,
+};
 
 /** Starts a broker in this process. Rejects when the launch secret is not 256 bits of hex, or no port can be had. */
 export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {}): Promise<Broker> {
@@ -97,6 +106,7 @@ class BrokerApp {
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
   readonly #credentials: Credentials;
+  readonly #git: GitRoute;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
 
@@ -111,6 +121,8 @@ class BrokerApp {
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
     this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
     this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
+    const git = { grants: this.#grants, credentials: this.#credentials, audit: this.#audit, log: this.log };
+    this.#git = new GitRoute(git, options.git);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
     this.#model = {
       endpoint,
@@ -177,6 +189,7 @@ class BrokerApp {
       throw new Refusal(401, "authentication_error", text, "capability_refused");
     }
     if (path.startsWith("/model/")) return answerModel(request, response, sessionId, this.#model);
+    if (path.startsWith("/git/")) return this.#git.answer(request, response, sessionId);
     throw new Refusal(404, "not_found_error", `${path} is not a route of the broker.`);
   }
 

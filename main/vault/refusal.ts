@@ -22,6 +22,13 @@ export type RefusalCode =
   | "not_granted"
   /** The server refused the credential, or wants one that there is not. A person must sign in. */
   | "sign_in_needed"
+  /** The credential has not the right to this repository. */
+  | "repository_forbidden"
+  /** There is no such repository, as far as the credential can see. */
+  | "repository_not_found"
+  /** What was sent is not git's protocol. */
+  | "malformed_git"
+  | "push_refused"
   | "broker_draining"
   /** No keychain can keep the key for credentials, or it is locked. A person must act. */
   | "keychain_missing"
