@@ -277,7 +277,7 @@ describe("pushes", () => {
     const main = server.git(name, "rev-parse", "main");
     const other = await push("HEAD:main");
     expect(other.code).not.toBe(0);
-    expect(other.text).toMatch(/remote: Longhaul: this session pushes to longhaul\/sesn_/);
+    expect(other.text).toMatch(/remote: Longhaul: This session pushes to longhaul\/sesn_/);
     expect(other.text).toMatch(/\[remote rejected\] HEAD -> main \(only longhaul\//);
     await rig.git("w", ["tag", "v1"]);
     expect((await push("v1")).text).toContain("[remote rejected] v1 -> v1");
@@ -354,7 +354,7 @@ describe("pushes", () => {
   test("a policy of ask waits, and passes once it is allowed with the same ids", async () => {
     await rig.grant(url, TOKEN, { push: "ask" });
     const asked = await push("HEAD");
-    expect(asked.text).toMatch(/remote: Longhaul: this push waits for a person's approval/);
+    expect(asked.text).toMatch(/remote: Longhaul: This push waits for a person's approval/);
     expect(asked.text).toContain("(waits for approval)");
     expect(tip()).toBe("");
     const head = (await rig.git("w", ["rev-parse", "HEAD"])).text.trim();

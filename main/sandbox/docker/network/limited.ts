@@ -1,19 +1,12 @@
 /** The `limited` network: a container without any network, and a relay in it whose connections the broker judges. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { SandboxLost } from "../../port.ts";
 import type { Container } from "../ports.ts";
 import { EgressLog } from "./egress_log.ts";
 import { allowingRule, egressPolicy } from "./policy.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "./port.ts";
 import { EgressProxy } from "./proxy.ts";
-import type { RelayLink } from "./relay/link.ts";
-import { NoInterpreter, RELAY_PORT, startRelay } from "./relay/start.ts";
-
-const ALIVE_MS = 3_000;
-/** Milliseconds before a relay that ended is started again; the last ones as long as the container runs. */
-const RESTART_MS = { first: 100, longest: 30_000 };
-/** A relay that lived this long is no failed start. */
-const HEALTHY_MS = 60_000;
+import { RelayLife } from "./relay/relay_life.ts";
+import { NoInterpreter, RELAY_PORT } from "./relay/start.ts";
 
 export class LimitedNetwork implements SandboxNetwork {
   readonly networkMode = "none";
@@ -21,26 +14,22 @@ export class LimitedNetwork implements SandboxNetwork {
   readonly #request: AttachRequest;
   readonly #options: SandboxNetworksOptions;
   readonly #log: EgressLog;
-  readonly #proxy: EgressProxy;
+  readonly #relay: RelayLife;
   #container: Container | null = null;
-  #link: RelayLink | null = null;
-  /** Id of the container that the link leads to. */
-  #linkOf = "";
-  /** The start of a relay that is under way. */
-  #launch: Promise<void> | null = null;
   #readying: Promise<{ step: string }> | null = null;
-  #restartMs = RESTART_MS.first;
   #registered = false;
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions) {
     this.#request = request;
     this.#options = options;
     this.#log = new EgressLog(request.session_id, options.tell);
-    this.#proxy = new EgressProxy({
+    const proxy = new EgressProxy({
       connect: (host, port) => options.egress.connect(request.session_id, host, port),
       ruleFor: (host) => allowingRule(request.config, host),
       note: (decision) => this.#log.note(decision),
+      git: (incoming, response) => options.git?.forward(request.session_id, incoming, response),
     });
+    this.#relay = new RelayLife((connection) => proxy.accept(connection));
   }
 
   command(argv: readonly string[]): string[] {
@@ -62,13 +51,14 @@ export class LimitedNetwork implements SandboxNetwork {
       this.#readying = running;
     }
     this.#container = container;
+    this.#relay.moveTo(container);
     this.#log.open();
     return this.#readying;
   }
 
   close(): void {
     this.#container = null;
-    this.#drop();
+    this.#relay.close();
     this.#log.close();
   }
 
@@ -84,10 +74,7 @@ export class LimitedNetwork implements SandboxNetwork {
     const count = policy.mode === "limited" ? policy.allowed_hosts.length : 0;
     const step = `network: limited to ${count} allowed host${count === 1 ? "" : "s"}`;
     try {
-      // After a restart of the container the old link may not have noticed its end.
-      const usable = this.#linkOf === container.id && (await this.#link?.alive(ALIVE_MS)) === true;
-      if (!usable) this.#drop();
-      await this.#start(container);
+      await this.#relay.ready(container);
     } catch (error) {
       if (error instanceof SandboxLost) throw error;
       if (error instanceof NoInterpreter) {
@@ -97,53 +84,6 @@ export class LimitedNetwork implements SandboxNetwork {
       return { step: `network: none. ${error instanceof Error ? error.message : "The relay failed."}` };
     }
     return { step };
-  }
-
-  /** Resolves when a relay listens. One at a time: two would fight for the port. */
-  async #start(container: Container): Promise<void> {
-    while (this.#launch !== null) await this.#launch.catch(() => undefined);
-    if (this.#link !== null) return;
-    const launch = this.#launched(container);
-    this.#launch = launch;
-    try {
-      await launch;
-    } finally {
-      if (this.#launch === launch) this.#launch = null;
-    }
-  }
-
-  async #launched(container: Container): Promise<void> {
-    const link = await startRelay(container, (connection) => this.#proxy.accept(connection));
-    if (this.#container?.id !== container.id) return link.close();
-    this.#link = link;
-    this.#linkOf = container.id;
-    const began = Date.now();
-    void link.closed.then(() => this.#restart(container, link, Date.now() - began > HEALTHY_MS));
-  }
-
-  /** A program in the container may have ended the relay; the way out comes back by itself. */
-  async #restart(container: Container, ended: RelayLink, wasHealthy: boolean): Promise<void> {
-    if (this.#link !== ended) return;
-    this.#link = null;
-    if (wasHealthy) this.#restartMs = RESTART_MS.first;
-    // Never given up: `pkill python3` is an ordinary command, and nobody calls `ready` as long as the channel stands.
-    for (;;) {
-      await sleep(this.#restartMs, undefined, { ref: false });
-      this.#restartMs = Math.min(3 * this.#restartMs, RESTART_MS.longest);
-      if (this.#container?.id !== container.id || this.#link !== null) return;
-      try {
-        return await this.#start(container);
-      } catch (error) {
-        // The container is gone: whoever starts it again calls `ready`.
-        if (error instanceof SandboxLost || error instanceof NoInterpreter) return;
-      }
-    }
-  }
-
-  #drop(): void {
-    const link = this.#link;
-    this.#link = null;
-    link?.close();
   }
 }
 

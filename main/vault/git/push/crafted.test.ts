@@ -55,7 +55,11 @@ function packOf(...revs: string[]): Buffer {
 /** A pack of just these objects, in this order. */
 function packOfObjects(...ids: string[]): Buffer {
   const cwd = git("rev-parse", "--absolute-git-dir");
-  return execFileSync("git", ["pack-objects", "--stdout", "-q"], { cwd, env: CLEAN_ENV, input: ids.map((id) => `${id}\n`).join("") });
+  return execFileSync("git", ["pack-objects", "--stdout", "-q"], {
+    cwd,
+    env: CLEAN_ENV,
+    input: ids.map((id) => `${id}\n`).join(""),
+  });
 }
 
 async function post(body: Buffer, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {

@@ -31,10 +31,10 @@ export function refusalByRules(commands: PushCommands, grant: RepositoryGrant): 
     return no("pushes are denied", "This session may not push. Its changes can be shown and saved instead.");
   const other = commands.updates.find(({ ref }) => ref !== grant.branch);
   if (other !== undefined) {
-    return no(`only ${short} may be pushed to`, `this session pushes to ${short} and to no other ref. ${how}`);
+    return no(`only ${short} may be pushed to`, `This session pushes to ${short} and to no other ref. ${how}`);
   }
   if (commands.updates.some((update) => isZero(update.new))) {
-    return no("deleting is not allowed", `this session does not delete ${short}.`);
+    return no("deleting is not allowed", `This session does not delete ${short}.`);
   }
   return null;
 }
@@ -52,7 +52,7 @@ export async function judge(
 ): Promise<Verdict> {
   const [update] = commands.updates;
   const byRules = refusalByRules(commands, grant);
-  if (byRules !== null || update === undefined) return byRules ?? no("nothing is pushed", "nothing is pushed.");
+  if (byRules !== null || update === undefined) return byRules ?? no("nothing is pushed", "Nothing is pushed.");
   const remote = await open();
   const { refs } = await readAdvertisement(await remote.discover("git-receive-pack"));
   const there = refs.get(update.ref) ?? null;
@@ -75,12 +75,12 @@ export async function judge(
   if (descent !== null && !descent.proven) {
     return no(
       "non-fast-forward",
-      `nothing shows that this push keeps the commits that ${grant.branch} has. Forced pushes are refused: fetch the branch, merge it into your work, then push again.`,
+      `Nothing shows that this push keeps the commits that ${grant.branch} has. Forced pushes are refused: fetch the branch, merge it into your work, then push again.`,
     );
   }
   return { pass: true, remote, update, commits, held: pack.held };
 }
 
 function no(reason: string, text: string): No {
-  return { pass: false, reason, text: `Longhaul: ${text}` };
+  return { pass: false, reason, text };
 }

@@ -13,5 +13,5 @@ export function rejection({ updates, capabilities }: PushCommands, reason: strin
   const wanted = capabilities.some((name) => name.startsWith("report-status"));
   const report = wanted ? Buffer.concat(lines) : Buffer.alloc(0);
   if (!capabilities.includes("side-band-64k")) return report;
-  return Buffer.concat([bandLines(2, Buffer.from(`${text}\n`)), bandLines(1, report), FLUSH]);
+  return Buffer.concat([bandLines(2, Buffer.from(`Longhaul: ${text}\n`)), bandLines(1, report), FLUSH]);
 }

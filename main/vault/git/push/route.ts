@@ -15,7 +15,8 @@ import { RESULT_TYPE, rejection } from "./report.ts";
 
 const MAX_PUSH_BYTES = 4 * 1024 ** 3;
 const MAX_RESULT_BYTES = 64 * 1024 * 1024;
-const WAITS = "waits for approval";
+const WAITS = "This push waits for a person's approval. Push again, unchanged, once it is approved.";
+const DENIED = "A person denied this push.";
 
 export interface PushRequestContext {
   grant: RepositoryGrant;
@@ -43,7 +44,7 @@ export async function answerPush(
     if (!verdict.pass) return await reject(response, source, commands, verdict, context);
     const { update, remote } = verdict;
     const ids = `${update.old}:${update.new}`;
-    if (grant.push !== "allow" && !approvedIn(request).includes(ids)) {
+    if (grant.push !== "allow" && !idsIn(request, PUSH_HEADERS.approved).includes(ids)) {
       const push: Push = {
         resource_id: grant.resource_id,
         repository_url: grant.url,
@@ -52,9 +53,17 @@ export async function answerPush(
         new: update.new,
         commits: verdict.commits,
       };
-      const text = `Longhaul: this push waits for a person's approval. Push again, unchanged, once it is approved.`;
+      if (idsIn(request, PUSH_HEADERS.denied).includes(ids)) {
+        return await reject(response, source, commands, { pass: false, reason: "denied", text: DENIED }, context);
+      }
       response.setHeader(PUSH_HEADERS.waits, Buffer.from(JSON.stringify(push)).toString("base64url"));
-      return await reject(response, source, commands, { pass: false, reason: WAITS, text }, context);
+      return await reject(
+        response,
+        source,
+        commands,
+        { pass: false, reason: "waits for approval", text: WAITS },
+        context,
+      );
     }
     context.note("allowed", `git-receive-pack ${update.ref} ${update.old.slice(0, 12)}..${update.new.slice(0, 12)}`);
     const answer = await remote.call(
@@ -126,7 +135,7 @@ async function* readable(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   }
 }
 
-function approvedIn(request: IncomingMessage): string[] {
-  const value = request.headers[PUSH_HEADERS.approved];
+function idsIn(request: IncomingMessage, name: string): string[] {
+  const value = request.headers[name];
   return typeof value === "string" ? value.split(",") : [];
 }

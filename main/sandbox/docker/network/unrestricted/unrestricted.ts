@@ -5,8 +5,12 @@
 import { getServers } from "node:dns";
 import { SandboxLost } from "../../../port.ts";
 import { engineCall, LOOK_MS } from "../../container/engine_call.ts";
-import type { Container } from "../../ports.ts";
+import type { Container, GitRoute } from "../../ports.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "../port.ts";
+import { EgressProxy } from "../proxy.ts";
+import { EgressRefused } from "../refused.ts";
+import { RelayLife } from "../relay/relay_life.ts";
+import { NoInterpreter } from "../relay/start.ts";
 import type { Bridge } from "./bridge.ts";
 import { applyGuard, ownRanges } from "./guard.ts";
 import { WAIT_FOR_GUARD } from "./guard_script.ts";
@@ -23,12 +27,16 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   readonly #running = new Map<string, Promise<{ step: string }>>();
   /** Container and its start for which the guard stands. */
   #guarded = "";
+  /** For attached repositories only; null when there are none. */
+  readonly #relay: RelayLife | null;
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions, bridge: Bridge) {
     this.networkMode = bridge.name;
     this.#request = request;
     this.#options = options;
     this.#bridge = bridge;
+    const { git } = options;
+    this.#relay = request.repositories === true && git != null ? repositoryRelay(request.session_id, git) : null;
   }
 
   command(argv: readonly string[]): string[] {
@@ -38,13 +46,32 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   ready(container: Container): Promise<{ step: string }> {
     const known = this.#running.get(container.id);
     if (known !== undefined) return known;
-    const running = this.#ready(container).finally(() => this.#running.delete(container.id));
+    this.#relay?.moveTo(container);
+    const running = this.#whole(container).finally(() => this.#running.delete(container.id));
     this.#running.set(container.id, running);
     return running;
   }
 
   close(): void {
     // The guard lives in the container's network and goes on without us.
+    this.#relay?.close();
+  }
+
+  async #whole(container: Container): Promise<{ step: string }> {
+    const { step } = await this.#ready(container);
+    try {
+      await this.#relay?.ready(container);
+    } catch (error) {
+      if (error instanceof SandboxLost) throw error;
+      const why =
+        error instanceof NoInterpreter
+          ? "that needs python3 or node in the sandbox's image"
+          : error instanceof Error
+            ? error.message
+            : "the relay failed";
+      return { step: `${step}; attached repositories cannot be reached: ${why}` };
+    }
+    return { step };
   }
 
   async #ready(container: Container): Promise<{ step: string }> {
@@ -79,6 +106,17 @@ export class UnrestrictedNetwork implements SandboxNetwork {
     );
     return `${id} ${State.StartedAt}`;
   }
+}
+
+/** Passes on requests for repositories and nothing else. */
+function repositoryRelay(sessionId: string, git: GitRoute): RelayLife {
+  const proxy = new EgressProxy({
+    connect: () => Promise.reject(new EgressRefused("This sandbox has the internet by itself.")),
+    ruleFor: () => null,
+    note: () => undefined,
+    git: (incoming, response) => git.forward(sessionId, incoming, response),
+  });
+  return new RelayLife((connection) => proxy.accept(connection));
 }
 
 /**
