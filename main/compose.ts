@@ -10,6 +10,7 @@ import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { openCalls } from "./contract/threads/view.ts";
+import { waitingPushes } from "./contract/vaults/fold_pushes.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
@@ -267,7 +268,7 @@ async function countAttention(
   let running = 0;
   for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
     if (orchestrator.activity(id) !== null) running += 1;
-    else if (openCalls(fold).some(asksPerson)) needs_you += 1;
+    else if (openCalls(fold).some(asksPerson) || waitingPushes(fold).length > 0) needs_you += 1;
   }
   return { needs_you, running };
 }

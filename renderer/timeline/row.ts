@@ -128,6 +128,7 @@ export type NoticeCode =
   | "checkpoint"
   | "egress"
   | "brought_back"
+  | "push"
   | "files"
   | "memory"
   | "compacted"

@@ -32,6 +32,7 @@ const NOTICES: Record<NoticeCode, string> = {
   checkpoint: "sandbox",
   egress: "network",
   brought_back: "you",
+  push: "push",
   files: "files",
   memory: "memory",
   compacted: "compact",
