@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { newId } from "../contract/ids.ts";
 import type { BrokerAddress } from "../contract/process.ts";
+import type { VariableGrant } from "../contract/vaults/grants.ts";
 import { BrokerClient } from "../harness/broker_client.ts";
 import { EgressRefused } from "../sandbox/docker/network/refused.ts";
 import { type Broker, startBroker } from "../vault/broker.ts";
@@ -40,9 +41,22 @@ async function rig() {
   closing.push(() => broker.close());
   const client = new BrokerClient(() => address);
   closing.push(async () => client.dropConnections());
-  const egress = new BrokerEgress(client);
+  /** What the session may use, as the engine would tell it. */
+  let variables: VariableGrant[] = [];
+  let registered = 0;
+  const egress = new BrokerEgress(client, async (session_id) => {
+    registered += 1;
+    await client.control("POST", "/control/grants", {
+      session_id,
+      grants: { mcp_servers: [], repositories: [], variables },
+    });
+  });
   return {
     egress,
+    grant: (more: VariableGrant[]) => {
+      variables = more;
+    },
+    registrations: () => registered,
     client,
     sessionId: newId("session"),
     stop: () => broker.close(),
@@ -89,6 +103,33 @@ test("a session that was never allowed, was forgotten, or is unrestricted gets n
   const other = newId("session");
   await egress.allow(other, { mode: "unrestricted" });
   await expect(egress.connect(other, "example.com", 443)).rejects.toBeInstanceOf(EgressRefused);
+});
+
+test("grants are registered when a broker does not know them, also after a restart and a revocation", async () => {
+  const { egress, client, sessionId, restart, grant, registrations } = await rig();
+  grant([]);
+  await egress.allow(sessionId, { mode: "unrestricted", intercept: true });
+  expect(await echoes(egress, sessionId)).toBe(true);
+  expect(await echoes(egress, sessionId)).toBe(true);
+  expect(registrations()).toBe(1);
+  await restart();
+  expect(await echoes(egress, sessionId)).toBe(true);
+  await client.control("DELETE", `/control/capabilities/${sessionId}`);
+  expect(await echoes(egress, sessionId)).toBe(true);
+  expect(registrations()).toBe(3);
+});
+
+test("a value that cannot be had is an error that says why, and no rule of the environment's", async () => {
+  const { egress, sessionId, grant } = await rig();
+  // Nothing can be sealed where this broker would keep it.
+  const credential = { vault_id: "vlt_1", credential_id: "vcrd_1", secret_id: "0".repeat(32), issuer: "TOKEN" };
+  const placeholder = "lhv_0123456789abcdef";
+  grant([{ credential, name: "TOKEN", placeholder, hosts: ["example.com"], header: true, body: true }]);
+  await egress.allow(sessionId, { ...limited("example.com"), intercept: true });
+  const failed = egress.connect(sessionId, "example.com", 443);
+  await expect(failed).rejects.toThrow("need the value of a variable, which cannot be had, so nothing was sent.");
+  await expect(failed).rejects.not.toBeInstanceOf(EgressRefused);
+  await expect(egress.certificate()).rejects.toThrow("GET /control/ca");
 });
 
 test("a broker that is away is an error that says so, and no refusal", async () => {

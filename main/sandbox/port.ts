@@ -7,6 +7,7 @@ import type { Readable } from "node:stream";
 import type { SandboxOrigin, SessionResource, SessionSnapshot } from "../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
 import type { SkillFile } from "../contract/skills/session_skills.ts";
+import type { VariableGrant } from "../contract/vaults/grants.ts";
 import type { MemoryFiles } from "./memory/port.ts";
 
 /** Options of one call. The same `tool_use_id` twice is the same execution: the second attaches to the first. */
@@ -43,6 +44,9 @@ export interface SkillMount {
 
 export type FileResource = Extract<SessionResource, { type: "file" }>;
 
+/** A variable whose value only the broker has: the sandbox holds the placeholder, and the value goes to its hosts alone. */
+export type SandboxVariable = Pick<VariableGrant, "name" | "placeholder" | "hosts" | "credential">;
+
 /** Why a repository is not there, as the contract tells these apart. */
 export type RepositoryProblem = "authentication" | "forbidden" | "not_found" | "checkout" | "clone";
 
@@ -53,6 +57,8 @@ export interface ProvisionStep {
   error: string | null;
   /** Set when the step was to bring in a repository by its URL and failed: the session goes on without it. */
   repository?: { url: string; problem: RepositoryProblem };
+  /** Set when a credential is for a host that the environment's network does not allow. */
+  credential?: { vault_id: string; credential_id: string };
 }
 
 export interface ProvisionRequest {
@@ -62,6 +68,11 @@ export interface ProvisionRequest {
   resources: readonly SessionResource[];
   /** Absent: none. */
   skills?: readonly SkillMount[];
+  /**
+   * Variables that stand for credentials. Absent: the session has no vaults. An empty list: it has none now, which takes
+   * back what an adopted sandbox was told.
+   */
+  variables?: readonly SandboxVariable[];
   /** Files that were attached once and shall be there no longer; absent: none. */
   detached?: readonly FileResource[];
   /** True when the session's events tell of an earlier sandbox: if it cannot be found, something was lost. */

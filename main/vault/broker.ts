@@ -9,6 +9,8 @@ import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
 import { DemoModel } from "./demo/answer.ts";
+import { EgressAuthority } from "./egress/intercept/authority/authority.ts";
+import { Variables } from "./egress/intercept/variables.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
 import { GitRoute } from "./git/route.ts";
 import type { GitOptions } from "./git/upstream.ts";
@@ -101,6 +103,7 @@ class BrokerApp {
   draining = false;
   readonly log: BrokerLog;
   readonly egress: EgressRoute;
+  readonly #authority: EgressAuthority;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
   readonly #grants = new Grants();
@@ -119,8 +122,12 @@ class BrokerApp {
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    this.#credentials = new Credentials(openSealedStore(boot.data_dir, keys), logged);
-    this.egress = new EgressRoute(this.#capabilities, this.log, options.egress);
+    const store = openSealedStore(boot.data_dir, keys);
+    this.#credentials = new Credentials(store, logged);
+    this.#authority = new EgressAuthority(store, boot.data_dir);
+    const variables = new Variables(this.#grants, this.#credentials);
+    const parts = { variables, authority: this.#authority, audit: this.#audit };
+    this.egress = new EgressRoute(this.#capabilities, this.log, parts, options.egress);
     const git = { grants: this.#grants, credentials: this.#credentials, audit: this.#audit, log: this.log };
     this.#git = new GitRoute(git, options.git);
     this.#status = new StatusReport(endpoint, () => this.#credentials.status());
@@ -177,6 +184,7 @@ class BrokerApp {
         capabilities: this.#capabilities,
         credentials: this.#credentials,
         egress: this.egress,
+        authority: this.#authority,
         grants: this.#grants,
         audit: this.#audit,
         status: this.#status,

@@ -4,6 +4,7 @@ import { isId } from "../contract/ids.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { answerCredentials } from "./credentials/routes.ts";
+import type { EgressAuthority } from "./egress/intercept/authority/authority.ts";
 import type { EgressRoute } from "./egress/route.ts";
 import type { AuditLog } from "./grants/audit.ts";
 import type { Grants } from "./grants/grants.ts";
@@ -15,6 +16,7 @@ export interface ControlContext {
   capabilities: Capabilities;
   credentials: Credentials;
   egress: EgressRoute;
+  authority: EgressAuthority;
   grants: Grants;
   audit: AuditLog;
   status: StatusReport;
@@ -55,6 +57,8 @@ export async function answerControl(
     response.on("close", () => left.abort());
     return sendJson(response, 200, { data: await context.audit.take(Number(written), AUDIT_MS, left.signal) });
   }
+  if (route === "GET /control/ca")
+    return sendJson(response, 200, { certificate: await context.authority.certificate() });
   if (route === "GET /control/status") return sendJson(response, 200, await context.status.read());
   if (route === "POST /control/drop_connections") {
     context.dropConnections();

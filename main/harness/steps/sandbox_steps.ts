@@ -42,9 +42,15 @@ export class SandboxSteps {
   }
 }
 
-/** A step in the timeline; a repository that is missing is an error of the contract too. */
-function stepEvents({ repository, ...step }: ProvisionStep): EventDraft[] {
+/** A step in the timeline; what is missing of repositories and hosts is an error of the contract too. */
+function stepEvents({ repository, credential, ...step }: ProvisionStep): EventDraft[] {
   const told: EventDraft = { type: "longhaul.sandbox_step", ...step };
+  if (credential !== undefined) {
+    const message = step.error ?? "The environment's network does not allow a host of this credential.";
+    const type = "credential_host_unreachable_error" as const;
+    const error = { type, message, ...credential, retry_status: { type: "retrying" as const } };
+    return [told, { type: "session.error", error }];
+  }
   if (repository === undefined) return [told];
   const error = {
     type: `repository_${repository.problem}_error` as const,

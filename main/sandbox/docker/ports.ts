@@ -46,10 +46,18 @@ export type EgressPolicy =
   /** Host patterns: `example.com`, `*.example.com`. */
   | { mode: "limited"; allowed_hosts: readonly string[] };
 
-/** The way out of `limited` sandboxes: the broker's egress route, used on behalf of a session. */
+/** With what the broker must know of the sandbox: whether it trusts the certificates of decrypted connections. */
+export type RoutePolicy = EgressPolicy & { intercept?: boolean };
+
+/**
+ * The way out of `limited` sandboxes, and of others for requests that need values of variables: the broker's egress
+ * route, used on behalf of a session.
+ */
 export interface EgressRoute {
   /** Tells the broker what the session may reach; again after the broker was restarted. */
-  allow(sessionId: string, policy: EgressPolicy): Promise<void>;
+  allow(sessionId: string, policy: RoutePolicy): Promise<void>;
+  /** PEM of the authority that a sandbox with variables trusts. Rejects with an Error in words that a person can act on. */
+  certificate(): Promise<string>;
   /** A connection to the host. Rejects with an Error whose message says which rule refused it, or why it failed. */
   connect(sessionId: string, host: string, port: number): Promise<Duplex>;
 }

@@ -14,6 +14,7 @@ import { layoutOf, type SandboxLayout } from "./layout.ts";
 import { HostServer } from "./link/server.ts";
 import { EmbeddedMachine } from "./machine.ts";
 import { readOnlyMounts } from "./memory/read_only.ts";
+import { variablesOf } from "./placing/variables.ts";
 import type { ShellState, ShellThreadData } from "./shell/protocol.ts";
 import { Shell } from "./shell/shell.ts";
 
@@ -33,10 +34,11 @@ async function startHost(): Promise<void> {
   // A terminal that closes, and a launcher that ends, must not take the sandbox along.
   process.on("SIGHUP", () => undefined);
   for (const folder of [layout.calls, layout.scratch]) mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const shell = new Shell(layout.root, entry, readState(layout), (state) => {
+  const keepState = (state: ShellState): void => {
     writeFileSync(`${layout.stateFile}.tmp`, JSON.stringify(state), { mode: 0o600 });
     renameSync(`${layout.stateFile}.tmp`, layout.stateFile);
-  });
+  };
+  const shell = new Shell(layout.root, entry, readState(layout), keepState, undefined, () => variablesOf(layout));
   // Its code takes longer to load than this process needs to listen; both at the same time.
   shell.warm();
   const files = new SandboxFiles(realpathSync(layout.root), layout.scratch);

@@ -29,6 +29,8 @@ export interface SandboxLayout {
   memory: string;
   /** Paths of read-only mounts. */
   readOnlyFile: string;
+  /** Placeholders of variables, by name. */
+  variablesFile: string;
 }
 
 /** Home directory of the agent in the embedded sandbox. */
@@ -83,6 +85,7 @@ export function layoutOf(dir: string): SandboxLayout {
     scratch: join(dir, "scratch"),
     memory: join(dir, "memory"),
     readOnlyFile: join(dir, "memory", "read_only.list"),
+    variablesFile: join(dir, "variables.json"),
   };
 }
 

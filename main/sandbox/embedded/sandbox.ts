@@ -22,6 +22,7 @@ import { type HostClient, HostGone } from "./link/client.ts";
 import { connectHost, findHost, type HostProgram, hostRecord } from "./link/launch.ts";
 import { removeDetached } from "./placing/detached.ts";
 import { placeSkills } from "./placing/skills.ts";
+import { placeVariables } from "./placing/variables.ts";
 import { makeDirectories, placeResources, repositoryChanges } from "./provision.ts";
 import { bringBackChanges } from "./results/bring_back.ts";
 
@@ -75,6 +76,7 @@ export class EmbeddedSandbox implements Hand {
   }
 
   async #place(request: ProvisionRequest): Promise<void> {
+    placeVariables(this.#layout, request);
     await removeDetached(this.#layout, request);
     await placeResources(this.#layout, { ...request, remotes: this.#remotes });
     // After the repositories: one of them may be the whole working directory.

@@ -8,7 +8,12 @@ import { RUNNER_STATE_DIR } from "./state_dir.ts";
 
 export { RUNNER_STATE_DIR };
 
-const SCRIPTS_DIR = "/opt/longhaul";
+export const SCRIPTS_DIR = "/opt/longhaul";
+/**
+ * Shell text with variables for the agent's commands, whose first line is `: <version>` and which sets
+ * `LONGHAUL_VARIABLES` to that version. It need not be there; a new one is read before the next command.
+ */
+export const VARIABLES_FILE = `${SCRIPTS_DIR}/variables`;
 
 /** The container's main command; it runs as the agent and needs the scripts of {@link runnerFiles}. */
 export const RUNNER_COMMAND: readonly string[] = ["/bin/sh", `${SCRIPTS_DIR}/main.sh`];

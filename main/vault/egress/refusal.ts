@@ -5,6 +5,10 @@ export type EgressRefusalCode =
   | "capability"
   /** No allow-list is known for the session, as after a restart of the broker: register it again. */
   | "policy_unknown"
+  /** The sandbox has variables with credentials, and which is not known, as after a restart: register them again. */
+  | "grants_unknown"
+  /** The rules allow it, but the value of a variable cannot be had for it: a person must act. */
+  | "credential"
   | "malformed"
   | "host"
   | "port"
@@ -19,6 +23,8 @@ export type EgressRefusalCode =
 const STATUS: Record<EgressRefusalCode, number> = {
   capability: 407,
   policy_unknown: 403,
+  grants_unknown: 403,
+  credential: 503,
   malformed: 400,
   host: 403,
   port: 403,

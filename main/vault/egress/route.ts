@@ -1,13 +1,16 @@
 /**
- * The egress route: CONNECT for sandboxes with a limited network. The session's capability token says who asks, the
- * registered allow-list what it may reach; everything else is refused with a reason and logged without any content.
+ * The egress route: CONNECT for sandboxes with a limited network, or with variables that stand for credentials. The
+ * session's capability token says who asks, the registered policy what it may reach; everything else is refused with a
+ * reason and logged without any content.
  */
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Capabilities } from "../capabilities.ts";
 import type { BrokerLog } from "../log.ts";
 import { dial } from "./dial.ts";
-import { EgressPolicies } from "./policies.ts";
+import { Interceptor, type InterceptorParts } from "./intercept/interceptor.ts";
+import { type Destination, EgressPolicies } from "./policies.ts";
 import { EgressRefusal } from "./refusal.ts";
 import { type Resolve, Resolver, systemResolve } from "./resolver.ts";
 import { joinTunnel } from "./tunnel.ts";
@@ -27,6 +30,8 @@ export interface EgressLimits {
 export interface EgressOptions {
   resolve?: Resolve;
   target?: (address: string, port: number) => { host: string; port: number };
+  /** PEM of who vouches for intercepted hosts. */
+  roots?: string[];
   limits?: Partial<EgressLimits>;
 }
 
@@ -49,6 +54,7 @@ export class EgressRoute {
   readonly #resolver: Resolver;
   readonly #target: NonNullable<EgressOptions["target"]>;
   readonly #limits: EgressLimits;
+  readonly #interceptor: Interceptor;
   /** Ends each open connection, by session. */
   readonly #open = new Map<string, Set<() => void>>();
   /** Lines of the log in the current minute, by session. */
@@ -56,12 +62,20 @@ export class EgressRoute {
   #total = 0;
   #closed = false;
 
-  constructor(capabilities: Capabilities, log: BrokerLog, options: EgressOptions = {}) {
+  constructor(
+    capabilities: Capabilities,
+    log: BrokerLog,
+    parts: Pick<InterceptorParts, "variables" | "authority" | "audit">,
+    options: EgressOptions = {},
+  ) {
     this.#capabilities = capabilities;
     this.#log = log;
     this.#resolver = new Resolver(options.resolve ?? systemResolve);
     this.#target = options.target ?? ((host, port) => ({ host, port }));
     this.#limits = { ...LIMITS, ...options.limits };
+    const { connectMs, idleMs } = this.#limits;
+    const onFault = (error: unknown) => log.error({ err: error }, "an intercepted request failed inside the broker");
+    this.#interceptor = new Interceptor({ ...parts, roots: options.roots, connectMs, idleMs, onFault });
   }
 
   /** The session may reach nothing any more; what it has open ends. */
@@ -121,6 +135,7 @@ export class EgressRoute {
   async #connect(sessionId: string, authority: string, client: Duplex, head: Buffer): Promise<void> {
     const destination = this.policies.decide(sessionId, authority);
     const { host, port, rule } = destination;
+    const intercepts = destination.intercept && this.#interceptor.concerns(sessionId, destination);
     const given = new AbortController();
     const release = this.#take(sessionId, () => {
       given.abort();
@@ -128,18 +143,25 @@ export class EgressRoute {
     });
     const early = keepEarly(client, head, () => given.abort());
     try {
-      const resolver = this.#resolver;
-      const { connectMs } = this.#limits;
-      const target = this.#target;
-      const upstream = await dial(destination, { sessionId, resolver, connectMs, target, signal: given.signal });
+      const context = intercepts ? await this.#interceptor.contextFor(sessionId, host) : null;
+      const again = () => this.#dial(sessionId, destination, given.signal);
+      const upstream = await again();
       if (given.signal.aborted) {
         upstream.destroy();
         client.destroy();
         return release();
       }
-      this.#say(sessionId, { decision: "allowed", host, port, rule }, "a sandbox connects");
+      const text = intercepts ? "a sandbox connects; its requests get values" : "a sandbox connects";
+      this.#say(sessionId, { decision: "allowed", host, port, rule }, text);
       client.write(`HTTP/1.1 200 Connection established\r\nlonghaul-rule: ${rule}\r\n\r\n`);
-      for (const chunk of early.take()) upstream.write(chunk);
+      const chunks = early.take();
+      if (context !== null) {
+        const first = upstream;
+        const onEnd = release;
+        this.#interceptor.begin({ sessionId, host, context, client, early: chunks, first, dial: again, onEnd });
+        return;
+      }
+      for (const chunk of chunks) upstream.write(chunk);
       joinTunnel(client, upstream, this.#limits, release);
     } catch (error) {
       early.take();
@@ -147,6 +169,11 @@ export class EgressRoute {
       if (given.signal.aborted) client.destroy();
       else throw error;
     }
+  }
+
+  #dial(sessionId: string, destination: Destination, signal: AbortSignal): Promise<Socket> {
+    const { connectMs } = this.#limits;
+    return dial(destination, { sessionId, resolver: this.#resolver, connectMs, target: this.#target, signal });
   }
 
   /** Takes a place for a connection; the returned function gives it back. Throws when there is none left. */

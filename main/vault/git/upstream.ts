@@ -87,7 +87,7 @@ export class GitUpstream {
     if (name === null) throw unreachable(`${JSON.stringify(host)} is no name of a host.`);
     try {
       return await dial(
-        { host: name, port, rule: "attached repository" },
+        { host: name, port, rule: "attached repository", intercept: false },
         { sessionId, resolver: this.#resolver, connectMs: this.#timeouts.connectMs, target, signal },
       );
     } catch (error) {

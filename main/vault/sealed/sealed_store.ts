@@ -11,6 +11,9 @@ export interface SealedValue extends SecretRef {
   issuer: string;
 }
 
+/** `vault_id` of values that the broker keeps for itself. They are not listed, because no record of the engine names them. */
+export const BROKERS_OWN = "broker";
+
 export class SealedStore {
   readonly #file: SealedFile;
   readonly #keys: MasterKeys;
@@ -67,10 +70,11 @@ export class SealedStore {
     });
   }
 
-  /** Ids of everything that is sealed. */
+  /** Ids of everything that is sealed for the engine: what no record of it names any more, it purges. */
   async list(): Promise<SecretRef[]> {
     const { records } = await this.#file.read();
-    return records.map(({ vault_id, credential_id, secret_id }) => ({ vault_id, credential_id, secret_id }));
+    const listed = records.filter(({ vault_id }) => vault_id !== BROKERS_OWN);
+    return listed.map(({ vault_id, credential_id, secret_id }) => ({ vault_id, credential_id, secret_id }));
   }
 
   /** What can be said of it for health; never rejects. */

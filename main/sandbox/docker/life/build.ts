@@ -9,6 +9,7 @@ import { createOptions, LABELS, sandboxFolders } from "../container/spec.ts";
 import { ensureImage, type ImageRequest } from "../image/ensure_image.ts";
 import type { SandboxNetwork } from "../network/port.ts";
 import { type SandboxSettings, sandboxSettings } from "../settings.ts";
+import { placeholders } from "../variables/environment.ts";
 import type { StoredCheckpoint } from "./checkpoints/checkpoints.ts";
 import { MAKER, type Owner, removeContainer, unfinishedName } from "./find.ts";
 import type { Installation } from "./installation.ts";
@@ -96,7 +97,7 @@ async function create(
     labels: { ...install.labels(request.session_id), [LABELS.maker]: MAKER },
     settings,
     networkMode: network.networkMode,
-    env: network.env,
+    env: { ...placeholders(request.variables ?? []), ...network.env },
   });
   try {
     const { docker } = engine;

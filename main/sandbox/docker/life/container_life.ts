@@ -9,6 +9,7 @@ import { placeGitConfig, routedRepositories } from "../resources/git_config.ts";
 import { placeResources } from "../resources/place.ts";
 import { placeSkills } from "../resources/skills.ts";
 import { sandboxSettings } from "../settings.ts";
+import { placeVariables } from "../variables/place.ts";
 import { buildContainer, discard } from "./build.ts";
 import type { DispatchLog } from "./calls/dispatch_log.ts";
 import type { Link } from "./calls/link.ts";
@@ -55,6 +56,7 @@ export class ContainerLife {
           config: request.environment.config,
           runtime: request.environment.metadata?.["longhaul.runtime"] ?? null,
           repositories: request.resources.some(({ type }) => type === "github_repository"),
+          intercept: (request.variables ?? []).length > 0,
         });
         const origin = found === null ? await this.#make(engine, request) : await this.#takeOn(engine, found, request);
         if (origin !== null) return origin;
@@ -96,7 +98,7 @@ export class ContainerLife {
       if (container === null) return null;
       try {
         await this.connection.enter(container, request.onStep);
-        await this.#place(container, request);
+        await this.#place(container, request, checkpoint === undefined);
         if (!(await markReady(container, this.#owner))) {
           this.connection.close();
           await discard(docker, container.id);
@@ -118,7 +120,11 @@ export class ContainerLife {
     return { how: "created", notice: afresh ? startedAfreshNotice() : null };
   }
 
-  async #place(container: DockerContainer, request: ProvisionRequest): Promise<void> {
+  /** @param fresh it was just made, and not from a copy */
+  async #place(container: DockerContainer, request: ProvisionRequest, fresh = false): Promise<void> {
+    const { network } = this.connection;
+    if (network === null) throw new SandboxLost("The sandbox's network was let go of. Call again.");
+    await placeVariables(container, request, { network, egress: this.#install.egress, fresh });
     await removeDetached(container, request);
     if (request.resources.length > 0) {
       const { dataDir, git = null } = this.#install.options;

@@ -69,13 +69,17 @@ export class Installation {
     };
   }
 
+  get egress(): EgressRoute {
+    return this.options.egress ?? NO_WAY_OUT;
+  }
+
   networks(docker: Docker): SandboxNetworks {
     const { installId: install, tell } = this.options;
     this.#networks ??= sandboxNetworks({
       docker,
       install,
       tell,
-      egress: this.options.egress ?? NO_WAY_OUT,
+      egress: this.egress,
       git: this.options.git ?? null,
       guardImage: () => this.#guardImage(docker),
     });
@@ -100,6 +104,7 @@ export class Installation {
 
 const NO_WAY_OUT: EgressRoute = {
   allow: () => Promise.resolve(),
+  certificate: () => Promise.reject(new SandboxLost("This engine runs without its broker, which has the certificate.")),
   connect: (_session, host) =>
     Promise.reject(new SandboxLost(`There is no way out to ${host}: this engine runs without its broker.`)),
 };

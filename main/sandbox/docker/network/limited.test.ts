@@ -38,7 +38,11 @@ test("a relay that is killed again and again is started again each time", async 
     {
       docker: new Dockerode({ socketPath: "/nowhere" }),
       install: "test",
-      egress: { allow: () => Promise.resolve(), connect: () => Promise.reject(new Error("not asked for")) },
+      egress: {
+        allow: () => Promise.resolve(),
+        connect: () => Promise.reject(new Error("not asked for")),
+        certificate: () => Promise.reject(new Error("not asked for")),
+      },
       tell: () => undefined,
       guardImage: () => Promise.reject(new Error("not asked for")),
     },

@@ -19,7 +19,7 @@ export function sandboxNetworks(options: SandboxNetworksOptions): SandboxNetwork
   return {
     attach(request) {
       const known = attached.get(request.session_id);
-      if (known !== undefined) return known;
+      if (known !== undefined) return known.then((network) => asAsked(network, request));
       const made = make(request, options);
       attached.set(request.session_id, made);
       made.catch(() => attached.delete(request.session_id));
@@ -35,6 +35,11 @@ export function sandboxNetworks(options: SandboxNetworksOptions): SandboxNetwork
       attached.clear();
     },
   };
+}
+
+function asAsked(network: SandboxNetwork, { intercept = false }: AttachRequest): SandboxNetwork {
+  network.intercept = intercept;
+  return network;
 }
 
 async function make(request: AttachRequest, options: SandboxNetworksOptions): Promise<SandboxNetwork> {

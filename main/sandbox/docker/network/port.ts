@@ -29,6 +29,8 @@ export interface AttachRequest {
   runtime: string | null;
   /** The sandbox reaches attached repositories over the relay, also when it has the internet by itself. */
   repositories?: boolean;
+  /** See {@link SandboxNetwork.intercept}; false when left out. */
+  intercept?: boolean;
 }
 
 /** The network of one session's sandbox. */
@@ -37,6 +39,13 @@ export interface SandboxNetwork {
   readonly networkMode: string;
   /** Variables for the container's environment (`Env` at create). */
   readonly env: Readonly<Record<string, string>>;
+  /** Further ones for the agent's shell, as they are once `ready` has resolved. */
+  readonly variables: Readonly<Record<string, string>>;
+  /**
+   * Set when the sandbox has variables whose values only the broker knows: requests to their hosts go through it and are
+   * decrypted there, which the sandbox must trust. Holds from the next `ready` on.
+   */
+  set intercept(wanted: boolean);
   /**
    * The main command wrapped so that nothing of the sandbox runs before `ready` has closed what must be closed. It runs
    * with the image's `/bin/sh` and ends in `exec` of the command.
@@ -54,7 +63,7 @@ export interface SandboxNetwork {
 }
 
 export interface SandboxNetworks {
-  /** Rejects with SandboxLost. The same session gets the same object until `detach`. */
+  /** Rejects with SandboxLost. The same session gets the same object until `detach`; `intercept` is set to what is asked. */
   attach(request: AttachRequest): Promise<SandboxNetwork>;
   /** Closes the session's network and forgets it. */
   detach(sessionId: string): void;

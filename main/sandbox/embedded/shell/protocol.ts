@@ -19,6 +19,8 @@ export interface RunCommand {
   type: "run";
   command: string;
   spillName: string;
+  /** Set before the command when they are others than before it. */
+  variables: Record<string, string>;
 }
 
 export interface CapturedOutput {

@@ -32,6 +32,7 @@ export class Shell {
   readonly #entry: string;
   readonly #onState: (state: ShellState) => void;
   readonly #limits: ShellLimits;
+  readonly #variables: () => Record<string, string>;
   #state: ShellState;
   #worker: Worker | null = null;
   #running: Running | null = null;
@@ -41,6 +42,7 @@ export class Shell {
    * @param root folder that the shell sees as `/`
    * @param entry script that a thread is started with; it hands over to `startShellThread`
    * @param onState told when the working directory or the exported variables have changed, before the result
+   * @param variables that commands see, asked before each
    */
   constructor(
     root: string,
@@ -48,7 +50,9 @@ export class Shell {
     state: ShellState,
     onState: (state: ShellState) => void,
     limits: ShellLimits = LIMITS,
+    variables: () => Record<string, string> = () => ({}),
   ) {
+    this.#variables = variables;
     this.#limits = limits;
     this.#root = root;
     this.#entry = entry;
@@ -93,7 +97,8 @@ export class Shell {
         options.signal.removeEventListener("abort", interrupt);
       };
       this.#running = { options, output: "", resolve, reject, stop };
-      worker.postMessage({ type: "run", command, spillName: options.spillName } satisfies RunCommand);
+      const variables = this.#variables();
+      worker.postMessage({ type: "run", command, spillName: options.spillName, variables } satisfies RunCommand);
     });
   }
 

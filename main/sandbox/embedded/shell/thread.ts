@@ -62,6 +62,8 @@ class ShellThread {
   #queued: Job | null = null;
   #wake: (() => void) | null = null;
   #loop: { body: StatementNode[] } | null = null;
+  /** The variables that this shell was told of, as JSON. */
+  #told = "{}";
 
   constructor(data: ShellThreadData, readOnly: readonly string[], send: (message: FromShell) => void) {
     this.#root = data.root;
@@ -73,6 +75,7 @@ class ShellThread {
   start(): void {
     const { cwd, env } = this.#state;
     this.#loop = null;
+    this.#told = "{}";
     makeSandboxFolders(this.#root);
     const bash = new Bash({
       fs: shellFileSystem(this.#root, NEXT, this.#readOnly, (bytes) => this.#current?.capture.append(bytes)),
@@ -96,11 +99,11 @@ class ShellThread {
     );
   }
 
-  run({ command, spillName }: RunCommand): void {
+  run({ command, spillName, variables }: RunCommand): void {
     const spill = { root: this.#root, name: spillName };
     const capture = new OutputCapture(spill, (chunk) => this.#send({ type: "output", chunk }));
     try {
-      this.#queued = { capture, statements: redirected(parse(command), SINK) };
+      this.#queued = { capture, statements: [...this.#exports(variables), ...redirected(parse(command), SINK)] };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       capture.append(Buffer.from(`bash: syntax error: ${message}\n`));
@@ -108,6 +111,18 @@ class ShellThread {
       return;
     }
     this.#wake?.();
+  }
+
+  /** @param variables placeholders, which need no escapes */
+  #exports(variables: Record<string, string>): StatementNode[] {
+    const told = JSON.stringify(variables);
+    if (told === this.#told) return [];
+    this.#told = told;
+    return parse(
+      Object.entries(variables)
+        .map(([name, value]) => `export ${name}='${value}'`)
+        .join("\n"),
+    ).statements;
   }
 
   /** Called by the loop: reports the command before and waits for the next one. */

@@ -9,6 +9,7 @@
  * - `<id>.end` holds the exit status, the number of the shell's call, and the exported variables after it with the
  *   directory among them (`: <code> <number> e`, lines of `export -p`, `# end`). A new file each time: replacing one costs
  *   five times as much.
+ * - `/opt/longhaul/variables`, when it is there and new, is read before: what the sandbox is told after it was made.
  * - The bells of the channels are told `d <id> <code>`.
  *
  * Nothing here may start a process, but for when the disk is full. A command may redefine anything, set -e, -f or -u, so nothing relies on pattern
@@ -30,6 +31,10 @@ while :; do
 IFS= builtin read -r __lh_id < /var/lib/longhaul/req || builtin exit 0;
 __lh_f=/var/lib/longhaul/calls/$__lh_id;
 if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then builtin continue; fi;
+if [ -e /opt/longhaul/variables ]; then
+IFS= builtin read -r __lh_cmd < /opt/longhaul/variables || builtin :;
+if [ "$__lh_cmd" != ": \${LONGHAUL_VARIABLES-}" ]; then . /opt/longhaul/variables || builtin :; fi;
+fi;
 IFS= builtin read -r -d '' __lh_cmd < "/var/lib/longhaul/commands/$__lh_id" || builtin :;
 case $__lh_cmd in *'#longhaul-end#') ;; *) builtin continue ;; esac;
 __lh_code=E; LONGHAUL_CALL=$__lh_id:;
@@ -68,6 +73,10 @@ while :; do
 IFS= command read -r __lh_id < /var/lib/longhaul/req || exit 0;
 __lh_f=/var/lib/longhaul/calls/$__lh_id;
 if [ -e "$__lh_f.out" ] || [ -e "$__lh_f.end" ]; then continue; fi;
+if [ -e /opt/longhaul/variables ]; then
+IFS= command read -r __lh_cmd < /opt/longhaul/variables || :;
+if [ "$__lh_cmd" != ": \${LONGHAUL_VARIABLES-}" ]; then . /opt/longhaul/variables || :; fi;
+fi;
 __lh_cmd=;
 while IFS= command read -r __lh_line; do __lh_cmd=$__lh_cmd$__lh_line$__lh_newline; done < "/var/lib/longhaul/commands/$__lh_id" || :;
 case $__lh_line in *'#longhaul-end#') ;; *) continue ;; esac;

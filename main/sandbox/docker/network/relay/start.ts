@@ -7,6 +7,7 @@ import { pythonRelay } from "./python_relay.ts";
 
 /** Where programs in the container find the relay: `http://127.0.0.1:3128`. */
 export const RELAY_PORT = 3128;
+export const RELAY_ADDRESS = `http://127.0.0.1:${RELAY_PORT}`;
 
 const START_MS = 15_000;
 

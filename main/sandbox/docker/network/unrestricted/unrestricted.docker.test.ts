@@ -25,6 +25,7 @@ const options = (guardImage = SANDBOX_IMAGE): SandboxNetworksOptions => ({
   egress: {
     allow: () => Promise.reject(new Error("not asked for")),
     connect: () => Promise.reject(new Error("not asked for")),
+    certificate: () => Promise.reject(new Error("not asked for")),
   },
   tell: () => expect.unreachable("an unrestricted network has no events"),
   guardImage: () => Promise.resolve(guardImage),

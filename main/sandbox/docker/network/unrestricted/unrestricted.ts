@@ -1,16 +1,16 @@
 /**
  * The `unrestricted` network: the internet, but neither this machine nor private networks nor metadata services. Its
- * connections do not pass through the engine, so there are no `longhaul.egress` events of them.
+ * connections do not pass through the engine, so there are no `longhaul.egress` events of them. Only where variables stand
+ * for credentials are programs told to make encrypted connections through the broker, which puts the values in; a program
+ * that does not listen sends placeholders.
  */
 import { getServers } from "node:dns";
 import { SandboxLost } from "../../../port.ts";
 import { engineCall, LOOK_MS } from "../../container/engine_call.ts";
-import type { Container, GitRoute } from "../../ports.ts";
+import type { Container } from "../../ports.ts";
+import { encryptedProxyVariables } from "../limited.ts";
 import type { AttachRequest, SandboxNetwork, SandboxNetworksOptions } from "../port.ts";
-import { EgressProxy } from "../proxy.ts";
-import { EgressRefused } from "../refused.ts";
-import { RelayLife } from "../relay/relay_life.ts";
-import { NoInterpreter } from "../relay/start.ts";
+import { WayOut } from "../way_out.ts";
 import type { Bridge } from "./bridge.ts";
 import { applyGuard, ownRanges } from "./guard.ts";
 import { WAIT_FOR_GUARD } from "./guard_script.ts";
@@ -20,6 +20,11 @@ const STEP = "network: unrestricted, with private and metadata addresses closed"
 export class UnrestrictedNetwork implements SandboxNetwork {
   readonly networkMode: string;
   readonly env = {};
+  /** Empty unless the relay listens: programs would find nobody there. */
+  variables: Readonly<Record<string, string>> = {};
+  readonly #wayOut: WayOut;
+  /** Attached ones are reached over the relay: the token must not be in here. */
+  readonly #repositories: boolean;
   readonly #request: AttachRequest;
   readonly #options: SandboxNetworksOptions;
   readonly #bridge: Bridge;
@@ -27,16 +32,18 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   readonly #running = new Map<string, Promise<{ step: string }>>();
   /** Container and its start for which the guard stands. */
   #guarded = "";
-  /** For attached repositories only; null when there are none. */
-  readonly #relay: RelayLife | null;
 
   constructor(request: AttachRequest, options: SandboxNetworksOptions, bridge: Bridge) {
     this.networkMode = bridge.name;
     this.#request = request;
     this.#options = options;
     this.#bridge = bridge;
-    const { git } = options;
-    this.#relay = request.repositories === true && git != null ? repositoryRelay(request.session_id, git) : null;
+    this.#wayOut = new WayOut(request, options);
+    this.#repositories = request.repositories === true && options.git != null;
+  }
+
+  set intercept(wanted: boolean) {
+    this.#wayOut.intercept = wanted;
   }
 
   command(argv: readonly string[]): string[] {
@@ -46,38 +53,37 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   ready(container: Container): Promise<{ step: string }> {
     const known = this.#running.get(container.id);
     if (known !== undefined) return known;
-    this.#relay?.moveTo(container);
-    const running = this.#whole(container).finally(() => this.#running.delete(container.id));
+    const running = this.#ready(container).finally(() => this.#running.delete(container.id));
     this.#running.set(container.id, running);
     return running;
   }
 
   close(): void {
     // The guard lives in the container's network and goes on without us.
-    this.#relay?.close();
-  }
-
-  async #whole(container: Container): Promise<{ step: string }> {
-    const { step } = await this.#ready(container);
-    try {
-      await this.#relay?.ready(container);
-    } catch (error) {
-      if (error instanceof SandboxLost) throw error;
-      const why =
-        error instanceof NoInterpreter
-          ? "that needs python3 or node in the sandbox's image"
-          : error instanceof Error
-            ? error.message
-            : "the relay failed";
-      return { step: `${step}; attached repositories cannot be reached: ${why}` };
-    }
-    return { step };
+    this.#wayOut.close();
   }
 
   async #ready(container: Container): Promise<{ step: string }> {
+    await this.#guard(container);
+    const { intercept } = this.#wayOut;
+    if (!intercept && !this.#repositories) {
+      this.#wayOut.close();
+      this.variables = {};
+      return { step: STEP };
+    }
+    const problem = await this.#wayOut.ready(container);
+    this.variables = intercept && problem === null ? encryptedProxyVariables() : {};
+    const missing = [
+      ...(intercept ? ["no request gets the value of a variable"] : []),
+      ...(this.#repositories ? ["attached repositories cannot be reached"] : []),
+    ].join(" and ");
+    return { step: problem === null ? STEP : `${STEP}; ${missing}, because ${problem}` };
+  }
+
+  async #guard(container: Container): Promise<void> {
     // Nothing in the container is asked whether the guard stands: a package can have put its own shell into the image.
     const start = await this.#startOf(container);
-    if (start === this.#guarded) return { step: STEP };
+    if (start === this.#guarded) return;
     try {
       await applyGuard({
         docker: this.#options.docker,
@@ -95,7 +101,6 @@ export class UnrestrictedNetwork implements SandboxNetwork {
       );
     }
     this.#guarded = start;
-    return { step: STEP };
   }
 
   /** Changes with each start, which makes a new network without the guard. */
@@ -106,17 +111,6 @@ export class UnrestrictedNetwork implements SandboxNetwork {
     );
     return `${id} ${State.StartedAt}`;
   }
-}
-
-/** Passes on requests for repositories and nothing else. */
-function repositoryRelay(sessionId: string, git: GitRoute): RelayLife {
-  const proxy = new EgressProxy({
-    connect: () => Promise.reject(new EgressRefused("This sandbox has the internet by itself.")),
-    ruleFor: () => null,
-    note: () => undefined,
-    git: (incoming, response) => git.forward(sessionId, incoming, response),
-  });
-  return new RelayLife((connection) => proxy.accept(connection));
 }
 
 /**
