@@ -11,6 +11,7 @@ import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { SecretScanner } from "./contract/secrets/scanner.ts";
 import { openCalls } from "./contract/threads/view.ts";
+import { waitingPushes } from "./contract/vaults/fold_pushes.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
@@ -322,7 +323,7 @@ async function countAttention(
   let running = 0;
   for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
     if (orchestrator.activity(id) !== null) running += 1;
-    else if (openCalls(fold).some(asksPerson)) needs_you += 1;
+    else if (openCalls(fold).some(asksPerson) || waitingPushes(fold).length > 0) needs_you += 1;
   }
   return { needs_you, running };
 }

@@ -14,6 +14,7 @@ import type { TokenPrice } from "./cost/prices.ts";
 import type { SessionSkill } from "./skills/session_skills.ts";
 import type { ThreadAgent } from "./threads/state.ts";
 import type { CredentialUse } from "./vaults/grants.ts";
+import type { Push } from "./vaults/pushes.ts";
 
 export type ContractEvent = BetaManagedAgentsSessionEvent;
 export type ContractEventType = ContractEvent["type"];
@@ -262,6 +263,18 @@ interface LonghaulPayloads {
   };
   /** The servers of this thread's agent were looked at for the turn. Failures are told by `session.error`. */
   "longhaul.mcp_connected": { servers: { mcp_server_name: string; state: "ready" | "failed"; duration_ms: number }[] };
+  /** The agent wants to push and a person is asked; an earlier request for the same branch counts no more. */
+  "longhaul.push_requested": Push & { request_id: string };
+  "longhaul.push_decided": { request_id: string; result: "allow" | "deny"; deny_message: string | null };
+  /** A server took a push of the agent's. */
+  "longhaul.pushed": {
+    /** Null when no person had to be asked. */
+    request_id: string | null;
+    repository_url: string;
+    branch: string;
+    old: string;
+    new: string;
+  };
   "longhaul.resource_added": { resource: SessionResource };
   "longhaul.resource_removed": { resource_id: string };
   /** Files of the outputs folder were stored as files of the session; what could not be says why. Long lists are cut. */

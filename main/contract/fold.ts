@@ -8,6 +8,7 @@ import type { Outcome } from "./outcome/outcomes.ts";
 import { applyEvent } from "./threads/apply_event.ts";
 import { foldThreads } from "./threads/fold_threads.ts";
 import { type ChildThread, newThreadState, type PrimaryOwn, type ThreadState } from "./threads/state.ts";
+import type { PushRequest } from "./vaults/pushes.ts";
 
 export interface SandboxState {
   provider: string;
@@ -31,6 +32,8 @@ export interface SessionFold extends SessionSnapshot, ThreadState {
   archived_at: string | null;
   /** Files that were attached once and then removed; absent: none. */
   detached?: Extract<SessionResource, { type: "file" }>[];
+  /** Pushes that a person was asked about, the latest of each branch; absent: none. */
+  pushes?: PushRequest[];
   /** Null while there is only the primary thread: then the session's are its own. */
   primary: PrimaryOwn | null;
   /** Spawned threads in order of creation, archived ones too. */

@@ -23,6 +23,13 @@ const EMBEDDED_INSTEAD =
   "Containers cannot be used here now. This session has the embedded sandbox instead: a simulated shell with Python and " +
   "JavaScript, without git, compilers, package managers or network.";
 
+/** The sandbox is there, an attached repository is not. */
+class RepositoryMissing extends SandboxLost {
+  constructor(why: string) {
+    super(`An attached repository is missing, so nothing was run. ${why} Tell the person; a later call tries again.`);
+  }
+}
+
 export class HandPool {
   readonly #providers: SandboxProviders;
   readonly #catalog: Catalog;
@@ -170,7 +177,11 @@ export class HandPool {
     await emit([{ type: "longhaul.sandbox_provisioning", provider: provider.kind, cause }]);
     const steps = new SandboxSteps(emit);
     try {
-      const onStep = (step: ProvisionStep): void => steps.add(step);
+      const missing: string[] = [];
+      const onStep = (step: ProvisionStep): void => {
+        if (step.repository !== undefined) missing.push(step.error ?? step.repository.url);
+        steps.add(step);
+      };
       const {
         hand: made,
         adopted,
@@ -191,8 +202,11 @@ export class HandPool {
       const duration_ms = Math.round(performance.now() - started);
       const ready = { provider: provider.kind, duration_ms, adopted, how, notice: why.told ?? notice };
       await emit([...(await steps.rest()), { type: "longhaul.sandbox_ready", ...ready }]);
+      // Work without the repository that it is about would be work in the wrong place. The next call tries once more.
+      if (missing.length > 0) throw new RepositoryMissing(missing.join(" "));
       return hand;
     } catch (error) {
+      if (error instanceof RepositoryMissing) throw error;
       throw await lost(emit, provider.kind, await steps.rest(), error);
     }
   }

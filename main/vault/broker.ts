@@ -13,6 +13,8 @@ import { DemoModel } from "./demo/answer.ts";
 import { EgressAuthority } from "./egress/intercept/authority/authority.ts";
 import { Variables } from "./egress/intercept/variables.ts";
 import { type EgressOptions, EgressRoute } from "./egress/route.ts";
+import { GitRoute } from "./git/route.ts";
+import type { GitOptions } from "./git/upstream.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
@@ -41,6 +43,7 @@ export interface BrokerOptions {
   /** For tests: limits, and another internet. */
   egress?: EgressOptions;
   mcp?: McpOptions;
+  git?: GitOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
   /** How to sign in to MCP servers. Default: a document at `LONGHAUL_CLIENT_METADATA_URL`, if that is set. */
@@ -67,7 +70,13 @@ export interface Broker {
 
 const DEFAULT_PACE_MS = 12;
 /** Callers are on this machine: headers that take longer, or are larger, are not meant well. */
-const HEADERS = { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, maxHeaderSize: 16 * 1024 };
+const HEADERS = {
+  headersTimeout: 15_000,
+  // A push can take longer than Node's five minutes to come in.
+  requestTimeout: 3_600_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 16 * 1024,
+};
 
 /** Starts a broker in this process. Rejects when the launch secret is not 256 bits of hex, or no port can be had. */
 export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {}): Promise<Broker> {
@@ -126,6 +135,7 @@ class BrokerApp {
   readonly #credentials: Credentials;
   readonly #challenges = new Challenges();
   readonly #signIns: SignIns;
+  readonly #git: GitRoute;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
   readonly mcp: McpRoute;
@@ -157,6 +167,8 @@ class BrokerApp {
     const variables = new Variables(this.#grants, this.#credentials);
     const parts = { variables, authority: this.#authority, audit: this.#audit };
     this.egress = new EgressRoute(this.#capabilities, this.log, parts, options.egress);
+    const git = { grants: this.#grants, credentials: this.#credentials, audit: this.#audit, log: this.log };
+    this.#git = new GitRoute(git, options.git);
     const endpoints = new ModelEndpoints({
       environment: boot.model,
       store,
@@ -194,6 +206,7 @@ class BrokerApp {
     this.#routes = Object.assign(Object.create(null) as Record<string, SessionRoute>, {
       model: (request, response, sessionId) => answerModel(request, response, sessionId, this.#model),
       mcp: (request, response, sessionId) => this.mcp.answer(request, response, sessionId),
+      git: (request, response, sessionId) => this.#git.answer(request, response, sessionId),
     } satisfies Record<string, SessionRoute>);
   }
 

@@ -28,6 +28,13 @@ export type RefusalCode =
   | "limit"
   /** No such sign-in is under way: the broker was restarted, or it is long over. It is started again. */
   | "sign_in_unknown"
+  /** The credential has not the right to this repository. */
+  | "repository_forbidden"
+  /** There is no such repository, as far as the credential can see. */
+  | "repository_not_found"
+  /** What was sent is not git's protocol. */
+  | "malformed_git"
+  | "push_refused"
   | "broker_draining"
   /** No keychain can keep the key for credentials, or it is locked. A person must act. */
   | "keychain_missing"

@@ -98,6 +98,11 @@ export async function bringBack(id: string, mount_path: string): Promise<Brought
   return (await json<{ data: BroughtBack[] }>(path, { method: "POST", body })).data;
 }
 
+export function answerPush(id: string, request: string, result: "allow" | "deny", reason: string): Promise<unknown> {
+  const body = result === "deny" && reason !== "" ? { result, deny_message: reason } : { result };
+  return json(`sessions/${encodeURIComponent(id)}/pushes/${encodeURIComponent(request)}`, { method: "POST", body });
+}
+
 export function listOutputs(id: string): Promise<OutputList> {
   return json(`sessions/${encodeURIComponent(id)}/outputs`);
 }

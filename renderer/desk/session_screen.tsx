@@ -17,6 +17,7 @@ import { ProblemNote } from "../ui/problem_note.tsx";
 import { ApprovalDock } from "./approval_dock.tsx";
 import { BudgetNote } from "./budget/budget_note.tsx";
 import { Composer } from "./composer.tsx";
+import { PushDock } from "./push_dock.tsx";
 import { TimelineList } from "./rows/timeline_list.tsx";
 import { TitleBar } from "./title_bar.tsx";
 
@@ -90,6 +91,7 @@ export function SessionScreen({ id, event }: SessionScreenProps) {
           </div>
         )}
         <ApprovalDock feed={feed} fold={summary.fold} live={live} />
+        <PushDock session={summary.id} fold={summary.fold} live={live} />
         <BudgetNote summary={summary} live={live} />
         <Composer summary={summary} live={live} />
       </main>

@@ -1,6 +1,6 @@
 /** What a person can do to a session from several places: buttons, keys, the palette. Failures stay visible until dismissed. */
 import { create } from "zustand";
-import { wakeSession } from "../api/local.ts";
+import { answerPush, wakeSession } from "../api/local.ts";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { confirmCall, interruptSession, setBudget } from "../api/sdk.ts";
 import { announce } from "./announce.ts";
@@ -57,5 +57,17 @@ export async function changeBudget(session: string, amount: string | null): Prom
 export async function confirm(session: string, call: string, result: "allow" | "deny", reason = ""): Promise<boolean> {
   const done = await act(`confirm ${call}`, () => confirmCall(session, call, result, reason));
   if (done) announce(result === "allow" ? "Approved" : "Denied");
+  return done;
+}
+
+/** A person's word on a push. @param reason for a denial; the agent reads it */
+export async function decidePush(
+  session: string,
+  request: string,
+  result: "allow" | "deny",
+  reason = "",
+): Promise<boolean> {
+  const done = await act(`push ${request}`, () => answerPush(session, request, result, reason));
+  if (done) announce(result === "allow" ? "Push approved" : "Push denied");
   return done;
 }

@@ -5,6 +5,7 @@ import type { SessionFold } from "../../main/contract/fold.ts";
 import { asksPerson, type OpenCall } from "../../main/contract/fold_calls.ts";
 import type { SessionSummary } from "../../main/contract/local_api.ts";
 import { openCalls } from "../../main/contract/threads/view.ts";
+import { waitingPushes } from "../../main/contract/vaults/fold_pushes.ts";
 import { millis, shortTime } from "../format/times.ts";
 import { firstLine, firstPlainLine } from "../timeline/content.ts";
 
@@ -43,7 +44,8 @@ export function needsResume(summary: SessionSummary): boolean {
 
 export function groupOf(summary: SessionSummary): Group {
   if (summary.fold.archived_at !== null) return "archived";
-  if (approvals(summary).length > 0 || needsResume(summary) || summary.work === "stopped") return "needs_you";
+  const asks = approvals(summary).length > 0 || waitingPushes(summary.fold).length > 0;
+  if (asks || needsResume(summary) || summary.work === "stopped") return "needs_you";
   if (summary.activity === "running") return "running";
   if (summary.activity === "queued" || summary.work === "later" || summary.work === "client") return "waiting";
   return "idle";
@@ -56,6 +58,7 @@ export function reasonOf(summary: SessionSummary): string {
   const asked = approvals(summary);
   if (asked.length > 0)
     return asked.length === 1 ? `approve ${asked[0]?.name ?? "a call"}` : `approve ${asked.length} calls`;
+  if (waitingPushes(fold).length > 0) return "approve a push";
   if (work === "stopped") return needsBudget(summary) ? "budget reached" : "stopped";
   if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
   if (activity === "running") return firstPlainLine(fold.last_act);

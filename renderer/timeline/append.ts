@@ -34,6 +34,7 @@ import { onCredentialUsed } from "./sandbox/on_credential.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";
+import { onPush } from "./sandbox/on_push.ts";
 import { onCheckpoint, onProvisioning, onSandboxLost, onSandboxReady, onSandboxStep } from "./sandbox/on_sandbox.ts";
 import { emptyTimeline, openTurn, recordEvent, replaceTurn, requestOf, type Timeline, timeOf } from "./timeline.ts";
 
@@ -149,6 +150,10 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onCredentialUsed(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
+    case "longhaul.push_requested":
+    case "longhaul.push_decided":
+    case "longhaul.pushed":
+      return onPush(timeline, event, stored);
     case "longhaul.outputs_stored":
       return onOutputsStored(timeline, event, stored);
     case "longhaul.resource_added":

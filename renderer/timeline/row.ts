@@ -130,6 +130,7 @@ export type NoticeCode =
   | "mcp"
   | "credential"
   | "brought_back"
+  | "push"
   | "files"
   | "memory"
   | "compacted"

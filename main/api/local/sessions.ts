@@ -12,6 +12,7 @@ import { pageLimit, Query } from "../http/query.ts";
 import { existingSession, isOver } from "../v1/sessions/session.ts";
 import { mountChanges } from "./changes.ts";
 import { mountOutputs } from "./outputs.ts";
+import { mountPushes } from "./pushes.ts";
 import { summaryOf } from "./summary.ts";
 
 const MAX_SEQ = 999_999_999_999;
@@ -75,6 +76,7 @@ export function mountLocalSessions(api: Api, deps: Deps): void {
 
   mountChanges(api, deps);
   mountOutputs(api, deps);
+  mountPushes(api, deps);
 }
 
 /** A turn that died, waits for a retry, or was cut off too often goes on only when somebody asks for it. */

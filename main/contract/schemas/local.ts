@@ -7,3 +7,8 @@ export const wakeBody = z.strictObject({ reason: z.literal("user").optional() })
 export const signInBody = z.strictObject({ code: z.string().min(1).max(256) });
 
 export const bringBackBody = z.strictObject({ mount_path: z.string().min(1).max(1024).optional() });
+
+export const pushDecisionBody = z.discriminatedUnion("result", [
+  z.strictObject({ result: z.literal("allow"), deny_message: z.undefined().optional() }),
+  z.strictObject({ result: z.literal("deny"), deny_message: z.string().min(1).max(2000).optional() }),
+]);

@@ -1,5 +1,6 @@
 /** Bodies of `POST /v1/sessions` and `POST /v1/sessions/{id}`. */
 import { z } from "zod";
+import { PUSH_KEY, PUSH_POLICIES } from "../vaults/repositories.ts";
 import { model, skills } from "./agents.ts";
 import { hasOneOutcome, MAX_INITIAL_EVENTS, ONE_OUTCOME, userDefineOutcome, userMessage } from "./events.ts";
 import { metadata, metadataPatch } from "./primitives.ts";
@@ -29,6 +30,11 @@ const agent = z.union([
   ]),
 ]);
 
+/** `longhaul.push` says what becomes of the session's pushes; null in a patch deletes it. */
+const hasPushPolicy = (bag: Record<string, unknown>): boolean =>
+  bag[PUSH_KEY] == null || PUSH_POLICIES.some((policy) => policy === bag[PUSH_KEY]);
+const PUSH_RULE = `${PUSH_KEY} must be ${PUSH_POLICIES.map((policy) => JSON.stringify(policy)).join(", ")}`;
+
 const title = z.string().max(1000).nullish();
 /** Order counts: of two vaults that know the same server, the first one is used. */
 export const vaultIds = z.array(z.string().min(1).max(128)).max(100);
@@ -53,7 +59,7 @@ export const sessionCreate = z.strictObject({
     .max(MAX_INITIAL_EVENTS)
     .refine(hasOneOutcome, ONE_OUTCOME)
     .optional(),
-  metadata: metadata.optional(),
+  metadata: metadata.refine(hasPushPolicy, PUSH_RULE).optional(),
   resources: resources.optional(),
   title,
   vault_ids: vaultIds.optional(),
@@ -62,7 +68,7 @@ export const sessionCreate = z.strictObject({
 export const sessionUpdate = z.strictObject({
   agent: z.strictObject({ mcp_servers: mcpServers.optional(), tools: tools.optional() }).optional(),
   budget: budget.nullish(),
-  metadata: metadataPatch.nullish(),
+  metadata: metadataPatch.refine(hasPushPolicy, PUSH_RULE).nullish(),
   title,
   vault_ids: z.undefined({ error: "cannot be changed: vaults are chosen when the session is created" }).optional(),
 });

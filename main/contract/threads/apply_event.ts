@@ -3,6 +3,7 @@ import type { IdleStopReason, LedgerEvent, LonghaulEventOf, StoredEvent } from "
 import type { SandboxState, SessionFold } from "../fold.ts";
 import { foldCall, foldInput, foldResult, oneLine, startClock } from "../fold_calls.ts";
 import { foldGrading, foldOutcome } from "../outcome/outcomes.ts";
+import { foldPush } from "../vaults/fold_pushes.ts";
 import { spend, type ThreadState } from "./state.ts";
 
 /**
@@ -153,6 +154,10 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       return;
     case "longhaul.resource_removed":
       return removeResource(next, event.resource_id);
+    case "longhaul.push_requested":
+    case "longhaul.push_decided":
+    case "longhaul.pushed":
+      return foldPush(next, event, stored.created_at);
     case "longhaul.sandbox_provisioning":
       next.sandbox = sandboxState(next.sandbox, event.provider, "provisioning");
       return;

@@ -1,4 +1,5 @@
 /** What the parts of the Docker provider need of a container and of the outside; `container.ts` implements the first. */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex, Readable } from "node:stream";
 import type { EventDraft } from "../../contract/events.ts";
 import type { ExecStream } from "../runner/stream.ts";
@@ -59,6 +60,24 @@ export interface EgressRoute {
   certificate(): Promise<string>;
   /** A connection to the host. Rejects with an Error whose message says which rule refused it, or why it failed. */
   connect(sessionId: string, host: string, port: number): Promise<Duplex>;
+}
+
+/** An attached repository as the git route serves it. */
+export interface RoutedRepository {
+  /** Of the session's resource. */
+  id: string;
+  /** As it was attached. */
+  url: string;
+  /** The one branch that may be pushed to, without `refs/heads/`; null when nothing may be pushed. */
+  branch: string | null;
+}
+
+/** The way to attached repositories: the broker's git route, used on behalf of a session. */
+export interface GitRoute {
+  /** Rejects when it cannot be told. */
+  repositories(sessionId: string): Promise<readonly RoutedRepository[]>;
+  /** Answers one request of a sandbox for `/git/<host>/<path>`. Never rejects. */
+  forward(sessionId: string, incoming: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
 /** Appends an event to a session outside of its lease. Never rejects. */

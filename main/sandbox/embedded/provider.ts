@@ -6,6 +6,7 @@ import type { SessionResource } from "../../contract/events.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../../contract/local_api.ts";
 import type { MemoryFiles } from "../memory/port.ts";
 import type { CallState, ProvisionRequest, ProvisionResult, SandboxProvider } from "../port.ts";
+import type { RepositoryRemotes } from "../resources/remote_source.ts";
 import { sandboxesDir, sandboxLayout } from "./layout.ts";
 import type { HostProgram } from "./link/launch.ts";
 import { EmbeddedMemoryFiles } from "./memory/memory_files.ts";
@@ -24,6 +25,8 @@ export interface EmbeddedOptions {
   idleMs?: number;
   /** How often a host that owes an answer is asked whether it is there; six silences and it is taken for dead. */
   pingMs?: number;
+  /** Where repositories that are attached by URL are fetched from; absent: they cannot be attached. */
+  remotes?: RepositoryRemotes | null;
 }
 
 /** The provider of embedded sandboxes. Cheap: nothing is started or read before the first call of a method. */
@@ -35,10 +38,12 @@ class EmbeddedProvider implements SandboxProvider {
   readonly kind = "embedded";
   readonly #dataDir: string;
   readonly #program: HostProgram;
+  readonly #remotes: RepositoryRemotes | null;
   readonly #sandboxes = new Map<string, EmbeddedSandbox>();
 
   constructor(options: EmbeddedOptions) {
     this.#dataDir = options.dataDir;
+    this.#remotes = options.remotes ?? null;
     const { hostEntry: entry, idleMs = DEFAULT_IDLE_MS, pingMs = DEFAULT_PING_MS } = options;
     this.#program = { entry, idleMs, pingMs };
   }
@@ -94,7 +99,7 @@ class EmbeddedProvider implements SandboxProvider {
   #sandbox(sessionId: string): EmbeddedSandbox {
     const known = this.#sandboxes.get(sessionId);
     if (known !== undefined) return known;
-    const sandbox = new EmbeddedSandbox(sandboxLayout(this.#dataDir, sessionId), this.#program);
+    const sandbox = new EmbeddedSandbox(sandboxLayout(this.#dataDir, sessionId), this.#program, this.#remotes);
     this.#sandboxes.set(sessionId, sandbox);
     return sandbox;
   }

@@ -4,13 +4,14 @@ import { basename, dirname, join } from "node:path";
 import type { LocalRepositoryResource, SessionResource } from "../../contract/events.ts";
 import type { RepositoryChanges } from "../../contract/local_api.ts";
 import { memoryMounts } from "../memory/port.ts";
-import type { ProvisionRequest } from "../port.ts";
+import type { ProvisionRequest, ProvisionStep } from "../port.ts";
 import { createBaseline, ownExcludes, treesSince } from "../resources/baseline.ts";
 import { copyTree } from "../resources/copy_tree.ts";
 import { diffTrees } from "../resources/diff.ts";
 import { recordEntry } from "../resources/history/entry.ts";
 import { type Store, storeAt } from "../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../resources/mount.ts";
+import { cloneRemote, type RepositoryRemotes, RepositoryUnavailable } from "../resources/remote_source.ts";
 import { RepositoryRefused, readRepository } from "../resources/repository.ts";
 import { makeSandboxFolders, type SandboxLayout, safeName } from "./layout.ts";
 import { writeReadOnlyMounts } from "./memory/read_only.ts";
@@ -18,7 +19,13 @@ import { isTaken, realFolder } from "./placing/real_folder.ts";
 
 /** "placing": its files may be half in; "complete": they are all in and the agent may have changed them since. */
 type MarkerState = "placing" | "complete";
+type RemoteRepository = Extract<SessionResource, { type: "github_repository" }>;
 type FileResource = Extract<SessionResource, { type: "file" }>;
+
+export interface PlaceRequest extends ProvisionRequest {
+  /** Where repositories that are attached by URL are fetched from; null when they cannot be. */
+  remotes: RepositoryRemotes | null;
+}
 
 /** Makes the folders of a sandbox. Rejects when the disk refuses. */
 export async function makeDirectories(layout: SandboxLayout, resources: readonly SessionResource[]): Promise<void> {
@@ -32,42 +39,35 @@ export async function makeDirectories(layout: SandboxLayout, resources: readonly
  * Brings in what is not in yet. A resource that cannot be brought in is a step with an error: the session goes on
  * without it, and the next provisioning tries again.
  */
-export async function placeResources(layout: SandboxLayout, request: ProvisionRequest): Promise<void> {
+export async function placeResources(layout: SandboxLayout, request: PlaceRequest): Promise<void> {
   for (const resource of request.resources) {
     if ((await marker(layout, resourceId(resource))) === "complete") continue;
     const started = performance.now();
     const took = () => Math.round(performance.now() - started);
     try {
-      for (const step of await place(layout, resource, request.readFile)) {
+      for (const step of await place(layout, resource, request)) {
         request.onStep({ step, duration_ms: took(), error: null });
       }
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
-      const missing =
-        resource.type === "github_repository" ? { repository: { url: resource.url, problem: "clone" as const } } : {};
+      const missing = resource.type === "github_repository" ? { repository: missingRepository(resource, error) } : {};
       request.onStep({ step: `attach ${nameOf(resource)}`, duration_ms: took(), error: said, ...missing });
     }
   }
 }
 
 /** Resolves with what was done, a line each. */
-function place(
-  layout: SandboxLayout,
-  resource: SessionResource,
-  open: ProvisionRequest["readFile"],
-): Promise<string[]> {
+function place(layout: SandboxLayout, resource: SessionResource, request: PlaceRequest): Promise<string[]> {
   switch (resource.type) {
     case "file":
-      return placeFile(layout, resource, open);
+      return placeFile(layout, resource, request.readFile);
     case "local_repository":
       return placeRepository(layout, resource);
     case "memory_store":
       // Filled once the sandbox is there, and again and again: see `memory/`.
       return Promise.resolve([]);
     case "github_repository":
-      throw new Error(
-        `The embedded sandbox cannot attach a ${resource.type}: it has no network. It needs the docker sandbox.`,
-      );
+      return placeRemote(layout, resource, request);
   }
 }
 
@@ -132,6 +132,32 @@ async function placeRepository(layout: SandboxLayout, resource: LocalRepositoryR
   return steps;
 }
 
+/** There is no git in the sandbox: this machine's fetches the repository, and its files enter as those of a local one do. */
+async function placeRemote(
+  layout: SandboxLayout,
+  resource: RemoteRepository,
+  { remotes, session_id }: PlaceRequest,
+): Promise<string[]> {
+  if (remotes === null) {
+    throw new Error(`${resource.url} cannot be attached to an embedded sandbox here. It needs the docker sandbox.`);
+  }
+  const staged = await emptyFolder(join(layout.staging, safeName(`${resource.id}-clone`)));
+  try {
+    const path = join(staged, "clone");
+    const sha = await cloneRemote(remotes, session_id, resource, path);
+    const local = { ...resource, type: "local_repository", path, checkout: { type: "commit", sha } } as const;
+    const [, ...steps] = await placeRepository(layout, { ...local, include_uncommitted: false });
+    const how = "its files, for there is no git in this sandbox";
+    return [`clone ${resource.url} to ${mountPath(resource)} (at ${sha.slice(0, 12)}; ${how})`, ...steps];
+  } finally {
+    await rm(staged, { recursive: true, force: true });
+  }
+}
+
+function missingRepository({ url }: RemoteRepository, error: unknown): NonNullable<ProvisionStep["repository"]> {
+  return { url, problem: error instanceof RepositoryUnavailable ? error.problem : "clone" };
+}
+
 /** What the agent changed in the attached repositories. Works whether or not the sandbox runs. */
 export async function repositoryChanges(
   layout: SandboxLayout,
@@ -139,10 +165,12 @@ export async function repositoryChanges(
 ): Promise<RepositoryChanges[]> {
   const changes: RepositoryChanges[] = [];
   for (const resource of resources) {
-    if (resource.type !== "local_repository" || !(await isPlaced(layout, resource.id))) continue;
+    const attached = resource.type === "local_repository" || resource.type === "github_repository";
+    if (!attached || !(await isPlaced(layout, resource.id))) continue;
+    const path = resource.type === "local_repository" ? resource.path : resource.url;
     const { before, after } = await treesOf(layout, resource);
     const found = await diffTrees(baselineDir(layout, resource), before, after);
-    changes.push({ mount_path: resource.mount_path, path: resource.path, ...found });
+    changes.push({ mount_path: resource.mount_path, path, ...found });
   }
   return changes;
 }
@@ -150,7 +178,7 @@ export async function repositoryChanges(
 /** Ids of what entered and of what is there now, among the objects of {@link baselineDir}. */
 export async function treesOf(
   layout: SandboxLayout,
-  resource: LocalRepositoryResource,
+  resource: LocalRepositoryResource | RemoteRepository,
 ): Promise<{ before: string; after: string }> {
   const root = await realpath(layout.root);
   return treesSince(baselineDir(layout, resource), join(root, mountPath(resource)), root);
@@ -166,7 +194,7 @@ export function historyStore(layout: SandboxLayout, resource: LocalRepositoryRes
   return storeAt(join(layout.dir, "histories", safeName(resource.id)));
 }
 
-export function baselineDir(layout: SandboxLayout, resource: LocalRepositoryResource): string {
+export function baselineDir(layout: SandboxLayout, resource: Pick<LocalRepositoryResource, "id">): string {
   return join(layout.baselines, safeName(resource.id));
 }
 

@@ -14,6 +14,7 @@ import {
   SandboxLost,
   ToolFailure,
 } from "../port.ts";
+import type { RepositoryRemotes } from "../resources/remote_source.ts";
 import { CallLog } from "./call_log.ts";
 import type { Answer } from "./calls.ts";
 import type { SandboxLayout } from "./layout.ts";
@@ -37,13 +38,15 @@ export const REMOVED = ".removed-";
 export class EmbeddedSandbox implements Hand {
   readonly #layout: SandboxLayout;
   readonly #program: HostProgram;
+  readonly #remotes: RepositoryRemotes | null;
   #client: HostClient | null = null;
   #connecting: Promise<{ client: HostClient; adopted: boolean }> | null = null;
   #provisioning: Promise<ProvisionResult> | null = null;
   #changes: Promise<unknown> = Promise.resolve();
   #destroyed = false;
 
-  constructor(layout: SandboxLayout, program: HostProgram) {
+  constructor(layout: SandboxLayout, program: HostProgram, remotes: RepositoryRemotes | null = null) {
+    this.#remotes = remotes;
     this.#layout = layout;
     this.#program = program;
   }
@@ -75,7 +78,7 @@ export class EmbeddedSandbox implements Hand {
   async #place(request: ProvisionRequest): Promise<void> {
     placeVariables(this.#layout, request);
     await removeDetached(this.#layout, request);
-    await placeResources(this.#layout, request);
+    await placeResources(this.#layout, { ...request, remotes: this.#remotes });
     // After the repositories: one of them may be the whole working directory.
     await placeSkills(this.#layout, request);
   }

@@ -34,6 +34,7 @@ const NOTICES: Record<NoticeCode, string> = {
   mcp: "servers",
   credential: "vault",
   brought_back: "you",
+  push: "push",
   files: "files",
   memory: "memory",
   compacted: "compact",

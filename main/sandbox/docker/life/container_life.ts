@@ -5,6 +5,7 @@ import { type ProvisionRequest, type ProvisionResult, SandboxLost, SandboxRebuil
 import type { DockerContainer } from "../container/container.ts";
 import { engineGone } from "../container/engine_call.ts";
 import { removeDetached } from "../resources/detached.ts";
+import { placeGitConfig, routedRepositories } from "../resources/git_config.ts";
 import { placeResources } from "../resources/place.ts";
 import { placeSkills } from "../resources/skills.ts";
 import { sandboxSettings } from "../settings.ts";
@@ -54,6 +55,7 @@ export class ContainerLife {
           session_id: this.#owner.session,
           config: request.environment.config,
           runtime: request.environment.metadata?.["longhaul.runtime"] ?? null,
+          repositories: request.resources.some(({ type }) => type === "github_repository"),
           intercept: (request.variables ?? []).length > 0,
         });
         const origin = found === null ? await this.#make(engine, request) : await this.#takeOn(engine, found, request);
@@ -124,7 +126,12 @@ export class ContainerLife {
     if (network === null) throw new SandboxLost("The sandbox's network was let go of. Call again.");
     await placeVariables(container, request, { network, egress: this.#install.egress, fresh });
     await removeDetached(container, request);
-    if (request.resources.length > 0) await placeResources(container, request, this.#install.options.dataDir);
+    if (request.resources.length > 0) {
+      const { dataDir, git = null } = this.#install.options;
+      const routed = await routedRepositories(git, request);
+      if (routed.length > 0) await placeGitConfig(container, routed);
+      await placeResources(container, { ...request, routed }, dataDir);
+    }
     // After the repositories: one of them may be the whole working directory.
     await placeSkills(container, request);
   }

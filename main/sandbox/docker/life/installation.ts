@@ -7,7 +7,7 @@ import type { Engine } from "../discovery/connect.ts";
 import { ensureImage } from "../image/ensure_image.ts";
 import { sandboxNetworks } from "../network/network.ts";
 import type { SandboxNetworks } from "../network/port.ts";
-import type { EgressRoute, TellSession } from "../ports.ts";
+import type { EgressRoute, GitRoute, TellSession } from "../ports.ts";
 import { CHECKPOINT_LIMITS, type CheckpointLimits } from "./checkpoints/checkpoints.ts";
 import { StartQueue } from "./start_queue.ts";
 
@@ -21,6 +21,8 @@ export interface DockerProviderOptions {
   tell: TellSession;
   /** The way out of `limited` sandboxes; null: there is none. */
   egress: EgressRoute | null;
+  /** The way to attached repositories; absent: they are cloned over the sandbox's own network, without a token. */
+  git?: GitRoute | null;
   /** Containers that are created and started at the same time. */
   parallelStarts?: number;
   /** Milliseconds for which an engine that went away is waited for: it may be restarting. */
@@ -78,6 +80,7 @@ export class Installation {
       install,
       tell,
       egress: this.egress,
+      git: this.options.git ?? null,
       guardImage: () => this.#guardImage(docker),
     });
     return this.#networks;

@@ -7,13 +7,15 @@
  */
 import type Dockerode from "dockerode";
 import type { SessionSnapshot } from "../../../contract/events.ts";
-import type { Container, EgressRoute, TellSession } from "../ports.ts";
+import type { Container, EgressRoute, GitRoute, TellSession } from "../ports.ts";
 
 export interface SandboxNetworksOptions {
   docker: Dockerode;
   /** Value of the label `longhaul.install` on everything that is made here. */
   install: string;
   egress: EgressRoute;
+  /** The way to attached repositories; absent: there is none. */
+  git?: GitRoute | null;
   tell: TellSession;
   /** Name of an image that is present and has iproute2's `ip`: our own sandbox image. Asked for `unrestricted` only. */
   guardImage: () => Promise<string>;
@@ -25,6 +27,8 @@ export interface AttachRequest {
   config: SessionSnapshot["environment"]["config"];
   /** The container runtime that the environment asks for (`longhaul.runtime`); null for the engine's default. */
   runtime: string | null;
+  /** The sandbox reaches attached repositories over the relay, also when it has the internet by itself. */
+  repositories?: boolean;
   /** See {@link SandboxNetwork.intercept}; false when left out. */
   intercept?: boolean;
 }

@@ -15,6 +15,8 @@ export interface ProxyOptions {
   /** The setting that allows a host, in words. @param host canonical */
   ruleFor: (host: string) => string | null;
   note: (decision: EgressDecision) => void;
+  /** Answers requests for attached repositories, which are made to the proxy itself; undefined when there are none. */
+  git?: (incoming: IncomingMessage, response: ServerResponse) => Promise<void> | undefined;
   /** Milliseconds in which a request's head must have arrived. */
   headMs?: number;
 }
@@ -79,6 +81,8 @@ export class EgressProxy {
 
   async #forward(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = proxyUrl(incoming.url ?? "");
+    const git = url === null && incoming.url?.startsWith("/git/") ? this.#options.git?.(incoming, response) : undefined;
+    if (git !== undefined) return git;
     if (url === null) {
       const text = "This is the way out of the sandbox: it takes http:// URLs, and CONNECT for everything else.";
       return answer(response, 400, text);

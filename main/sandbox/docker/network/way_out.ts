@@ -41,6 +41,7 @@ export class WayOut {
       connect: (host, port) => options.egress.connect(request.session_id, host, port),
       ruleFor: (host) => allowingRule(request.config, host),
       note: (decision) => this.#log.note(decision),
+      git: (incoming, response) => options.git?.forward(request.session_id, incoming, response),
     });
   }
 

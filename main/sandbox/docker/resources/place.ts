@@ -1,13 +1,13 @@
 /** Brings the resources of a session into its container, each of them once. */
 import type { LocalRepositoryResource, SessionResource } from "../../../contract/events.ts";
 import { type ProvisionRequest, type ProvisionStep, type RepositoryProblem, SandboxLost } from "../../port.ts";
-import { cloneProblem } from "../../resources/clone_problem.ts";
+import { cloneProblem, routeFailure } from "../../resources/clone_problem.ts";
 import { bundleHeader } from "../../resources/history/bundle.ts";
 import { recordEntry } from "../../resources/history/entry.ts";
 import { isObjectId } from "../../resources/history/source.ts";
 import { folderName, storeOf } from "../../resources/history/store.ts";
 import { megabytes, mountPath, nameOf, resourceId, uploadPath } from "../../resources/mount.ts";
-import type { Container, ExecResult } from "../ports.ts";
+import type { Container, ExecResult, RoutedRepository } from "../ports.ts";
 import {
   failureText,
   type Marker,
@@ -20,7 +20,11 @@ import {
 } from "./inside.ts";
 import { CLEAR, CLONE_BUNDLE, CLONE_URL, NO_COMMIT, TAKEN } from "./scripts.ts";
 
-export type PlaceRequest = Pick<ProvisionRequest, "session_id" | "resources" | "onStep" | "onProgress" | "readFile">;
+export interface PlaceRequest
+  extends Pick<ProvisionRequest, "session_id" | "resources" | "onStep" | "onProgress" | "readFile"> {
+  /** Repositories that the sandbox reaches over the git route; absent: none. */
+  routed?: readonly RoutedRepository[];
+}
 
 type FileResource = Extract<SessionResource, { type: "file" }>;
 type RemoteRepository = Extract<SessionResource, { type: "github_repository" }>;
@@ -128,18 +132,25 @@ class Placing {
     const { url, checkout } = resource;
     const branch = checkout?.type === "branch" ? checkout.name : "";
     const sha = checkout?.type === "commit" ? checkout.sha : "";
+    const routed = this.#request.routed?.find(({ id }) => id === resource.id);
+    const own = routed?.branch ?? "";
     return this.#cloned(target, name, marker, async () => {
       const onLine = (line: string): void => this.#request.onProgress(line.slice(0, 200));
-      const args = [target, url, branch, sha];
+      const args = [target, url, branch, sha, own];
       const done = await runScript(this.#container, CLONE_URL, args, { timeoutMs: CLONE_TIMEOUT_MS, onLine });
       if (done.exitCode !== 0) {
         const problem = done.exitCode === NO_COMMIT ? "checkout" : cloneProblem(failureText(done));
-        throw new CloneFailed(done.exitCode, `${url} could not be cloned: ${remoteFailure(done, resource)}`, problem);
+        throw new CloneFailed(
+          done.exitCode,
+          `${url} could not be cloned: ${remoteFailure(done, resource, routed !== undefined)}`,
+          problem,
+        );
       }
       const entry = done.stdout.toString().trim().split("\n").at(-1) ?? "";
       if (!isObjectId(entry)) throw new Error(`${url} was cloned, but the sandbox's git did not say at which commit.`);
       await this.#mark(name, { state: "complete", entry });
-      return [`clone ${url} to ${target} (without a token, at ${entry.slice(0, 12)})`];
+      const how = routed === undefined ? "without a token, " : own === "" ? "" : `on branch ${own}, `;
+      return [`clone ${url} to ${target} (${how}at ${entry.slice(0, 12)})`];
     });
   }
 
@@ -199,18 +210,25 @@ function taken(target: string): Error {
   return new Error(`mount_path ${target} is taken. Give the repository another mount_path.`);
 }
 
-function remoteFailure(done: Pick<ExecResult, "exitCode" | "stderr">, { checkout }: RemoteRepository): string {
+function remoteFailure(
+  done: Pick<ExecResult, "exitCode" | "stderr">,
+  { checkout }: RemoteRepository,
+  routed: boolean,
+): string {
   const text = failureText(done);
+  const told = routeFailure(text);
+  if (told !== null) return told.text;
   const lines = text.split("\n").filter((line) => /fatal|error/i.test(line));
   const said = (lines.at(-1) ?? text.split("\n").at(-1) ?? text).replace(/[.\s]*$/, ".");
   if (done.exitCode === NO_COMMIT || /Remote branch .* not found|pathspec|did not match/i.test(text)) {
     return `${said} Check the checkout (${JSON.stringify(checkout)}).`;
   }
   if (/resolve (host|proxy)|Connection (refused|timed out)|Failed to connect|CONNECT tunnel|from proxy/i.test(text)) {
+    if (routed) return `${said} The way to it needs python3 or node in the sandbox's image, and this engine's broker.`;
     return `${said} The sandbox's network does not reach it. Add its host to allowed_hosts of the environment's networking, or check the URL.`;
   }
   if (/could not read Username|Authentication failed|terminal prompts disabled|not found|error: 40[134]/i.test(text)) {
-    return `${said} The repository does not exist, or it is private: this version clones without a token. Clone it on this machine and attach it as a local_repository.`;
+    return `${said} The repository does not exist, or it is private, and there is no way to use a token here.`;
   }
   return said;
 }

@@ -98,7 +98,7 @@ test("what cannot be cloned says why and leaves nothing", async () => {
     remote("unreachable", { url: "https://example.invalid/a/b" }),
   ]);
   expect(errors).toEqual([
-    expect.stringMatching(/or it is private: this version clones without a token/),
+    expect.stringMatching(/or it is private, and there is no way to use a token/),
     expect.stringMatching(/does not exist, or it is private/),
     expect.stringMatching(/Check the checkout \(.*nowhere/),
     expect.stringMatching(/Check the checkout/),

@@ -47,7 +47,10 @@ git -c core.hooksPath=/dev/null reset -q --hard
 ${IDENTITY}
 `;
 
-/** $1 target, $2 URL, $3 branch or "", $4 commit or "". Prints the commit that is checked out. */
+/**
+ * $1 target, $2 URL, $3 branch or "", $4 commit or "", $5 the session's own branch or "". Prints the commit that is
+ * checked out. The session's branch begins there, or where an earlier sandbox pushed it to.
+ */
 export const CLONE_URL = `set -eu
 ${NEEDS_GIT}
 ${EMPTY_TARGET}
@@ -59,6 +62,12 @@ fi
 if [ -n "$4" ]; then
   git cat-file -e "$4^{commit}" 2>/dev/null || git -c credential.helper= fetch -q origin "$4" || exit ${NO_COMMIT}
   git checkout -q --detach "$4"
+fi
+if [ -n "$5" ]; then
+  if git rev-parse -q --verify "refs/remotes/origin/$5" >/dev/null; then git checkout -q --no-track -B "$5" "origin/$5"
+  else git checkout -q --no-track -b "$5"; fi
+  git config "branch.$5.remote" origin
+  git config "branch.$5.merge" "refs/heads/$5"
 fi
 ${IDENTITY}
 git rev-parse --verify HEAD

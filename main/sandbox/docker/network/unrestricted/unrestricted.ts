@@ -23,6 +23,8 @@ export class UnrestrictedNetwork implements SandboxNetwork {
   /** Empty unless the relay listens: programs would find nobody there. */
   variables: Readonly<Record<string, string>> = {};
   readonly #wayOut: WayOut;
+  /** Attached ones are reached over the relay: the token must not be in here. */
+  readonly #repositories: boolean;
   readonly #request: AttachRequest;
   readonly #options: SandboxNetworksOptions;
   readonly #bridge: Bridge;
@@ -37,6 +39,7 @@ export class UnrestrictedNetwork implements SandboxNetwork {
     this.#options = options;
     this.#bridge = bridge;
     this.#wayOut = new WayOut(request, options);
+    this.#repositories = request.repositories === true && options.git != null;
   }
 
   set intercept(wanted: boolean) {
@@ -62,15 +65,19 @@ export class UnrestrictedNetwork implements SandboxNetwork {
 
   async #ready(container: Container): Promise<{ step: string }> {
     await this.#guard(container);
-    if (!this.#wayOut.intercept) {
+    const { intercept } = this.#wayOut;
+    if (!intercept && !this.#repositories) {
       this.#wayOut.close();
       this.variables = {};
       return { step: STEP };
     }
     const problem = await this.#wayOut.ready(container);
-    this.variables = problem === null ? encryptedProxyVariables() : {};
-    const through = problem === null ? "" : `; no request gets the value of a variable, because ${problem}`;
-    return { step: `${STEP}${through}` };
+    this.variables = intercept && problem === null ? encryptedProxyVariables() : {};
+    const missing = [
+      ...(intercept ? ["no request gets the value of a variable"] : []),
+      ...(this.#repositories ? ["attached repositories cannot be reached"] : []),
+    ].join(" and ");
+    return { step: problem === null ? STEP : `${STEP}; ${missing}, because ${problem}` };
   }
 
   async #guard(container: Container): Promise<void> {
