@@ -17,7 +17,10 @@ import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerSettings } from "./engine/broker_settings.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
+import { BrokerGit } from "./engine/git/broker_git.ts";
+import { SessionPushes } from "./engine/git/pushes.ts";
 import { grantedMcp } from "./engine/grants/granted_mcp.ts";
+import { refreshedVault } from "./engine/grants/refreshed_vault.ts";
 import { GrantsRegister } from "./engine/grants/register.ts";
 import { engineHealth } from "./engine/health.ts";
 import { scrubLog } from "./engine/log.ts";
@@ -110,9 +113,18 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
   const prints = new PrintsFeed(model.client, secrets);
-  const egress = new BrokerEgress(model.client);
+  const grants = new GrantsRegister({ ledger, records, client: model.client });
+  const egress = new BrokerEgress(model.client, async (sessionId) => void (await grants.anew(sessionId)));
+  const git = new BrokerGit({
+    client: model.client,
+    grants: {
+      repositories: async (sessionId) => (await grants.ensure(sessionId)).repositories,
+      register: async (sessionId, anew) => void (await (anew ? grants.anew(sessionId) : grants.ensure(sessionId))),
+    },
+    pushes: new SessionPushes(ledger),
+  });
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
-  const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
+  const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host, remotes: git });
   const providers = sandboxProviders({
     forced: options.sandbox,
     embedded,
@@ -123,6 +135,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         installId: openInstall(options.data_dir).id,
         engine: () => containers.engine(),
         egress,
+        git,
         tell: (sessionId, event) => {
           // What happens to a sandbox between calls; a session that was deleted meanwhile needs no telling.
           ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
@@ -137,19 +150,22 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
     },
   });
-  const grants = new GrantsRegister({ ledger, records, client: model.client });
   const mcp = grantedMcp(
     new BrokerMcp({
       version: VERSION,
       access: model.client,
-      ensureGrants: async (sessionId) => {
-        grants.forget(sessionId);
-        await grants.ensure(sessionId);
-      },
+      ensureGrants: async (sessionId) => void (await grants.anew(sessionId)),
     }),
     grants,
   );
-  const hands = new HandPool(providers, catalog, blobs, live, memory);
+  const hands = new HandPool(
+    providers,
+    catalog,
+    blobs,
+    live,
+    memory,
+    async (sessionId) => (await grants.ensure(sessionId)).variables,
+  );
   const ports: HarnessPorts = {
     ledger,
     catalog,
@@ -234,7 +250,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     credentials: new RecordCredentials(records, Date.now),
     orchestrator,
     schedules,
-    vault: brokerVault(model.client),
+    vault: refreshedVault(brokerVault(model.client), grants),
     settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],

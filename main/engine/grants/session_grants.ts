@@ -10,6 +10,7 @@ import type {
   VariableGrant,
 } from "../../contract/vaults/grants.ts";
 import { closedMcpServer } from "../../contract/vaults/mcp_reach.ts";
+import { pushPolicy, repositoryGrant } from "../../contract/vaults/repositories.ts";
 import { issuerOf, normalisedServerUrl } from "../../contract/vaults/server_url.ts";
 import type { Records } from "../../session/records/records.ts";
 import { mcpServerId } from "../../tools/mcp/server_id.ts";
@@ -104,22 +105,12 @@ async function repositoryGrants(records: Records, fold: SessionFold): Promise<Re
   const attached = fold.resources.filter((resource) => resource.type === "github_repository");
   if (attached.length === 0) return [];
   const tokens = await repositoryTokens(records).list({ scope: fold.session_id, limit: MOST });
+  const push = pushPolicy(fold.metadata);
   return attached.map((resource) => {
     const token = tokens.find(({ id }) => id === resource.id);
-    return {
-      resource_id: resource.id,
-      url: resource.url,
-      token:
-        token === undefined
-          ? null
-          : {
-              vault_id: fold.session_id,
-              credential_id: resource.id,
-              secret_id: token.secret_id,
-              issuer: token.url,
-            },
-      branch: `refs/heads/longhaul/${fold.session_id}`,
-      push: "ask",
-    };
+    if (token === undefined) return repositoryGrant(fold.session_id, resource, null, push);
+    const { secret_id, url: issuer } = token;
+    const ref = { vault_id: fold.session_id, credential_id: resource.id, secret_id, issuer };
+    return repositoryGrant(fold.session_id, resource, ref, push);
   });
 }
