@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
+import { LastUses } from "./api/local/connections/last_uses.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { asksPerson } from "./contract/fold_calls.ts";
@@ -180,6 +181,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   });
   const triggers = new Triggers({ orchestrator, model, now: Date.now });
   const codes = new SignInCodes();
+  const lastUses = new LastUses(records);
   const token = apiToken(options.data_dir);
   const started_at = new Date().toISOString();
   let port = options.port;
@@ -194,6 +196,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     orchestrator,
     schedules,
     vault: brokerVault(model.client),
+    lastUses,
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
@@ -253,6 +256,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await server.close();
       await janitor.stop();
       await providers.close();
+      await lastUses.stop();
       await ledger.close();
       lock.release();
     },
