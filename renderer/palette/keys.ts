@@ -6,7 +6,7 @@ import { useEngine } from "../store/engine.ts";
 import { feedOf } from "../store/feed.ts";
 import { canResume } from "../store/groups.ts";
 import { closeOverlay, openOverlay, useOverlay } from "../store/overlays.ts";
-import { go, useRoute } from "../store/route.ts";
+import { CONNECTIONS, go, useRoute } from "../store/route.ts";
 
 const REPEATABLE = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
 
@@ -72,6 +72,7 @@ const AFTER_G: Record<string, Action> = {
   s: () => focus("[data-testid=session-list] [aria-current=page], [data-testid=session-item]"),
   t: () => focus("[data-testid=timeline]"),
   h: () => go({ screen: "home" }),
+  c: () => go(CONNECTIONS),
 };
 
 function move(step: number): boolean {
@@ -99,7 +100,7 @@ function back(): boolean {
     go({ screen: "session", id: open.id, event: null }, true);
     return true;
   }
-  if (useRoute.getState().route.screen === "new") go({ screen: "home" });
+  if (/^(new|connections)$/.test(useRoute.getState().route.screen)) go({ screen: "home" });
   return false;
 }
 
