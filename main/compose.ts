@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
+import { LastUses } from "./api/local/connections/last_uses.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { asksPerson } from "./contract/fold_calls.ts";
@@ -237,6 +238,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   };
   const triggers = new Triggers({ orchestrator, model: { dropConnections }, now: Date.now });
   const codes = new SignInCodes();
+  const lastUses = new LastUses(records);
   const token = apiToken(options.data_dir);
   const started_at = new Date().toISOString();
   let port = options.port;
@@ -252,6 +254,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     schedules,
     vault: refreshedVault(brokerVault(model.client), grants),
     settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
+    lastUses,
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
@@ -292,6 +295,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     onError: options.onError,
     log: options.log,
   });
+  audit.onUse((use) => lastUses.note(use));
   if (!(await prints.start(PRINTS_MS))) options.log("The broker's prints of secrets are late; they are waited for.");
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
@@ -325,6 +329,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await audit.stop();
       await prints.stop();
       await providers.close();
+      await lastUses.stop();
       await ledger.close();
       lock.release();
     },

@@ -86,7 +86,8 @@ function needsResume(deps: Deps, { id, fold }: SessionRecord): boolean {
   return work === "stopped" || work === "later" || (work === "now" && fold.cut_offs > 0);
 }
 
-async function allSessions(deps: Deps, include_archived: boolean): Promise<SessionRecord[]> {
+/** Every session, the newest first. */
+export async function allSessions(deps: Deps, include_archived: boolean): Promise<SessionRecord[]> {
   const all: SessionRecord[] = [];
   for (;;) {
     const last = all.at(-1);

@@ -71,6 +71,7 @@ test("a broker that is away refuses new values in words, and removes old ones wh
   let down = false;
   await using it = await startVaultRig({
     around: (vault) => ({
+      ...vault,
       seal: (request) => (down ? away() : vault.seal(request)),
       sealed: () => (down ? away() : vault.sealed()),
       purge: (ids) => (down ? away() : vault.purge(ids)),
