@@ -117,7 +117,7 @@ export class FakeConnections {
     if (method === "DELETE") {
       this.#list = this.#list.filter(({ id }) => id !== first);
       const message = "auth.tracker.example took the tokens back.";
-      return { id: first, type: "connection_removed", revocation: { status: "revoked", message } };
+      return { id: first, type: "connection_removed", revocation: { state: "revoked", message } };
     }
     if (second === "sign_in" && known.auth.type === "mcp_oauth") return this.#begin(known.auth.mcp_server_url, known);
     if (method === "GET")

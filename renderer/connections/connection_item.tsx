@@ -38,7 +38,7 @@ export function ConnectionItem(props: ConnectionItemProps) {
   const checking = busy.has(`check ${id}`);
   return (
     <li
-      data-testid="connection"
+      data-testid="connection-item"
       data-connection={id}
       data-state={state}
       className={`flex gap-3 py-3 ${asked ? "-mx-3 rounded bg-selected px-3" : ""}`}

@@ -146,7 +146,7 @@ export function remove(connection: Connection): Promise<boolean> {
   return attempt("remove", connection.id, async () => {
     const { revocation } = await removeConnection(connection.id);
     const name = nameOf(connection);
-    useConnections.setState({ removed: { name, message: revocation.message, told: revocation.status === "revoked" } });
+    useConnections.setState({ removed: { name, message: revocation.message, told: revocation.state === "revoked" } });
     announce(`${name} was removed`);
   });
 }

@@ -59,7 +59,7 @@ export function memoryVault(): MemoryVault {
       flows.delete(id);
       tell();
     },
-    revoke: async () => ({ status: "revoked", message: "auth.example.com took the tokens back." }),
+    revoke: async () => ({ state: "revoked", message: "auth.example.com took the tokens back." }),
     signedIn: (id, scopes) =>
       turn(id, (flow, { vault_id, credential_id, secret_id, mcp_server_url }) => {
         sealed.push({ vault_id, credential_id, secret_id });

@@ -5,8 +5,7 @@ import type {
   BetaManagedAgentsRefreshObject,
 } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
 import type { CredentialHalves } from "./auth.ts";
-import type { RevocationOutcome } from "./connections.ts";
-import type { OAuthBegin, OAuthFlow } from "./oauth.ts";
+import type { OAuthBegin, OAuthFlow, OAuthRevocation } from "./oauth.ts";
 
 /** Names one sealed value. A changed credential gets a new `secret_id`, so that its record decides which value counts. */
 export interface SecretRef {
@@ -52,6 +51,6 @@ export interface CredentialVault {
   oauthFlow(flowId: string, waitMs: number): Promise<OAuthFlow | null>;
   /** Ends a sign-in that waits; unknown ids are no error. */
   cancelOAuth(flowId: string): Promise<void>;
-  /** Asks the authorization server to take the tokens back; what is sealed stays. Takes at most about 15 s. */
-  revoke(request: ValidateRequest): Promise<RevocationOutcome>;
+  /** Asks the authorization server to take the tokens back; what is sealed stays. Takes at most about 30 s. */
+  revoke(request: ValidateRequest): Promise<OAuthRevocation>;
 }

@@ -1,6 +1,7 @@
 /** Shapes of `/longhaul/v1/connections`: credentials as a person looks at them. No value of a credential is in any. */
 import type { CredentialAuth } from "./auth.ts";
 import type { CredentialUse } from "./grants.ts";
+import type { OAuthRevocation } from "./oauth.ts";
 
 /** `refused`: as far as is known it is not accepted any more, and signing in does not help or is not possible. */
 export type ConnectionState = "connected" | "sign_in_needed" | "refused";
@@ -79,12 +80,5 @@ export interface ConnectionRemoved {
   id: string;
   type: "connection_removed";
   /** What became of the tokens at the server that gave them; Longhaul's own copy is gone in any case. */
-  revocation: RevocationOutcome;
-}
-
-export interface RevocationOutcome {
-  /** `not_offered`: the server takes no revocations, or what is kept was not given by one. */
-  status: "revoked" | "not_offered" | "failed";
-  /** In words that a person can act on. */
-  message: string;
+  revocation: OAuthRevocation;
 }

@@ -225,7 +225,7 @@ describe("removing", () => {
     const { body } = await call<ConnectionRemoved>("DELETE", `/${connection.id}`);
     expect(body).toMatchObject({
       id: connection.id,
-      revocation: { status: "not_offered", message: expect.stringContaining("delete it at mcp.example.com too") },
+      revocation: { state: "unsupported", message: expect.stringContaining("delete it at mcp.example.com too") },
     });
     expect(await list()).toEqual({ data: [], sign_ins: [] });
     expect(await vault.sealed()).toEqual([]);
@@ -249,11 +249,11 @@ describe("removing", () => {
     const seen: unknown[] = [];
     vi.spyOn(vault, "revoke").mockImplementation(async ({ credential_id }) => {
       seen.push(credential_id, (await vault.sealed()).length, (await list()).data.length);
-      return { status: "revoked", message: "a.example took the tokens back." };
+      return { state: "revoked", message: "a.example took the tokens back." };
     });
     const { body } = await call<ConnectionRemoved>("DELETE", `/${made.id}`);
     expect(seen).toEqual([made.id, 1, 0]);
-    expect(body.revocation.status).toBe("revoked");
+    expect(body.revocation.state).toBe("revoked");
     expect(await vault.sealed()).toEqual([]);
   });
 
@@ -262,7 +262,7 @@ describe("removing", () => {
     vi.spyOn(vault, "revoke").mockRejectedValue(new Error("a.example does not answer."));
     const { body } = await call<ConnectionRemoved>("DELETE", `/${made.id}`);
     expect(body.revocation).toEqual({
-      status: "failed",
+      state: "failed",
       message: expect.stringContaining("a.example does not answer"),
     });
     expect(await vault.sealed()).toEqual([]);

@@ -1,5 +1,6 @@
 /** Removes a connection: for every session at once, then at the server that gave the tokens, then its value for good. */
-import type { ConnectionRemoved, RevocationOutcome } from "../../../contract/vaults/connections.ts";
+import type { ConnectionRemoved } from "../../../contract/vaults/connections.ts";
+import type { OAuthRevocation } from "../../../contract/vaults/oauth.ts";
 import { issuerOf } from "../../../contract/vaults/server_url.ts";
 import { type Deps, timestamp } from "../../http/context.ts";
 import { type CredentialRecord, credentialTable } from "../../v1/vaults/records.ts";
@@ -19,9 +20,9 @@ export async function disconnect(deps: Deps, { id, vault_id }: CredentialRecord)
   return { id, type: "connection_removed", revocation: await revoked(deps, taken) };
 }
 
-async function revoked(deps: Deps, credential: CredentialRecord | null): Promise<RevocationOutcome> {
+async function revoked(deps: Deps, credential: CredentialRecord | null): Promise<OAuthRevocation> {
   if (credential === null || credential.secret_id === null) {
-    return { status: "not_offered", message: "It was removed already." };
+    return { state: "unsupported", message: "It was removed already." };
   }
   const { id, vault_id, secret_id, auth } = credential;
   return deps.values.retire(secret_id, async () => {
@@ -32,12 +33,12 @@ async function revoked(deps: Deps, credential: CredentialRecord | null): Promise
     }
     const where = auth.type === "static_bearer" ? `at ${new URL(auth.mcp_server_url).host}` : "where it was made";
     const message = `Longhaul's copy is gone. The value itself stays valid: delete it ${where} too if nobody is to use it.`;
-    return { status: "not_offered", message };
+    return { state: "unsupported", message };
   });
 }
 
-function failed(url: string, error: unknown): RevocationOutcome {
+function failed(url: string, error: unknown): OAuthRevocation {
   const why = error instanceof Error ? error.message : "The credential broker did not answer.";
   const message = `Longhaul's copy is gone, but the server was not told: ${why} The tokens may stay valid for a while; end the access in your account at ${new URL(url).host} to be sure.`;
-  return { status: "failed", message };
+  return { state: "failed", message };
 }
