@@ -27,7 +27,7 @@ const PORTS = [
   "main/sandbox/choice.ts",
   "main/sandbox/memory/port.ts",
   "main/sandbox/toolset/definitions.ts",
-  "main/tools/port.ts",
+  "main/tools/mcp/port.ts",
   "main/harness/model.ts",
   "main/orchestration/port.ts",
   "main/orchestration/schedules/port.ts",

@@ -110,7 +110,7 @@ async function startBrokerProcess(server: ModelServer): Promise<{ broker: ChildP
   };
   broker.send(boot);
   const [ready] = (await once(broker, "message")) as [FromBroker];
-  if (ready.type !== "ready") throw new Error(ready.message);
+  if (ready.type !== "ready") throw new Error(ready.type === "failed" ? ready.message : "The broker did not start.");
   const granted = await fetch(`${ready.url}/control/capabilities`, {
     method: "POST",
     headers: { authorization: `Bearer ${launch_secret}` },

@@ -21,6 +21,7 @@ import type { SandboxProvider } from "../main/sandbox/port.ts";
 import { memoryBlobStore } from "../main/session/blobs.ts";
 import { LiveDeltas } from "../main/session/live.ts";
 import { openSqliteLedger } from "../main/session/sqlite/open.ts";
+import { ScriptedMcp } from "../main/tools/testing/scripted_mcp.ts";
 import { ms, spread, table } from "./measure/stats.ts";
 import type { BenchResult } from "./run.ts";
 
@@ -97,6 +98,7 @@ async function measure(server: ModelServer, install: Install, eager: boolean): P
       live,
       model,
       hands: new HandPool(onlyProvider(provider), catalog, blobs, live),
+      mcp: new ScriptedMcp(),
       web: new EndpointWebTools({ model, ledger }),
       limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3 },
       priceOf: () => null,

@@ -8,9 +8,13 @@ import * as path from "node:path";
 import Database from "better-sqlite3";
 import type { EventDraft } from "../main/contract/events.ts";
 import { newId } from "../main/contract/ids.ts";
+import { SecretScanner } from "../main/contract/secrets/scanner.ts";
 import { fileBlobStore } from "../main/session/blobs.ts";
+import { eventScrubber } from "../main/session/secrets/mask_event.ts";
 import { openSqliteLedger, type SqliteStore } from "../main/session/sqlite/open.ts";
 import { agentMessage, sessionCreated } from "../main/session/testing/drafts.ts";
+import { printKey } from "../main/vault/prints/keys.ts";
+import { Prints } from "../main/vault/prints/prints.ts";
 
 const ROUNDS = 40;
 /** Operations per round and variant; fewer of the large ones. */
@@ -100,7 +104,20 @@ function bareInsert(dir: string, bare: BareTable): (count: number) => void {
   };
 }
 
-function variants(dir: string, { ledger }: SqliteStore): Variant[] {
+/** Knows as many values as a person with a hundred credentials has. */
+function scannerOfHundred(): SecretScanner {
+  const launch = "ab".repeat(32);
+  const scanner = new SecretScanner(printKey(launch));
+  scanner.add(
+    new Prints(
+      launch,
+      Array.from({ length: 100 }, (_, index) => `canary-value-${index}-of-a-hundred`),
+    ).all(),
+  );
+  return scanner;
+}
+
+function variants(dir: string, { ledger }: SqliteStore, { ledger: scrubbing }: SqliteStore): Variant[] {
   const bare = bareInsert(dir, SAME_ROWS);
   const least = bareInsert(dir, LEAST);
   // Its commits are too few to bring its log to full size while the others warm up, and a log that grows is slower.
@@ -120,6 +137,22 @@ function variants(dir: string, { ledger }: SqliteStore): Variant[] {
       operate: async () => void (await ledger.emitEvents(SESSION, many(count))),
     },
   ];
+  const scrubbed = (count: number): Variant => ({
+    name: `the same, 100 secrets known, ${count} per commit`,
+    events: count,
+    baseline: count === 1 ? "emitEvent, one after the other" : `emitEvents of ${count}`,
+    operate: async () => void (await scrubbing.emitEvents(SESSION, many(count))),
+  });
+  const scanner = scannerOfHundred();
+  const text = JSON.stringify(draft());
+  const scans: Variant = {
+    name: "1,000 scans of one event, 100 secrets known",
+    events: 1_000,
+    baseline: null,
+    operate: () => {
+      for (let count = 0; count < 1_000; count++) scanner.scan(text);
+    },
+  };
   const concurrent = (count: number): Variant => ({
     name: `${count} × emitEvent at once`,
     events: count,
@@ -133,15 +166,27 @@ function variants(dir: string, { ledger }: SqliteStore): Variant[] {
     baseline: null,
     operate: () => least(1),
   };
-  return [flush, event, ...ours(1), ...ours(10), concurrent(10), ...ours(100), concurrent(100)];
+  return [
+    flush,
+    event,
+    ...ours(1),
+    scrubbed(1),
+    ...ours(10),
+    scrubbed(10),
+    concurrent(10),
+    ...ours(100),
+    scrubbed(100),
+    concurrent(100),
+    scans,
+  ];
 }
 
 function quantile(values: readonly number[], q: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? Number.NaN;
 }
 
-async function appendRows(dir: string, store: SqliteStore): Promise<Row[]> {
-  const all = variants(dir, store);
+async function appendRows(dir: string, store: SqliteStore, scrubbing: SqliteStore): Promise<Row[]> {
+  const all = variants(dir, store, scrubbing);
   const times = new Map(all.map(({ name }) => [name, [] as number[]]));
   // The first rounds warm up the compiler and let the logs reach their full size: after that they are overwritten.
   for (let round = -10; round < ROUNDS; round++) {
@@ -206,9 +251,17 @@ function table(rows: readonly Row[]): string {
 export async function run(): Promise<{ table: string; json: object }> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "longhaul-bench-"));
   let store = openSqliteLedger({ dataDir: dir, blobs: fileBlobStore(path.join(dir, "blobs")) });
+  const scrubbingDir = path.join(dir, "scrubbing");
+  fs.mkdirSync(scrubbingDir);
+  const scrubbing = openSqliteLedger({
+    dataDir: scrubbingDir,
+    blobs: fileBlobStore(path.join(scrubbingDir, "blobs")),
+    scrub: eventScrubber(scannerOfHundred()),
+  });
   try {
     await store.ledger.createSession(SESSION, [sessionCreated()]);
-    const rows = await appendRows(dir, store);
+    await scrubbing.ledger.createSession(SESSION, [sessionCreated()]);
+    const rows = await appendRows(dir, store, scrubbing).finally(() => scrubbing.close());
     let { last_seq } = (await store.ledger.getSession(SESSION)) ?? { last_seq: 0 };
     for (; last_seq < 100_000; last_seq += 500)
       await store.ledger.emitEvents(SESSION, Array.from({ length: 500 }, draft));

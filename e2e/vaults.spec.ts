@@ -152,10 +152,8 @@ test("canary secrets of each kind are found nowhere, and planted ones are", asyn
   expect(canariesIn(Buffer.from(JSON.stringify(answers)))).toEqual([]);
   expect(canariesIn(Buffer.from(doctor.stdout + doctor.stderr + product.stderr()))).toEqual([]);
 
-  // The search finds what is there: one said in a message, one in a file's content, one in an answer.
-  await sessions.events.send(session.id, {
-    events: [{ type: "user.message", content: [{ type: "text", text: `I say ${CANARIES.client}.` }] }],
-  });
+  // The search finds what is there: one in a setting of the person's own, one in a file of theirs, one in an answer.
+  await product.client.beta.agents.create({ name: "planted", model: "claude-opus-5-5", system: CANARIES.client });
   const large = `${"x".repeat(100_000)}${CANARIES.variable}`;
   await product.client.beta.files.upload({ file: new File([large], "planted.txt") });
   const planted = canariesInFiles();

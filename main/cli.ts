@@ -11,6 +11,8 @@ import { events } from "./cli/events.ts";
 import { resume } from "./cli/resume.ts";
 import { run } from "./cli/run.ts";
 import { serve } from "./cli/serve.ts";
+import { model } from "./cli/settings/model.ts";
+import { vault } from "./cli/settings/vault.ts";
 import { start } from "./cli/start.ts";
 import { processTerminal } from "./cli/terminal.ts";
 import { verify } from "./cli/verify.ts";
@@ -19,7 +21,19 @@ import { entriesBeside } from "./supervise.ts";
 import { whenNpmIsGone } from "./supervision/npm_parent.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [start, serve, run, resume, events, verify, env, environmentKey, doctor];
+const COMMANDS: readonly Command[] = [
+  start,
+  serve,
+  run,
+  resume,
+  events,
+  verify,
+  env,
+  environmentKey,
+  model,
+  vault,
+  doctor,
+];
 
 /** Takes a secret out of the environment now, but complains only when a command needs it: `doctor` must still run. */
 function taken<T>(take: (env: NodeJS.ProcessEnv) => T): () => T {

@@ -9,16 +9,23 @@ import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
+import { SecretScanner } from "./contract/secrets/scanner.ts";
 import { openCalls } from "./contract/threads/view.ts";
 import { waitingPushes } from "./contract/vaults/fold_pushes.ts";
 import { unfinishedWork } from "./contract/work.ts";
+import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
+import { brokerSettings } from "./engine/broker_settings.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
+import { grantedMcp } from "./engine/grants/granted_mcp.ts";
+import { GrantsRegister } from "./engine/grants/register.ts";
 import { engineHealth } from "./engine/health.ts";
+import { scrubLog } from "./engine/log.ts";
 import { thisBoot } from "./engine/machine.ts";
 import { memorySource } from "./engine/memory_source.ts";
 import { OutputFiles } from "./engine/outputs/output_files.ts";
 import { Prices } from "./engine/prices.ts";
+import { PrintsFeed } from "./engine/secrets/prints_feed.ts";
 import { SessionSandboxes } from "./engine/session_sandboxes.ts";
 import { SignInCodes } from "./engine/sign_in.ts";
 import { BrokerModel } from "./harness/broker_model.ts";
@@ -41,7 +48,11 @@ import { fileBlobStore } from "./session/blobs.ts";
 import { lockDataDir } from "./session/data_dir_lock.ts";
 import type { Holder } from "./session/ledger.ts";
 import { LiveDeltas } from "./session/live.ts";
+import { eventScrubber } from "./session/secrets/mask_event.ts";
 import { openSqliteLedger } from "./session/sqlite/open.ts";
+import { BrokerMcp } from "./tools/mcp/broker_mcp.ts";
+import { printKey } from "./vault/prints/keys.ts";
+import { VERSION } from "./version.ts";
 import { RecordCredentials } from "./workers/credentials.ts";
 import { WorkSupply } from "./workers/supply.ts";
 
@@ -72,6 +83,8 @@ export interface Engine {
 }
 
 const LEASE_MS = 30_000;
+/** How long a start waits for the broker's prints of secrets; without them nothing can be scrubbed. */
+const PRINTS_MS = 10_000;
 /** Silence on a model stream; the API pings every few seconds, a local model may think for minutes before its first token. */
 const MODEL_IDLE_MS = 300_000;
 
@@ -81,12 +94,22 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const lock = lockDataDir(options.data_dir);
   const holder: Holder = { id: newId("lease_holder"), ...thisBoot() };
   const blobs = fileBlobStore(join(options.data_dir, "blobs"));
+  // Recognises what only the broker knows, so that no echo of it is kept.
+  const secrets = new SecretScanner(printKey(options.broker.launch_secret));
+  scrubLog((line) => secrets.mask(line));
   // The data directory is locked: every other holder in the ledger is a process that is gone.
-  const store = openSqliteLedger({ dataDir: options.data_dir, blobs, isHolderAlive: (row) => row.id === holder.id });
+  const store = openSqliteLedger({
+    dataDir: options.data_dir,
+    blobs,
+    isHolderAlive: (row) => row.id === holder.id,
+    scrub: eventScrubber(secrets),
+    report: options.log,
+  });
   const { ledger, catalog, records } = store;
-  const live = new LiveDeltas();
+  const live = new LiveDeltas(secrets);
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
+  const prints = new PrintsFeed(model.client, secrets);
   const egress = new BrokerEgress(model.client);
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
   const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
@@ -106,14 +129,26 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         },
       }),
   });
-  const sandboxes = new SessionSandboxes(ledger, providers);
+  const sandboxes = new SessionSandboxes(ledger, providers, secrets);
   const prices = new Prices(options.data_dir, options.log);
   const memory = new MemoryKeeper({
-    source: memorySource(records),
+    source: memorySource(records, (text) => secrets.mask(text)),
     tell: (sessionId, event) => {
       ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
     },
   });
+  const grants = new GrantsRegister({ ledger, records, client: model.client });
+  const mcp = grantedMcp(
+    new BrokerMcp({
+      version: VERSION,
+      access: model.client,
+      ensureGrants: async (sessionId) => {
+        grants.forget(sessionId);
+        await grants.ensure(sessionId);
+      },
+    }),
+    grants,
+  );
   const hands = new HandPool(providers, catalog, blobs, live, memory);
   const ports: HarnessPorts = {
     ledger,
@@ -123,6 +158,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     model,
     hands,
     web: new EndpointWebTools({ model, ledger }),
+    mcp,
     limits: { compact_at_tokens: 150_000, max_rounds: 2_000, max_failures: 10, ...options.limits },
     priceOf: (model) => prices.of(model),
     now: Date.now,
@@ -179,7 +215,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     isAgentArchived: async (agentId) => ((await catalog.getAgent(agentId))?.archived_at ?? null) !== null,
     onError: options.onError,
   });
-  const triggers = new Triggers({ orchestrator, model, now: Date.now });
+  const dropConnections = (): void => {
+    model.dropConnections();
+    mcp.dropConnections();
+  };
+  const triggers = new Triggers({ orchestrator, model: { dropConnections }, now: Date.now });
   const codes = new SignInCodes();
   const token = apiToken(options.data_dir);
   const started_at = new Date().toISOString();
@@ -195,6 +235,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     orchestrator,
     schedules,
     vault: brokerVault(model.client),
+    settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
@@ -220,15 +261,26 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     revokeCapability: (sessionId) => {
       egress.forget(sessionId);
+      grants.forget(sessionId);
+      mcp.drop(sessionId);
       return model.revoke(sessionId);
     },
     redeemSignInCode: (code) => codes.redeem(code),
     rendererDir: options.renderer_dir,
+    scrub: (text) => secrets.mask(text),
     reportFailure: options.reportFailure,
   });
+  const audit = new AuditChannel({
+    client: model.client,
+    ledger,
+    onError: options.onError,
+    log: options.log,
+  });
+  if (!(await prints.start(PRINTS_MS))) options.log("The broker's prints of secrets are late; they are waited for.");
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
   await supply.start();
+  audit.start();
   triggers.start();
   janitor.start();
   await schedules.start();
@@ -250,9 +302,12 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await schedules.stop();
       supply.stop();
       await orchestrator.drain();
+      await mcp.close();
       await outputFiles.stop();
       await server.close();
       await janitor.stop();
+      await audit.stop();
+      await prints.stop();
       await providers.close();
       await ledger.close();
       lock.release();

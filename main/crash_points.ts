@@ -16,6 +16,7 @@ export const CRASH_POINTS = {
   "tool.after_dispatch": "the sandbox has been asked, no result has arrived",
   "tool.before_result": "the result has arrived, it is not in the ledger",
   "tool.after_result": "the result is in the ledger",
+  "mcp.after_connected": "what MCP servers offer is in the ledger together with the start of the request",
   "turn.before_idle": "the turn is over, the idle status is not in the ledger",
   "turn.after_idle": "the idle status is in the ledger, the lease is still held",
   "inputs.after_consumed": "client events have been taken into the transcript",

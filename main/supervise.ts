@@ -94,6 +94,8 @@ class Launch implements Supervisor {
   #ready: { url: string; token: string; pid: number } | null = null;
   /** Port of the first engine: a restarted one is given it again, so that clients reconnect. */
   #port: number;
+  /** Of the next broker: a person may have changed it since the start. */
+  #passphrase: string | null;
   #codes: ((code: string) => void)[] = [];
   #ending = false;
   #killed = false;
@@ -101,6 +103,7 @@ class Launch implements Supervisor {
   constructor(options: SuperviseOptions) {
     this.#options = options;
     this.#port = options.settings.port;
+    this.#passphrase = options.vault_passphrase;
     const { promise, resolve } = Promise.withResolvers<Stop>();
     this.stopped = promise;
     this.#resolveStopped = resolve;
@@ -152,7 +155,8 @@ class Launch implements Supervisor {
   }
 
   #brokerBoot(): BrokerBoot {
-    const { model, settings, vault_passphrase } = this.#options;
+    const { model, settings } = this.#options;
+    const vault_passphrase = this.#passphrase;
     const boot: BrokerBoot = { type: "boot", launch_secret: this.#secret, model, data_dir: settings.data_dir };
     return vault_passphrase === null ? boot : { ...boot, vault_passphrase };
   }
@@ -178,6 +182,7 @@ class Launch implements Supervisor {
   }
 
   #fromBroker(message: FromBroker): void {
+    if (message.type === "passphrase") this.#passphrase = message.passphrase;
     if (message.type !== "ready") return;
     this.#brokerPid = message.pid;
     this.#address = { url: message.url, launch_secret: this.#secret };

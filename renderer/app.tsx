@@ -12,6 +12,7 @@ import { ConnectionBar } from "./screens/connection_bar.tsx";
 import { Home } from "./screens/home.tsx";
 import { NewSession } from "./screens/new_session.tsx";
 import { ResumeSheet } from "./screens/resume_sheet.tsx";
+import { SettingsScreen } from "./screens/settings/settings_screen.tsx";
 import { SignedOut } from "./screens/signed_out.tsx";
 import { SessionList } from "./sessions/session_list.tsx";
 import { useAnnouncement } from "./store/announce.ts";
@@ -97,6 +98,7 @@ function Desk() {
         )}
         {route.screen === "home" && <Home />}
         {route.screen === "new" && <NewSession />}
+        {route.screen === "settings" && <SettingsScreen />}
         {route.screen === "session" && <SessionScreen key={route.id} id={route.id} event={route.event} />}
       </div>
       <Palette open={overlay === "palette"} />

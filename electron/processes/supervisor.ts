@@ -33,6 +33,8 @@ const CODE_MS = 5000;
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #secret = randomBytes(32).toString("hex");
+  /** Of the next broker: a person may have changed it since the start. */
+  #passphrase: string | null;
   readonly #broker: KeptChild;
   readonly #engine: KeptChild;
   #address: BrokerAddress | null = null;
@@ -43,6 +45,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#port = options.engine.port;
+    this.#passphrase = options.vault_passphrase;
     const { entries, env, log, onFailed } = options;
     this.#broker = new KeptChild({
       name: "broker",
@@ -99,7 +102,8 @@ export class Supervisor {
   }
 
   #brokerBoot(): BrokerBoot {
-    const { model, engine, vault_passphrase } = this.#options;
+    const { model, engine } = this.#options;
+    const vault_passphrase = this.#passphrase;
     const boot: BrokerBoot = { type: "boot", launch_secret: this.#secret, model, data_dir: engine.data_dir };
     return vault_passphrase === null ? boot : { ...boot, vault_passphrase };
   }
@@ -114,6 +118,7 @@ export class Supervisor {
   }
 
   #fromBroker(message: FromBroker): void {
+    if (message.type === "passphrase") this.#passphrase = message.passphrase;
     if (message.type !== "ready") return;
     const known = this.#address !== null;
     this.#address = { url: message.url, launch_secret: this.#secret };

@@ -13,6 +13,7 @@ import { mountEngine, mountSignIn } from "./local/engine.ts";
 import { mountEnvironmentKeys } from "./local/environment_keys.ts";
 import { mountListStream } from "./local/list_stream.ts";
 import { mountLocalSessions } from "./local/sessions.ts";
+import { mountSettings } from "./local/settings.ts";
 import { mountTimeline } from "./local/timeline.ts";
 import type { ApiPorts } from "./ports.ts";
 import { mountAgents } from "./v1/agents/routes.ts";
@@ -55,7 +56,7 @@ export function createApi(ports: ApiPorts): Api {
     if (isOurFault(error)) {
       deps.reportFailure?.({ request_id: requestId, method: c.req.method, path: c.req.path, error });
     }
-    return errorResponse(asApiError(error), requestId);
+    return errorResponse(asApiError(error), requestId, deps.scrub);
   });
   api.notFound((c) => {
     const error = new ApiError("not_found_error", `There is no endpoint ${c.req.method} ${c.req.path}.`);
@@ -87,6 +88,7 @@ export function createApi(ports: ApiPorts): Api {
   mountDeploymentRuns(api, deps);
   mountVaults(api, deps);
   mountEngine(api, deps);
+  mountSettings(api, deps);
   mountEnvironmentKeys(api, deps);
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);

@@ -5,6 +5,7 @@ import type { PriceTable } from "../contract/cost/prices.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import type { BroughtBack, Health, OutputFile, RepositoryChanges, RequestContext } from "../contract/local_api.ts";
 import type { CredentialVault } from "../contract/vaults/broker_api.ts";
+import type { BrokerSettings } from "../contract/vaults/settings.ts";
 import type { Orchestrator } from "../orchestration/port.ts";
 import type { Schedules } from "../orchestration/schedules/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
@@ -34,6 +35,10 @@ export interface ApiPorts {
   schedules: Schedules;
   /** Where the values of credentials are sealed: the broker. Nothing of them is kept or logged on this side. */
   vault: CredentialVault;
+  /** Masks known secret values in what an error says. Default: nothing is known. */
+  scrub?(text: string): string;
+  /** The model endpoint and the key of sealed values, both the broker's. */
+  settings: BrokerSettings;
   /** The API key: 256 bits. */
   token: string;
   /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */

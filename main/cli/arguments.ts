@@ -148,7 +148,7 @@ function generalHelp(commands: readonly Command[]): string {
     ...rows,
     "",
     "  longhaul <command> --help explains one command; --version prints the version.",
-    "  Model: ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN; without them the offline demo answers.",
+    "  Model: ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, else `longhaul model set`, else the offline demo.",
     "  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 needs you, 130 interrupted.",
     "",
   ].join("\n");

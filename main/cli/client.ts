@@ -8,6 +8,14 @@ import type {
   SessionSummaryPage,
   TimelineFrame,
 } from "../contract/local_api.ts";
+import type {
+  ModelChange,
+  ModelSettings,
+  ModelTest,
+  Rotation,
+  RotationRequest,
+  VaultStatus,
+} from "../contract/vaults/settings.ts";
 import type { EngineFacts } from "../supervise.ts";
 import { CommandFailed } from "./command.ts";
 import { readEvents } from "./engine/sse.ts";
@@ -25,6 +33,8 @@ export class ApiRefusal extends CommandFailed {
 
 /** Longer than the engine's keep-alive comments are apart: silence beyond it is a dead connection, as after sleep. */
 const IDLE_MS = 60_000;
+type Method = "GET" | "POST" | "PUT" | "DELETE";
+
 const RECONNECT_MS = [50, 100, 200, 500, 1000, 2000];
 
 export class LocalClient {
@@ -62,6 +72,30 @@ export class LocalClient {
   /** Makes the session go on, also one whose turn had died. */
   async wake(id: string): Promise<void> {
     await this.#json("POST", `/longhaul/v1/sessions/${encodeURIComponent(id)}/wake`);
+  }
+
+  model(): Promise<ModelSettings> {
+    return this.#json("GET", "/longhaul/v1/settings/model");
+  }
+
+  setModel(change: ModelChange): Promise<ModelSettings> {
+    return this.#json("PUT", "/longhaul/v1/settings/model", change);
+  }
+
+  clearModel(): Promise<ModelSettings> {
+    return this.#json("DELETE", "/longhaul/v1/settings/model");
+  }
+
+  testModel(): Promise<ModelTest> {
+    return this.#json("POST", "/longhaul/v1/settings/model/test");
+  }
+
+  vault(): Promise<VaultStatus> {
+    return this.#json("GET", "/longhaul/v1/vault");
+  }
+
+  rotateVault(request: RotationRequest): Promise<Rotation> {
+    return this.#json("POST", "/longhaul/v1/vault/rotate", request);
   }
 
   /** A new key for the workers of an environment; its value is in this answer only. */
@@ -123,21 +157,22 @@ export class LocalClient {
     }
   }
 
-  async #json<T>(method: "GET" | "POST", path: string, body: object = {}): Promise<T> {
+  async #json<T>(method: Method, path: string, body: object = {}): Promise<T> {
     const response = await this.#request(method, path, undefined, body);
     const text = await response.text();
     return (text === "" ? null : JSON.parse(text)) as T;
   }
 
-  async #request(method: "GET" | "POST", path: string, signal?: AbortSignal, body: object = {}): Promise<Response> {
+  async #request(method: Method, path: string, signal?: AbortSignal, body: object = {}): Promise<Response> {
     const { url, token } = await this.#engine();
+    const hasBody = method === "POST" || method === "PUT";
     const response = await fetch(new URL(path, url), {
       method,
       headers: {
         authorization: `Bearer ${token}`,
-        ...(method === "POST" ? { "content-type": "application/json" } : {}),
+        ...(hasBody ? { "content-type": "application/json" } : {}),
       },
-      ...(method === "POST" ? { body: JSON.stringify(body) } : {}),
+      ...(hasBody ? { body: JSON.stringify(body) } : {}),
       ...(signal === undefined ? {} : { signal }),
     });
     if (response.ok) return response;

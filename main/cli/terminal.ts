@@ -1,6 +1,6 @@
 /** The terminal, or whatever stands in its place: output, colours, questions. */
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import type { WriteStream } from "node:tty";
 import type { Environment } from "../config.ts";
 
@@ -11,9 +11,13 @@ export interface Terminal {
   err: (text: string) => void;
   /** True when a person can be asked: both stdin and stdout are terminals. */
   interactive: boolean;
+  /** True when stdin is a terminal: what is typed there shows unless it is asked for hidden. */
+  typed: boolean;
   color: boolean;
   /** Asks one line. Null when the input ended or `signal` aborted. `onInterrupt` is called for Ctrl+C at the prompt. */
   ask: (question: string, signal: AbortSignal, onInterrupt: () => void) => Promise<string | null>;
+  /** Asks one line that is not shown while it is typed. Null when the input ended or Ctrl+C was pressed. */
+  askHidden: (question: string) => Promise<string | null>;
   /** Everything of stdin as text. */
   readInput: () => Promise<string>;
 }
@@ -32,14 +36,35 @@ export function processTerminal(streams: Streams, env: Environment): Terminal {
     out: (text) => void streams.stdout.write(text),
     err: (text) => void streams.stderr.write(text),
     interactive: outIsTty && streams.stdin.isTTY === true,
+    typed: streams.stdin.isTTY === true,
     color: outIsTty && !noColor && env.TERM !== "dumb",
     ask: (question, signal, onInterrupt) => ask(streams, question, signal, onInterrupt),
+    askHidden: (question) => askHidden(streams, question),
     readInput: async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of streams.stdin) chunks.push(Buffer.from(chunk));
       return Buffer.concat(chunks).toString("utf8");
     },
   };
+}
+
+function askHidden(streams: Streams, question: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    // The line editor echoes into this, and nobody sees it.
+    const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+    const reader = createInterface({ input: streams.stdin, output: nowhere, terminal: true });
+    streams.stderr.write(question);
+    const done = (answer: string | null): void => {
+      resolve(answer);
+      reader.close();
+    };
+    reader.on("SIGINT", () => done(null));
+    reader.on("line", (line) => done(line.trim()));
+    reader.on("close", () => {
+      streams.stderr.write("\n");
+      resolve(null);
+    });
+  });
 }
 
 function ask(streams: Streams, question: string, signal: AbortSignal, onInterrupt: () => void): Promise<string | null> {

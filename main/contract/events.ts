@@ -186,7 +186,14 @@ interface LonghaulPayloads {
   "longhaul.call_settled": { tool_use_id: string; how: Settlement };
   /** Shown in the timeline and the resume sheet: nobody can know whether the call took effect. */
   "longhaul.outcome_unknown": { tool_use_id: string; tool_name: string; message: string };
-  "longhaul.retry_scheduled": { attempt: number; at: string; error_type: string; waits_for_network: boolean };
+  "longhaul.retry_scheduled": {
+    attempt: number;
+    at: string;
+    error_type: string;
+    waits_for_network: boolean;
+    /** Set when the model's key is out of reach until a person unlocks the keychain. */
+    waits_for_keychain?: true;
+  };
   /** The endpoint said that the request no longer fits: a compaction comes next, with long results shortened. */
   "longhaul.context_full": {
     model_request_start_id: string;
@@ -251,9 +258,11 @@ interface LonghaulPayloads {
     instructions: string | null;
     /** In the server's order; at most 256. */
     tools: McpToolFacts[];
+    /** Tools that cannot be used, and why. */
+    left_out: { name: string; reason: string }[];
   };
   /** The servers of this thread's agent were looked at for the turn. Failures are told by `session.error`. */
-  "longhaul.mcp_connected": { turn: number; servers: { mcp_server_name: string; state: "ready" | "failed" }[] };
+  "longhaul.mcp_connected": { servers: { mcp_server_name: string; state: "ready" | "failed"; duration_ms: number }[] };
   /** The agent wants to push and a person is asked; an earlier request for the same branch counts no more. */
   "longhaul.push_requested": Push & { request_id: string };
   "longhaul.push_decided": { request_id: string; result: "allow" | "deny"; deny_message: string | null };

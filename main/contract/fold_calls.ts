@@ -29,6 +29,8 @@ export interface OpenCall {
   id: string;
   kind: "builtin" | "custom" | "mcp";
   name: string;
+  /** Of a call of kind `mcp`: the server, as the agent names it. */
+  mcp_server_name?: string;
   /** Position of the tool-use event: its input is read from there, so that the fold stays small. */
   seq: number;
   at: string;
@@ -41,6 +43,11 @@ export interface OpenCall {
   /** Number of dispatches; > 0 without a result means in flight or cut off. */
   attempts: number;
   started_at: string | null;
+}
+
+/** How a call's tool is named to people. A server may call its tool `bash`: nobody may take it for the sandbox's. */
+export function shownToolName(call: { name: string; mcp_server_name?: string }): string {
+  return call.mcp_server_name === undefined ? call.name : `${call.mcp_server_name}/${call.name}`;
 }
 
 /** True when the call waits for a person or a client: an unconfirmed `ask`, or a result that a client computes. */
@@ -78,6 +85,7 @@ export function foldInput(next: SessionFold, event: InputEvent, stored: StoredEv
     if (message) {
       if (next.system_context === "last") next.system_context = "answered";
       next.awaiting_model = true;
+      next.mcp_connected = false;
       next.last_message_id = null;
       next.stopped = false;
       next.retry = null;
@@ -129,13 +137,14 @@ export function foldCall(next: SessionFold, event: CallEvent, stored: StoredEven
     return;
   }
   next.tool_calls += 1;
-  next.last_act = oneLine(`${event.name} ${describeInput(event.input)}`);
+  next.last_act = oneLine(`${shownToolName(event)} ${describeInput(event.input)}`);
   next.calls = [
     ...next.calls,
     {
       id: event.id,
       kind: event.type === "agent.tool_use" ? "builtin" : event.type === "agent.mcp_tool_use" ? "mcp" : "custom",
       name: event.name,
+      ...(event.type === "agent.mcp_tool_use" ? { mcp_server_name: event.mcp_server_name } : {}),
       seq: stored.seq,
       at: stored.created_at,
       permission: event.type === "agent.custom_tool_use" ? "allow" : (event.evaluated_permission ?? "allow"),

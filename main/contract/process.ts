@@ -49,7 +49,11 @@ export type ToEngine =
   /** Finish appends, release leases, exit with code 0. */
   | { type: "drain" };
 
-export type FromBroker = { type: "ready"; url: string; pid: number } | ChildFailed;
+export type FromBroker =
+  | { type: "ready"; url: string; pid: number }
+  /** A person changed what seals credentials: the passphrase that a broker started from now on needs, null for none. */
+  | { type: "passphrase"; passphrase: string | null }
+  | ChildFailed;
 
 export type FromEngine =
   | { type: "ready"; url: string; token: string; pid: number }

@@ -102,3 +102,8 @@ function blockedIsAnnounced(thread: ThreadState, blocked: string[]): boolean {
   const named = new Set(thread.stop_reason.event_ids);
   return named.size === blocked.length && blocked.every((id) => named.has(id));
 }
+
+/** True for a plan that may come true before its time: when the network is back or the key can be had. */
+export function waitsOutside(retry: RetryPlan): boolean {
+  return retry.waits_for_network || retry.waits_for_keychain === true;
+}

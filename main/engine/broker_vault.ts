@@ -26,7 +26,8 @@ export function brokerVault(client: BrokerClient): CredentialVault {
   };
 }
 
-async function control(
+/** An answer of a control route, parsed. Rejects with ApiError in the broker's own words, or that it is away. */
+export async function control(
   client: BrokerClient,
   method: string,
   path: string,
@@ -50,12 +51,18 @@ async function control(
 
 /** The broker's own words: they name what a person can do, and never a value. */
 function refusalOf(status: number, text: string): ApiError {
-  // 503: it is being shut down, and another one comes. 401: it is another launch's.
-  if (status === 503 || status === 401) return away();
+  // 401: it is another launch's.
+  if (status === 401) return away();
   try {
     const { error } = JSON.parse(text) as {
       error: { type: ApiErrorType; message: string; details?: { error_code: string } };
     };
+    // Whoever stores a credential is a person at the keychain, not a program that comes back later.
+    if (error.details?.error_code === "keychain_locked") {
+      return new ApiError("invalid_request_error", error.message, "keychain_locked");
+    }
+    // It is being shut down, and another one comes.
+    if (status === 503) return away();
     return new ApiError(error.type, error.message, error.details?.error_code);
   } catch {
     return away();

@@ -5,8 +5,15 @@ import { Memories } from "../session/memories/memories.ts";
 import { MemoryStores } from "../session/memories/stores.ts";
 import type { Records } from "../session/records/records.ts";
 
-/** @param now milliseconds since the epoch */
-export function memorySource(records: Records, now: () => number = Date.now): MemorySource {
+/**
+ * @param scrub what is kept of a text that comes from a sandbox
+ * @param now milliseconds since the epoch
+ */
+export function memorySource(
+  records: Records,
+  scrub: (text: string) => string = (text) => text,
+  now: () => number = Date.now,
+): MemorySource {
   const stores = new MemoryStores(records, now);
   const memories = new Memories(records, now);
   const actor = (session_id: string) => ({ type: "session_actor" as const, session_id });
@@ -30,9 +37,9 @@ export function memorySource(records: Records, now: () => number = Date.now): Me
       }
     },
     create: (storeId, sessionId, path, content) =>
-      outcome(memories.create(storeId, path, content, actor(sessionId)), path),
+      outcome(memories.create(storeId, path, scrub(content), actor(sessionId)), path),
     update: (storeId, sessionId, memoryId, content, expected_sha256) =>
-      outcome(memories.update(storeId, memoryId, { content, expected_sha256 }, actor(sessionId)), null),
+      outcome(memories.update(storeId, memoryId, { content: scrub(content), expected_sha256 }, actor(sessionId)), null),
     delete: (storeId, sessionId, memoryId, expected) =>
       outcome(memories.delete(storeId, memoryId, expected, actor(sessionId)), null),
   };

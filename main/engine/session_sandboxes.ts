@@ -1,23 +1,29 @@
 /** What the API asks of a session's sandbox, whichever provider has it. A session that never had one is answered at once. */
-import type { Readable } from "node:stream";
+import { pipeline, type Readable } from "node:stream";
 import type { SessionFold } from "../contract/fold.ts";
 import type { BroughtBack, OutputFile, RepositoryChanges } from "../contract/local_api.ts";
+import type { SecretScanner } from "../contract/secrets/scanner.ts";
 import { knownKind, type SandboxProviders } from "../sandbox/choice.ts";
 import { BringBackRefused, type SandboxProvider } from "../sandbox/port.ts";
 import type { Ledger } from "../session/ledger.ts";
+import { scrubBytes, scrubStrings } from "./secrets/scrub.ts";
 
 export class SessionSandboxes {
   readonly #ledger: Pick<Ledger, "getSession">;
   readonly #providers: SandboxProviders;
+  readonly #secrets: SecretScanner;
 
-  constructor(ledger: Pick<Ledger, "getSession">, providers: SandboxProviders) {
+  /** @param secrets values that are masked in whatever is shown of a sandbox */
+  constructor(ledger: Pick<Ledger, "getSession">, providers: SandboxProviders, secrets: SecretScanner) {
     this.#ledger = ledger;
     this.#providers = providers;
+    this.#secrets = secrets;
   }
 
   async changes(sessionId: string): Promise<RepositoryChanges[]> {
     const found = await this.#find(sessionId);
-    return found === null ? [] : found.provider.changes(sessionId, found.fold.resources);
+    if (found === null) return [];
+    return scrubStrings(await found.provider.changes(sessionId, found.fold.resources), this.#secrets);
   }
 
   /** Rejects with {@link BringBackRefused}. */
@@ -34,7 +40,11 @@ export class SessionSandboxes {
   }
 
   async readOutput(sessionId: string, path: string): Promise<{ size: number; stream: Readable } | null> {
-    return (await this.#find(sessionId))?.provider.readOutput(sessionId, path) ?? null;
+    const output = await (await this.#find(sessionId))?.provider.readOutput(sessionId, path);
+    if (output == null || !this.#secrets.active) return output ?? null;
+    const clean = scrubBytes(this.#secrets);
+    pipeline(output.stream, clean, () => undefined);
+    return { size: output.size, stream: clean };
   }
 
   /** Removes the sandbox of a session that is no more. What an engine that is away keeps, the janitor removes later. */

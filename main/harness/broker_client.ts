@@ -1,9 +1,11 @@
 /** HTTP to the broker: the control routes, and the capability token of each session. */
 import { Agent, type IncomingMessage, request } from "node:http";
 import type { BrokerAddress } from "../contract/process.ts";
+import { PRINTS_HEADER } from "../contract/secrets/prints.ts";
 import { ModelError } from "./model.ts";
 
 const MAX_TEXT_BYTES = 64 * 1024;
+const PRINTS_PATH = "/control/prints";
 /** Milliseconds for a control route, which has nothing slow to do: a broker that hangs must hold up nobody for ever. */
 const CONTROL_MS = 15_000;
 
@@ -12,9 +14,18 @@ export class BrokerClient {
   readonly broker: () => BrokerAddress;
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 32 });
   readonly #capabilities = new Map<string, { launch: string; token: string }>();
+  #beforeBody: ((version: string) => Promise<void>) | null = null;
 
   constructor(broker: () => BrokerAddress) {
     this.broker = broker;
+  }
+
+  /**
+   * No answer is handed on before `known` has resolved with the version of the prints that it was made under: what it
+   * echoes is recognised then. A rejection fails the request.
+   */
+  waitForPrints(known: (version: string) => Promise<void>): void {
+    this.#beforeBody = known;
   }
 
   /** The session's token. A restarted broker has forgotten its capabilities: fail closed there, ask anew here. */
@@ -85,7 +96,20 @@ export class BrokerClient {
         headers: { ...headers, ...length },
         ...(signal === undefined ? {} : { signal }),
       });
-      outgoing.on("response", resolve);
+      outgoing.on("response", (response) => {
+        const version = response.headers[PRINTS_HEADER];
+        // The answer that brings prints cannot wait for them.
+        if (this.#beforeBody === null || typeof version !== "string" || path.startsWith(PRINTS_PATH)) {
+          return resolve(response);
+        }
+        this.#beforeBody(version).then(
+          () => resolve(response),
+          (error: unknown) => {
+            response.destroy();
+            reject(error);
+          },
+        );
+      });
       outgoing.on("error", (error) => {
         if (signal?.aborted) reject(aborted());
         // The broker is on this machine: when it is away it is being restarted, which a short retry outlives.

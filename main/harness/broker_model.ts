@@ -135,9 +135,17 @@ export function describeFailure(status: number, text: string, retryAfterMs: numb
     envelope = { error: { message: `The endpoint answered with something that is not JSON: ${text.slice(0, 200)}` } };
   }
   const message = envelope.error?.message ?? `The endpoint answered with status ${status}.`;
-  const offline = envelope.error?.details?.error_code === "endpoint_unreachable";
-  return new ModelError(offline ? "offline" : kindOf(status, message), message, status, retryAfterMs);
+  const kind = WAITING[envelope.error?.details?.error_code ?? ""] ?? kindOf(status, message);
+  return new ModelError(kind, message, status, retryAfterMs);
 }
+
+/** Codes of the broker's own refusals that pass without anything being wrong with the request. */
+const WAITING: Record<string, ModelErrorKind> = {
+  endpoint_unreachable: "offline",
+  keychain_locked: "locked",
+  // Its service is not running, for example because nobody has signed in to the desktop yet.
+  keychain_missing: "locked",
+};
 
 function kindOf(status: number, message: string): ModelErrorKind {
   if (status === 401 || status === 403) return "authentication";

@@ -22,6 +22,8 @@ export interface ModelPort {
 export type ModelErrorKind =
   /** No route to the endpoint: wait for the network, burn no attempts. */
   | "offline"
+  /** The keychain does not give the endpoint's key: wait until a person unlocks it, burn no attempts. */
+  | "locked"
   | "overloaded"
   | "rate_limited"
   /** 5xx, malformed stream, cut connection, time-out. */

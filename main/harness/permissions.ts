@@ -5,6 +5,7 @@ import type { SessionFold } from "../contract/fold.ts";
 import type { ThreadFold } from "../contract/threads/view.ts";
 import { toolDefinitions } from "../sandbox/toolset/definitions.ts";
 import { agentTools, isAgentTool } from "./agents/tools.ts";
+import type { McpToolbox } from "./mcp/toolbox.ts";
 import { sessionEventsTool } from "./session_events.ts";
 import { isWebTool, webToolDefinitions } from "./web/definitions.ts";
 
@@ -21,11 +22,11 @@ function configOf(set: Toolset, name: string): Toolset["default_config"] {
 }
 
 /**
- * Tools of the next request in a fixed order: the sandbox's, the web's, custom ones, those for other agents, then
- * `session_events` once a compaction has happened (before that, everything is still in the context and the tool would
+ * Tools of the next request in a fixed order: the sandbox's, the web's, custom ones, those of MCP servers, those for other
+ * agents, then `session_events` once a compaction has happened (before that, everything is still in the context and the tool would
  * only cost tokens).
  */
-export function offeredTools(fold: ThreadFold): Tool[] {
+export function offeredTools(fold: ThreadFold, mcp: McpToolbox): Tool[] {
   const tools: Tool[] = [];
   const set = toolset(fold);
   for (const definition of set === undefined ? [] : [...toolDefinitions, ...webToolDefinitions]) {
@@ -44,6 +45,13 @@ export function offeredTools(fold: ThreadFold): Tool[] {
       input_schema: tool.input_schema as Tool["input_schema"],
     });
   }
+  for (const { tool } of mcp.enabled(fold.agent)) {
+    tools.push({
+      name: tool.model_name,
+      description: tool.description,
+      input_schema: tool.input_schema as Tool["input_schema"],
+    });
+  }
   tools.push(...agentTools(fold));
   if (fold.compacted_through > 0) tools.push(sessionEventsTool);
   return tools;
@@ -51,7 +59,7 @@ export function offeredTools(fold: ThreadFold): Tool[] {
 
 export type ToolKind = "agents" | "sandbox" | "web" | "custom" | "session_events" | "unknown";
 
-/** What kind of tool the session offers under this name. */
+/** What kind of tool the session itself offers under this name; those of MCP servers are in the thread's toolbox. */
 export function toolKind(fold: ThreadFold, name: string): ToolKind {
   if (fold.compacted_through > 0 && name === sessionEventsTool.name) return "session_events";
   if (isAgentTool(fold, name)) return "agents";
@@ -62,10 +70,7 @@ export function toolKind(fold: ThreadFold, name: string): ToolKind {
   return toolDefinitions.some((definition) => definition.name === name) ? "sandbox" : "unknown";
 }
 
-/**
- * The policy's word on a call. `auto` needs a judge that this version does not have, so a person judges: the
- * contract's "no judgement was reached" arm.
- */
+/** The policy's word on a call of one of the session's own tools. */
 export function evaluate(fold: ThreadFold, name: string): Evaluation {
   const kind = toolKind(fold, name);
   // The contract leaves `evaluation` out when the call was refused before any policy applied.
@@ -74,7 +79,14 @@ export function evaluate(fold: ThreadFold, name: string): Evaluation {
   if ((kind !== "sandbox" && kind !== "web") || set === undefined) {
     return { evaluated_permission: "allow", evaluation: { type: "always_allow" } };
   }
-  const policy = configOf(set, name).permission_policy;
+  return evaluated(configOf(set, name).permission_policy);
+}
+
+/**
+ * What a policy says. `auto` needs a judge that this version does not have, so a person judges: the contract's "no
+ * judgement was reached" arm.
+ */
+export function evaluated(policy: Toolset["default_config"]["permission_policy"]): Evaluation {
   switch (policy.type) {
     case "always_allow":
       return { evaluated_permission: "allow", evaluation: { type: "always_allow" } };

@@ -5,6 +5,7 @@ import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
+import type { McpTools } from "../tools/mcp/port.ts";
 import type { Limits } from "./decide.ts";
 import type { HandPool } from "./hands.ts";
 import type { ModelPort } from "./model.ts";
@@ -19,6 +20,7 @@ export interface HarnessPorts {
   model: ModelPort;
   hands: HandPool;
   web: WebTools;
+  mcp: McpTools;
   limits: Limits & {
     /** Failed model requests in a row before the turn is given up. Being offline does not count. */
     max_failures: number;

@@ -26,11 +26,12 @@ const CONVERSATION_TYPES = [
   "longhaul.continuation",
   "longhaul.model_response",
   "longhaul.compaction",
+  "longhaul.mcp_tools",
 ];
 
 /**
  * Messages that arrive before a compaction and may be consumed after it: their bodies are needed then. System messages
- * hold beyond it in any case, once they were consumed.
+ * hold beyond it in any case, once they were consumed, and so do the tools that MCP servers have shown.
  */
 const MESSAGE_TYPES = [
   "user.message",
@@ -39,6 +40,7 @@ const MESSAGE_TYPES = [
   "agent.thread_message_received",
   "span.outcome_evaluation_end",
   "longhaul.inputs_consumed",
+  "longhaul.mcp_tools",
 ];
 
 export class SessionView {
@@ -147,7 +149,7 @@ export class SessionView {
     let fold = this.#fold;
     const events: StoredEvent[] = [];
     for (const draft of withSessionStatus(fold, drafts, this.#now())) {
-      const { thread_id = threadId, ...content } = draft;
+      const { thread_id = threadId, ...content } = this.#ledger.asAppended(draft);
       const stored: StoredEvent = {
         seq: fold.last_seq + 1,
         session_id: this.sessionId,

@@ -3,6 +3,7 @@ import type { EventDraft, StoredEvent } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import { openCalls, type ThreadFold, threadFold } from "../contract/threads/view.ts";
 import { Transcript } from "./context/transcript.ts";
+import { McpToolbox } from "./mcp/toolbox.ts";
 
 /** The part of a session's view that a thread needs. */
 interface Session {
@@ -14,6 +15,7 @@ interface Session {
 export class ThreadView {
   readonly threadId: string;
   readonly transcript = new Transcript();
+  #mcp = McpToolbox.EMPTY;
   readonly #session: Session;
   #known: { session: SessionFold; thread: ThreadFold };
   readonly #callInputs = new Map<string, unknown>();
@@ -43,6 +45,11 @@ export class ThreadView {
     return openCalls(this.#session.fold).some(({ id }) => id === eventId);
   }
 
+  /** What the MCP servers of the thread's agent have shown. */
+  get mcp(): McpToolbox {
+    return this.#mcp;
+  }
+
   /** Input of an open call, as the model gave it. */
   callInput(eventId: string): unknown {
     return this.#callInputs.get(eventId);
@@ -68,16 +75,22 @@ export class ThreadView {
   }
 
   /** Fold and transcript as they would be after these drafts; the view itself stays as it is. */
-  preview(drafts: readonly EventDraft[]): Pick<ThreadView, "fold" | "transcript"> {
+  preview(drafts: readonly EventDraft[]): Pick<ThreadView, "fold" | "transcript" | "mcp"> {
     const { fold, events } = this.#session.previewFold(drafts, this.threadId);
     const transcript = this.transcript.fork();
-    for (const stored of events) if (stored.thread_id === this.threadId) transcript.apply(stored);
-    return { fold: threadFold(fold, this.threadId), transcript };
+    let mcp = this.#mcp;
+    for (const stored of events) {
+      if (stored.thread_id !== this.threadId) continue;
+      transcript.apply(stored);
+      mcp = mcp.after(stored);
+    }
+    return { fold: threadFold(fold, this.threadId), transcript, mcp };
   }
 
   /** Takes the next event of this thread into the transcript. */
   take(stored: StoredEvent): void {
     this.transcript.apply(stored);
+    this.#mcp = this.#mcp.after(stored);
     const { event } = stored;
     if (event.type === "agent.tool_use" || event.type === "agent.mcp_tool_use")
       this.#callInputs.set(event.id, event.input);

@@ -100,7 +100,7 @@ describe("a model endpoint that fails", () => {
     await rig.orchestrator.settled(id);
     const events = await rig.events(id);
     expect(of(events, "agent.message")).toHaveLength(1);
-    expect(of(events, "session.error").at(-1)?.error.message).toContain("ANTHROPIC_API_KEY");
+    expect(of(events, "session.error").at(-1)?.error.message).toContain("longhaul model set");
     expect((await rig.ledger.getSession(id))?.fold).toMatchObject({ stopped: true, awaiting_model: true });
   });
 
@@ -268,6 +268,31 @@ describe("sleep", () => {
     expect(of(await rig.events(id), "longhaul.sleep_gap")).toMatchObject([{ seconds: 3600 }]);
     finish("done");
     await rig.orchestrator.settled(id);
+  });
+
+  test("a locked keychain is waited for, for ever and in pauses of a minute at most, and counts as no failure", async () => {
+    const details = { error_code: "keychain_locked" };
+    const error = { type: "api_error" as const, message: "The Secret Service is locked.", details };
+    const locked = { status: 503, error };
+    rig = await startRig([...Array.from({ length: 6 }, () => locked), say("Unlocked.")], { max_failures: 2 });
+    const id = await rig.create("Hello.");
+    for (let asked = 1; asked <= 6; asked++) {
+      await expect.poll(() => rig.server.requests.length).toBe(asked);
+      await rig.orchestrator.settled(id);
+      const fold = (await rig.ledger.getSession(id))?.fold;
+      expect(fold).toMatchObject({ phase: "rescheduling", failures: 1, retry: { waits_for_keychain: true } });
+      await rig.orchestrator.networkIsBack("network");
+    }
+    await untilIdle(id);
+    const events = await rig.events(id);
+    const pauses = events.flatMap(({ created_at, event }) =>
+      event.type === "longhaul.retry_scheduled"
+        ? [Math.round((Date.parse(event.at) - Date.parse(created_at)) / 1000)]
+        : [],
+    );
+    expect(pauses).toEqual([15, 30, 60, 60, 60, 60]);
+    expect(of(events, "agent.message")).toHaveLength(1);
+    expect(of(events, "session.error").map(({ error }) => error.retry_status.type)).toEqual(Array(6).fill("retrying"));
   });
 
   test("sessions that wait for the network go on when it is back, without waiting out their plan", async () => {

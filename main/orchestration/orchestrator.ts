@@ -1,7 +1,7 @@
 /** Orchestration: leases, wakes, bounded concurrency, retry timers. Policy only; what a session does is the harness's. */
 import type { EventDraft, WakeReason } from "../contract/events.ts";
 import type { Activity } from "../contract/local_api.ts";
-import { unfinishedWork } from "../contract/work.ts";
+import { unfinishedWork, waitsOutside } from "../contract/work.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { type Holder, type Lease, StaleLeaseError } from "../session/ledger.ts";
 import type { Orchestrator } from "./port.ts";
@@ -86,7 +86,7 @@ export class LeaseOrchestrator implements Orchestrator {
       const { retry } = fold;
       try {
         if (goesOn && retry !== null && unfinishedWork(fold, ports.now()) === "later") {
-          this.#plan(id, { kind: "rescheduled", at: Date.parse(retry.at), waits_for_network: retry.waits_for_network });
+          this.#plan(id, { kind: "rescheduled", at: Date.parse(retry.at), waits_outside: waitsOutside(retry) });
         } else if (goesOn) {
           await this.wake(id, "engine_start");
         } else {
@@ -102,7 +102,10 @@ export class LeaseOrchestrator implements Orchestrator {
     }
   }
 
-  /** The network is back, or the machine woke up: sessions that waited for it go on now. */
+  /**
+   * The network is back, the machine woke up, or a person changed the model endpoint: sessions that waited for the network
+   * or for the keychain go on now.
+   */
   async networkIsBack(reason: "network" | "power"): Promise<void> {
     const running = [...this.#entries].flatMap(([id, { lease }]) => (lease === null ? [] : [id]));
     for (const id of new Set([...this.#offline, ...running])) {
@@ -122,7 +125,7 @@ export class LeaseOrchestrator implements Orchestrator {
   async #hasOfflineThread(id: string): Promise<boolean> {
     const record = await this.#options.ports.ledger.getSession(id);
     if (record === null) return false;
-    return [record.fold, ...record.fold.threads].some(({ retry }) => retry?.waits_for_network === true);
+    return [record.fold, ...record.fold.threads].some(({ retry }) => retry !== null && waitsOutside(retry));
   }
 
   /** Appends to every running session under its lease, for example a sleep gap. */
@@ -176,10 +179,10 @@ export class LeaseOrchestrator implements Orchestrator {
     } catch (error) {
       // The ledger refused to read or write: nothing was lost, and it is tried again by itself.
       onError(id, error);
-      end = { kind: "rescheduled", at: ports.now() + AFTER_ERROR_MS, waits_for_network: false };
+      end = { kind: "rescheduled", at: ports.now() + AFTER_ERROR_MS, waits_outside: false };
     }
     // Our own lease, left behind by such an error, is in the way until it has expired.
-    if (end.kind === "not_ours") end = { kind: "rescheduled", at: ports.now() + lease_ms, waits_for_network: false };
+    if (end.kind === "not_ours") end = { kind: "rescheduled", at: ports.now() + lease_ms, waits_outside: false };
     this.#running -= 1;
     this.#finish(id);
     this.#plan(id, end);
@@ -202,7 +205,7 @@ export class LeaseOrchestrator implements Orchestrator {
 
   #plan(id: string, end: RunEnd): void {
     if (end.kind !== "rescheduled" || this.#shutdown.signal.aborted) return;
-    if (end.waits_for_network) this.#offline.add(id);
+    if (end.waits_outside) this.#offline.add(id);
     const delay = Math.min(MAX_TIMER_MS, Math.max(0, end.at - this.#options.ports.now()));
     const timer = setTimeout(() => void this.wake(id, "retry"), delay);
     timer.unref();

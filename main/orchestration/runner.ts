@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDraft, WakeReason } from "../contract/events.ts";
 import type { SessionFold } from "../contract/fold.ts";
 import { openCalls } from "../contract/threads/view.ts";
-import { nextRetry, unfinishedWork } from "../contract/work.ts";
+import { nextRetry, unfinishedWork, waitsOutside } from "../contract/work.ts";
 import { crashPoint } from "../crash_points.ts";
 import type { HarnessPorts } from "../harness/ports.ts";
 import { SessionView } from "../harness/session_view.ts";
@@ -16,7 +16,8 @@ export type RunEnd =
   /** Nothing to do until something new arrives. */
   | { kind: "rested" }
   /** A retry is planned. */
-  | { kind: "rescheduled"; at: number; waits_for_network: boolean }
+  /** `waits_outside`: for the network or the keychain, whose return may come before the time. */
+  | { kind: "rescheduled"; at: number; waits_outside: boolean }
   /** Another live holder has the session, or took it over. */
   | { kind: "not_ours" }
   | { kind: "gone" }
@@ -95,7 +96,7 @@ async function rest(view: SessionView, lease: Lease, ports: HarnessPorts): Promi
   const later = unfinishedWork(view.fold, ports.now()) === "later" && retry !== null;
   await ports.ledger.releaseLease(lease, later ? "rescheduled" : "rested");
   if (!later) return { kind: "rested" };
-  return { kind: "rescheduled", at: Date.parse(retry.at), waits_for_network: retry.waits_for_network };
+  return { kind: "rescheduled", at: Date.parse(retry.at), waits_outside: waitsOutside(retry) };
 }
 
 /** An orderly shutdown: what is in flight is written down, so that the next start can say what was cut off. */

@@ -136,6 +136,12 @@ export interface Ledger {
   emitEvents(sessionId: string, events: readonly EventDraft[], lease?: Pick<Lease, "token">): Promise<StoredEvent[]>;
 
   /**
+   * The event as an append would keep it: with known secret values masked. What is derived from events before they are
+   * appended, such as the request that goes out with them, is derived from this.
+   */
+  asAppended<E extends object>(event: E): E;
+
+  /**
    * Takes the session's lease and records `longhaul.lease_acquired` in the same transaction.
    * Returns null while another live holder has it. A holder in `deadHolders` or past its expiry is taken over.
    */

@@ -6,6 +6,7 @@ import { leaseRules } from "./testing/lease_rules.ts";
 import { publicOrderRules } from "./testing/public_order_rules.ts";
 import { readingRules } from "./testing/reading_rules.ts";
 import type { OpenLedger } from "./testing/rig.ts";
+import { secretRules } from "./testing/secret_rules.ts";
 
 /** @param open makes an empty ledger, which the adapter's own test file closes and removes */
 export function ledgerSuite(adapter: string, open: OpenLedger): void {
@@ -15,5 +16,6 @@ export function ledgerSuite(adapter: string, open: OpenLedger): void {
     leaseRules(open);
     publicOrderRules(open);
     readingRules(open);
+    secretRules(open);
   });
 }

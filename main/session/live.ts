@@ -1,5 +1,7 @@
 /** Live deltas: previews and tool output for whoever watches now. Never stored (L5). */
 import type { PreviewFrame } from "../contract/local_api.ts";
+import type { SecretScanner } from "../contract/secrets/scanner.ts";
+import { LiveMask } from "./secrets/live_mask.ts";
 
 export type LiveFrame =
   /** `thread_id`: the thread whose answer streams. */
@@ -23,6 +25,14 @@ interface Open {
 export class LiveDeltas {
   readonly #watchers = new Map<string, Set<Watcher>>();
   readonly #open = new Map<string, Open[]>();
+  readonly #scanner: SecretScanner | null;
+  readonly #mask: LiveMask | null;
+
+  /** @param scanner of secret values that nobody is to see; null when there are none to be known */
+  constructor(scanner: SecretScanner | null = null) {
+    this.#scanner = scanner;
+    this.#mask = scanner === null ? null : new LiveMask(scanner, (sessionId, frame) => this.#tell(sessionId, frame));
+  }
 
   /** Calls `watcher` with every frame of the session from now on. Returns the unsubscriber. */
   watch(sessionId: string, watcher: Watcher): () => void {
@@ -54,14 +64,20 @@ export class LiveDeltas {
     return this.#watchers.has(sessionId);
   }
 
-  /** Hands a frame to every watcher. A watcher must not throw. */
+  /** Hands a frame to every watcher, secrets masked; the last few letters may come a moment later. A watcher must not throw. */
   publish(sessionId: string, frame: LiveFrame): void {
+    if (this.#mask !== null && this.#scanner?.active === true) this.#mask.pass(sessionId, frame);
+    else this.#tell(sessionId, frame);
+  }
+
+  #tell(sessionId: string, frame: LiveFrame): void {
     if (frame.type === "preview") this.#remember(sessionId, frame.thread_id, frame.frame);
     for (const watcher of this.#watchers.get(sessionId) ?? []) watcher(frame);
   }
 
   /** The thread's answer in flight has ended: its stored events take over. */
   ended(sessionId: string, threadId: string): void {
+    this.#mask?.ended(sessionId, threadId);
     const others = (this.#open.get(sessionId) ?? []).filter(({ thread_id }) => thread_id !== threadId);
     if (others.length === 0) this.#open.delete(sessionId);
     else this.#open.set(sessionId, others);

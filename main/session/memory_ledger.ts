@@ -37,12 +37,15 @@ import {
 import { appendTime, chainHash, readRow, type StoredRow, sealEvent } from "./record/seal.ts";
 import { queryTerms, searchText, snippetOf } from "./record/search_text.ts";
 import { timeRange } from "./record/time_range.ts";
+import { type ScrubEvent, scrubbed } from "./secrets/mask_event.ts";
 
 export interface MemoryLedgerOptions {
   now?: () => number;
   blobs?: BlobStore;
   /** Tells whether a holder's process lives. Default: every holder does until its lease expires. */
   isHolderAlive?: IsHolderAlive;
+  /** Takes known secret values out of every event that is appended. Default: nothing is known. */
+  scrub?: ScrubEvent;
 }
 
 interface MemoryRow extends StoredRow {
@@ -66,11 +69,13 @@ export class MemoryLedger implements Ledger {
   readonly #now: () => number;
   readonly #blobs: BlobStore;
   readonly #isAlive: IsHolderAlive;
+  readonly #scrub: ScrubEvent;
 
   constructor(options: MemoryLedgerOptions = {}) {
     this.#now = options.now ?? Date.now;
     this.#blobs = options.blobs ?? memoryBlobStore();
     this.#isAlive = options.isHolderAlive ?? (() => true);
+    this.#scrub = options.scrub ?? ((text) => text);
   }
 
   async createSession(sessionId: string, drafts: readonly EventDraft[]): Promise<StoredEvent[]> {
@@ -164,6 +169,10 @@ export class MemoryLedger implements Ledger {
     const session = this.#existing(sessionId);
     if (lease !== undefined && !holdsLease(session.lease, lease.token)) throw new StaleLeaseError(sessionId);
     return this.#append(sessionId, session, drafts);
+  }
+
+  asAppended<E extends object>(event: E): E {
+    return scrubbed(event, this.#scrub);
   }
 
   async acquireLease(sessionId: string, holder: Holder, ttlMs: number, reason: WakeReason): Promise<Lease | null> {
@@ -282,7 +291,7 @@ export class MemoryLedger implements Ledger {
     const time = appendTime(this.#now(), session?.rows.at(-1)?.created_at ?? "");
     const primary = fold?.primary_thread_id ?? primaryThread(drafts);
     for (const draft of drafts) {
-      const { event, thread_id, created_at, text, bodies } = sealEvent(draft, time, primary, this.#blobs);
+      const { event, thread_id, created_at, text, bodies } = sealEvent(draft, time, primary, this.#blobs, this.#scrub);
       if (ids.has(event.id) || session?.ids.has(event.id)) {
         throw new InvalidAppendError(`Event id ${event.id} is already in session ${sessionId}; nothing was written.`);
       }

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { BrokerBoot } from "../contract/process.ts";
+import { PRINTS_HEADER } from "../contract/secrets/prints.ts";
 import { Capabilities, sameSecret } from "./capabilities.ts";
 import { answerControl } from "./control.ts";
 import { Credentials } from "./credentials/credentials.ts";
@@ -17,12 +18,22 @@ import type { GitOptions } from "./git/upstream.ts";
 import { AuditLog } from "./grants/audit.ts";
 import { Grants } from "./grants/grants.ts";
 import { type BrokerLog, brokerLog } from "./log.ts";
-import { resolveEndpoint, secretsOf } from "./model/endpoint.ts";
+import { type McpOptions, McpRoute } from "./mcp/route.ts";
+import { secretsOf } from "./model/endpoint.ts";
+import { ModelEndpoints } from "./model/endpoints.ts";
 import { answerModel, type ModelRouteContext } from "./model/route.ts";
-import { DEFAULT_TIMEOUTS, Upstream, type UpstreamTimeouts } from "./model/upstream.ts";
+import { Challenges } from "./oauth/challenges.ts";
+import { Registrations } from "./oauth/client/registrations.ts";
+import { clientMetadataUrl, type SignInOptions, SignIns } from "./oauth/sign_ins.ts";
+import { printsOfSealed } from "./prints/of_sealed.ts";
+import { Prints } from "./prints/prints.ts";
 import { Redactor } from "./redact.ts";
 import { Refusal, refuse } from "./refusal.ts";
+import { isFromBrowser, malformed } from "./relay/admission.ts";
+import { DEFAULT_TIMEOUTS, type UpstreamTimeouts } from "./relay/upstream.ts";
 import { type Keys, openSealedStore, systemKeys } from "./sealed/open_store.ts";
+import { PassphraseKeys } from "./sealed/passphrase.ts";
+import type { SettingsContext } from "./settings_routes.ts";
 import { StatusReport } from "./status.ts";
 
 export interface BrokerOptions {
@@ -31,12 +42,21 @@ export interface BrokerOptions {
   demoPaceMs?: number;
   /** For tests: limits, and another internet. */
   egress?: EgressOptions;
+  mcp?: McpOptions;
   git?: GitOptions;
   /** Where keys for credentials are kept. Default: the keychain, and the boot message's passphrase if there is one. */
   keys?: Keys;
+  /** How to sign in to MCP servers. Default: a document at `LONGHAUL_CLIENT_METADATA_URL`, if that is set. */
+  oauth?: SignInOptions;
+  /** Milliseconds that keys from the keychain, and the model key, stay in memory. Default: a minute. */
+  keepKeysMs?: number;
+  /** Told which passphrase the next broker needs, after a person changed it; null when none seals any more. */
+  onPassphrase?: (passphrase: string | null) => void;
   /** Takes one finished line of the log. Default: stderr. */
   writeLog?: (line: string) => void;
 }
+
+type SessionRoute = (request: IncomingMessage, response: ServerResponse, sessionId: string) => Promise<void>;
 
 export interface Broker {
   /** `http://127.0.0.1:<port>` */
@@ -85,8 +105,10 @@ export async function startBroker(boot: BrokerBoot, options: BrokerOptions = {})
 
 function stop(server: Server, app: BrokerApp, graceMs: number): Promise<void> {
   app.draining = true;
-  // Tunnels can last for hours: only requests get the grace.
+  // Tunnels and event streams can last for hours: only requests get the grace.
+  app.endWaits();
   app.egress.close();
+  app.mcp.endStreams();
   return new Promise((resolve) => {
     const end = setTimeout(() => server.closeAllConnections(), graceMs);
     server.close(() => {
@@ -108,47 +130,101 @@ class BrokerApp {
   readonly #capabilities = new Capabilities();
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
+  readonly #prints: Prints;
+  readonly #ending = new AbortController();
   readonly #credentials: Credentials;
+  readonly #challenges = new Challenges();
+  readonly #signIns: SignIns;
   readonly #git: GitRoute;
   readonly #status: StatusReport;
   readonly #model: ModelRouteContext;
+  readonly mcp: McpRoute;
+  /** Routes of sessions, by the first part of their paths. */
+  readonly #routes: Readonly<Record<string, SessionRoute>>;
+  readonly #settings: SettingsContext;
 
   constructor(boot: BrokerBoot, options: BrokerOptions) {
-    const endpoint = resolveEndpoint(boot.model);
     const secrets = [...secretsOf(boot.model), boot.launch_secret];
     const redactor = new Redactor(secrets);
     // The log's own: the values of credentials may be short or common words, which must not be masked in model answers.
-    const logged = new Redactor([...secrets, boot.vault_passphrase ?? ""]);
+    const known = [...secrets, boot.vault_passphrase ?? ""];
+    this.#prints = new Prints(boot.launch_secret, known);
+    const logged = new Redactor(known, (values) => this.#prints.learn(values));
     this.#launchSecret = boot.launch_secret;
     this.log = brokerLog(logged, options.writeLog);
     const keys = options.keys ?? systemKeys(boot.vault_passphrase ?? null);
-    const store = openSealedStore(boot.data_dir, keys);
+    const store = openSealedStore(boot.data_dir, keys, {
+      watcher: printsOfSealed(this.#prints),
+      ...(options.keepKeysMs === undefined ? {} : { keepMs: options.keepKeysMs }),
+    });
     this.#credentials = new Credentials(store, logged);
+    const registrations = new Registrations(store, (secrets) => logged.learn(secrets));
+    const oauth = { clientMetadataUrl: clientMetadataUrl(), ...options.oauth };
+    this.#signIns = new SignIns(this.#credentials, registrations, this.#challenges, this.log, oauth);
+    // Its values can be opened without asking anybody; those of a keychain are learned when it is first opened.
+    if (boot.vault_passphrase !== undefined) void this.#credentials.status();
     this.#authority = new EgressAuthority(store, boot.data_dir);
     const variables = new Variables(this.#grants, this.#credentials);
     const parts = { variables, authority: this.#authority, audit: this.#audit };
     this.egress = new EgressRoute(this.#capabilities, this.log, parts, options.egress);
     const git = { grants: this.#grants, credentials: this.#credentials, audit: this.#audit, log: this.log };
     this.#git = new GitRoute(git, options.git);
-    this.#status = new StatusReport(endpoint, () => this.#credentials.status());
+    const endpoints = new ModelEndpoints({
+      environment: boot.model,
+      store,
+      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+      learn: (values) => {
+        redactor.learn(values);
+        logged.learn(values);
+      },
+      onChange: () => this.#status.forget(),
+      ...(options.keepKeysMs === undefined ? {} : { keepMs: options.keepKeysMs }),
+    });
+    this.#status = new StatusReport(endpoints, () => this.#credentials.status());
     this.#model = {
-      endpoint,
-      upstream:
-        endpoint.kind === "remote" ? new Upstream(endpoint.origin, { ...DEFAULT_TIMEOUTS, ...options.timeouts }) : null,
+      endpoints,
       redactor,
       log: this.log,
       demo: new DemoModel(options.demoPaceMs ?? paceFromEnvironment()),
-      onOutcome: (outcome) => this.#status.note(outcome),
+      noteFor: () => this.#status.noteFor(),
     };
+    this.#settings = {
+      endpoints,
+      store,
+      status: this.#status,
+      redactor,
+      keychain: keys.keychain,
+      fromPassphrase: (text) => {
+        logged.learn([text]);
+        return keys.fromPassphrase?.(text) ?? new PassphraseKeys(text);
+      },
+      onPassphrase: options.onPassphrase ?? (() => undefined),
+    };
+    const shared = { grants: this.#grants, audit: this.#audit, log: this.log };
+    const challenges = this.#challenges;
+    this.mcp = new McpRoute({ ...shared, bearers: this.#credentials, challenges }, options.mcp);
+    this.#routes = Object.assign(Object.create(null) as Record<string, SessionRoute>, {
+      model: (request, response, sessionId) => answerModel(request, response, sessionId, this.#model),
+      mcp: (request, response, sessionId) => this.mcp.answer(request, response, sessionId),
+      git: (request, response, sessionId) => this.#git.answer(request, response, sessionId),
+    } satisfies Record<string, SessionRoute>);
+  }
+
+  /** Lets go of whoever waits for something to happen. */
+  endWaits(): void {
+    this.#ending.abort();
   }
 
   close(): void {
-    this.#model.upstream?.close();
+    this.#signIns.close();
+    this.#model.endpoints.close();
+    this.mcp.close();
   }
 
   /** Answers one request; never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("error", () => response.destroy());
+    sayVersion(response, this.#prints);
     try {
       await this.#route(request, response);
     } catch (error) {
@@ -166,9 +242,11 @@ class BrokerApp {
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A web page that resolves a name to 127.0.0.1 gives itself away by its Host, any other page by its Origin.
-    if (request.headers.host !== this.host || request.headers.origin !== undefined) {
+    if (request.headers.host !== this.host || isFromBrowser(request)) {
       throw new Refusal(403, "permission_error", "The broker answers only to the engine that was started with it.");
     }
+    const wrong = malformed(request);
+    if (wrong !== null) throw new Refusal(400, "invalid_request_error", wrong);
     if (this.draining) {
       throw new Refusal(
         503,
@@ -183,12 +261,20 @@ class BrokerApp {
       return answerControl(request, response, {
         capabilities: this.#capabilities,
         credentials: this.#credentials,
+        signIns: this.#signIns,
         egress: this.egress,
         authority: this.#authority,
         grants: this.#grants,
         audit: this.#audit,
+        prints: this.#prints,
+        ending: this.#ending.signal,
         status: this.#status,
-        dropConnections: () => this.#model.upstream?.dropConnections(),
+        mcp: this.mcp,
+        settings: this.#settings,
+        dropConnections: () => {
+          this.#model.endpoints.dropConnections();
+          this.mcp.dropConnections();
+        },
       });
     }
     const sessionId = this.#capabilities.sessionOf(tokenOf(request));
@@ -196,8 +282,8 @@ class BrokerApp {
       const text = "This needs the capability token of a session. The one given is unknown or was revoked.";
       throw new Refusal(401, "authentication_error", text, "capability_refused");
     }
-    if (path.startsWith("/model/")) return answerModel(request, response, sessionId, this.#model);
-    if (path.startsWith("/git/")) return this.#git.answer(request, response, sessionId);
+    const route = this.#routes[/^\/([a-z]+)\//.exec(path)?.[1] ?? ""];
+    if (route !== undefined) return route(request, response, sessionId);
     throw new Refusal(404, "not_found_error", `${path} is not a route of the broker.`);
   }
 
@@ -206,6 +292,15 @@ class BrokerApp {
     if (given !== null && sameSecret(given, this.#launchSecret)) return;
     throw new Refusal(401, "authentication_error", "The control routes need this launch's secret as a Bearer token.");
   }
+}
+
+/** As the response begins, whoever begins it: what was learned while it was made is in the version. */
+function sayVersion(response: ServerResponse, prints: Prints): void {
+  const writeHead = response.writeHead.bind(response) as (...head: unknown[]) => ServerResponse;
+  response.writeHead = (...head: unknown[]) => {
+    response.setHeader(PRINTS_HEADER, prints.version);
+    return writeHead(...head);
+  };
 }
 
 /** Bearer or `x-api-key`; null when there is neither. */

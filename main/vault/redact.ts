@@ -28,14 +28,20 @@ const LEARNED_FROM = 4;
 export class Redactor {
   readonly #forms = new Set<string>();
   #needles: Buffer[] = [];
+  readonly #onLearn: (secrets: readonly string[]) => void;
 
-  /** @param secrets values to remove; empty ones are ignored */
-  constructor(secrets: readonly string[]) {
+  /**
+   * @param secrets values to remove; empty ones are ignored
+   * @param onLearn told of every value that is learned later
+   */
+  constructor(secrets: readonly string[], onLearn: (secrets: readonly string[]) => void = () => undefined) {
+    this.#onLearn = onLearn;
     this.#add(secrets.filter((secret) => secret !== ""));
   }
 
   /** Removes these from now on, too; values of less than {@link LEARNED_FROM} characters are left out. */
   learn(secrets: readonly string[]): void {
+    this.#onLearn(secrets);
     this.#add(secrets.filter((secret) => secret.length >= LEARNED_FROM));
   }
 

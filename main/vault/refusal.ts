@@ -15,6 +15,8 @@ export type RefusalCode =
   | "endpoint_redirected"
   /** The configured address or key cannot be used: a person must fix it. */
   | "endpoint_misconfigured"
+  /** The name leads to an address of this machine, a private network or a metadata service. */
+  | "address_refused"
   | "capability_refused"
   /** This session's grants are not known, for example after a restart: the engine registers them again. */
   | "grants_unknown"
@@ -22,6 +24,10 @@ export type RefusalCode =
   | "not_granted"
   /** The server refused the credential, or wants one that there is not. A person must sign in. */
   | "sign_in_needed"
+  /** Too much at a time. Repeating later helps. */
+  | "limit"
+  /** No such sign-in is under way: the broker was restarted, or it is long over. It is started again. */
+  | "sign_in_unknown"
   /** The credential has not the right to this repository. */
   | "repository_forbidden"
   /** There is no such repository, as far as the credential can see. */
@@ -44,6 +50,9 @@ export type RefusalCode =
   | "store_unreadable"
   /** The file of sealed values cannot be written, for example because the disk is full. */
   | "store_unwritable";
+
+/** Seconds: a person has to come and unlock it. */
+const LOCKED_RETRY_S = 15;
 
 export class Refusal extends Error {
   override readonly name = "Refusal";
@@ -68,8 +77,10 @@ export function refuse(response: ServerResponse, refusal: Refusal): void {
   }
   const id = newId("request");
   const headers: Record<string, string> = { "content-type": "application/json", "request-id": id };
-  // Lets the engine tell the broker's own 401 (ask for a new capability) from the endpoint's (the key is wrong).
-  if (refusal.code === "capability_refused") headers["longhaul-refused"] = "capability";
+  // Lets the engine tell the broker's own words from an upstream's, whose header of this name never passes: a server
+  // could otherwise send it for a new capability or to a sign-in.
+  headers["longhaul-refused"] = refusal.code === "capability_refused" ? "capability" : (refusal.code ?? "refused");
+  if (refusal.code === "keychain_locked") headers["retry-after"] = String(LOCKED_RETRY_S);
   const body = new ApiError(refusal.type, refusal.message, refusal.code).envelope(id);
   response.writeHead(refusal.status, headers);
   response.end(JSON.stringify(body));

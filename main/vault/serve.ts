@@ -21,7 +21,7 @@ port.onMessage((message) => {
   if (message.type === "drain") return void drain();
   if (message.type !== "boot" || broker !== null) return;
   clearTimeout(unbooted);
-  broker = startBroker(message);
+  broker = startBroker(message, { onPassphrase: (passphrase) => port.send({ type: "passphrase", passphrase }) });
   broker.then(
     ({ url }) => port.send({ type: "ready", url, pid: process.pid }),
     (error: unknown) => {

@@ -14,7 +14,7 @@ import { accessToken, setAccessToken } from "./access.ts";
 import { away, problemOfAnswer } from "./problem.ts";
 
 interface CallOptions {
-  method?: "GET" | "POST";
+  method?: "GET" | "POST" | "PUT" | "DELETE";
   body?: unknown;
   signal?: AbortSignal;
 }
@@ -42,7 +42,8 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
   throw problemOfAnswer(response.status, parsed);
 }
 
-async function json<T>(path: string, options?: CallOptions): Promise<T> {
+/** The same with its body as JSON. */
+export async function json<T>(path: string, options?: CallOptions): Promise<T> {
   const response = await call(path, options);
   return (await response.json()) as T;
 }

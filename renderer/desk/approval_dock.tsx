@@ -1,7 +1,7 @@
 import { Check, X } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { SessionFold } from "../../main/contract/fold.ts";
-import { asksPerson, type OpenCall } from "../../main/contract/fold_calls.ts";
+import { asksPerson, type OpenCall, shownToolName } from "../../main/contract/fold_calls.ts";
 import { openCalls } from "../../main/contract/threads/view.ts";
 import { CallInput } from "../parts/call_input.tsx";
 import { confirm, useActions } from "../store/actions.ts";
@@ -41,18 +41,19 @@ function ApprovalCard({ feed, fold, call, count, live }: ApprovalCardProps) {
   const busy = useActions((state) => state.busy.has(`confirm ${call.id}`));
   const event = eventAt(feed.timeline, call.seq)?.event;
   const input = event !== undefined && "input" in event ? event.input : {};
+  const name = shownToolName(call);
   const asker = fold.threads.find(({ calls }) => calls.some(({ id }) => id === call.id))?.name ?? null;
   const answer = (result: "allow" | "deny"): void => void confirm(feed.id, call.id, result, reason.trim());
 
   useEffect(() => {
-    announce(`Needs you: ${call.name} asks to run`);
+    announce(`Needs you: ${name} asks to run`);
     const shownAt = performance.now();
     return registerApproval((key) => {
       if (performance.now() - shownAt < SETTLE_MS) return;
       if (key === "allow") void confirm(feed.id, call.id, "allow");
       else setDenying(true);
     });
-  }, [feed.id, call.id, call.name]);
+  }, [feed.id, call.id, name]);
 
   useEffect(() => {
     if (denying) field.current?.focus();
@@ -68,16 +69,18 @@ function ApprovalCard({ feed, fold, call, count, live }: ApprovalCardProps) {
       <div className="flex items-center gap-2 px-3 pt-2">
         <span className="size-2 rotate-45 bg-accent" aria-hidden />
         <h2 className="font-semibold">
-          May <span className="font-mono text-small">{call.name}</span> run?
+          May <span className="font-mono text-small">{name}</span> run?
         </h2>
         {asker !== null && <span className="text-small text-ink-2">asked by {asker}</span>}
         {count > 1 && <span className="text-small text-ink-2">1 of {count}</span>}
       </div>
       <div className="max-h-[30vh] overflow-y-auto px-3 py-2">
-        <CallInput name={call.name} input={input} maxLines={200} />
+        <CallInput name={name} input={input} maxLines={200} />
       </div>
       <p className="px-3 pb-2 text-small text-ink-2">
-        Runs {sandboxText(fold)}. It can reach {networkText(fold)}.
+        {call.kind === "mcp"
+          ? `Runs at the MCP server ${call.mcp_server_name ?? ""}, outside of the sandbox.`
+          : `Runs ${sandboxText(fold)}. It can reach ${networkText(fold)}.`}
       </p>
       {denying ? (
         <form

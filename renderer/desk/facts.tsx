@@ -1,6 +1,7 @@
 /** Small facts about sessions that several places show. */
 import type { SessionFold } from "../../main/contract/fold.ts";
 import { millis } from "../format/times.ts";
+import { go } from "../store/route.ts";
 import { isHosted, kindOf, networkOf } from "./sandbox/settings.ts";
 
 /** The last part of a path: what a person calls the folder. */
@@ -13,16 +14,18 @@ export function ranUntil(fold: SessionFold, running: boolean): number {
   return running ? Date.now() : millis(fold.updated_at);
 }
 
-/** Says that no real model answers here. */
+/** Says that no real model answers here, and leads to where one is set up. */
 export function DemoBadge() {
   return (
-    <span
+    <button
+      type="button"
       data-testid="demo-badge"
-      title="A script that comes with Longhaul answers in place of a model. It costs nothing and needs no network."
-      className="shrink-0 rounded-sm border border-model/50 px-1.5 text-meta text-model"
+      title="A script that comes with Longhaul answers in place of a model. It costs nothing and needs no network. Set up a model endpoint in the settings."
+      onClick={() => go({ screen: "settings" })}
+      className="shrink-0 rounded-sm border border-model/50 px-1.5 text-meta text-model hover:bg-hover"
     >
       offline demo
-    </span>
+    </button>
   );
 }
 

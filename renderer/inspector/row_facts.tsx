@@ -13,7 +13,7 @@ import { partsOf, plainText } from "../timeline/content.ts";
 import type { NoticeRow, RequestRow, Row, ToolRow } from "../timeline/row.ts";
 import { eventAt } from "../timeline/timeline.ts";
 import { CopyButton } from "../ui/copy.tsx";
-import { BranchFacts, EgressFacts, SandboxFacts } from "./sandbox_facts.tsx";
+import { BranchFacts, CredentialFacts, EgressFacts, SandboxFacts } from "./sandbox_facts.tsx";
 import { Facts, Section } from "./section.tsx";
 
 const LINES = 400;
@@ -188,6 +188,7 @@ function NoticeFacts({ feed, row, common }: { feed: Feed; row: NoticeRow; common
       </Section>
       <Facts facts={common} />
       {event?.type === "longhaul.egress" && <EgressFacts feed={feed} row={row} event={event} />}
+      {event?.type === "longhaul.credential_used" && <CredentialFacts feed={feed} row={row} event={event} />}
       {event?.type === "longhaul.changes_brought_back" && <BranchFacts event={event} />}
       {summary !== null && (
         <Section title="Summary that the model now sees">

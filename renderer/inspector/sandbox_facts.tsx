@@ -6,6 +6,7 @@ import { EgressAdvice } from "../desk/sandbox/egress_advice.tsx";
 import { settingOf } from "../desk/sandbox/settings.ts";
 import type { Feed } from "../store/feed.ts";
 import type { NoticeRow, SandboxRow } from "../timeline/row.ts";
+import { usesCount } from "../timeline/sandbox/on_credential.ts";
 import { egressCount } from "../timeline/sandbox/on_exchange.ts";
 import { sandboxTitle } from "../timeline/sandbox/words.ts";
 import { CopyButton } from "../ui/copy.tsx";
@@ -87,6 +88,32 @@ export function EgressFacts({
         </Section>
       )}
     </>
+  );
+}
+
+/** A use of a stored credential. The value itself is known to the broker alone. */
+export function CredentialFacts({
+  feed,
+  row,
+  event,
+}: {
+  feed: Feed;
+  row: NoticeRow;
+  event: LonghaulEventOf<"longhaul.credential_used">;
+}) {
+  const routes = { mcp: "MCP server", git: "git repository", egress: "request from the sandbox" };
+  return (
+    <Facts
+      facts={[
+        ["Credential", event.credential_id],
+        ["Vault", event.vault_id],
+        ["Used for", routes[event.route]],
+        ["Host", event.host],
+        ["Decision", event.decision === "refused" ? "refused" : "let through"],
+        ["Because", event.reason],
+        ["Times", String(usesCount(feed.timeline, row.seqs))],
+      ]}
+    />
   );
 }
 

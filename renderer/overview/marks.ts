@@ -127,8 +127,10 @@ function collectNotice(row: Extract<Row, { kind: "notice" }>, now: number, out: 
     out.busy.push({ from: row.at, to: row.at });
     return;
   }
-  // Connections that were let through are told in the list; a dot for each would hide the rest of the lane.
-  if (row.code === "sleep" || (row.code === "egress" && row.tone === "quiet")) return;
+  // Connections that were let through, and credentials that were used, are told in the list; a dot for each would hide
+  // the rest of the lane.
+  const listed = row.code === "egress" || row.code === "credential";
+  if (row.code === "sleep" || (listed && row.tone === "quiet")) return;
   if (row.code === "sandbox_lost" || row.code === "checkpoint") {
     out.busy.push({ from: row.at, to: row.at });
     return;

@@ -13,6 +13,7 @@ const KEYS: readonly { title: string; keys: readonly (readonly [string, string])
       ["G then S", "To the sessions"],
       ["G then T", "To the timeline"],
       ["G then H", "To the desk"],
+      ["G then E", "To the settings"],
       ["Esc", "Back, or close"],
       ["?", "This page"],
     ],

@@ -72,6 +72,7 @@ const AFTER_G: Record<string, Action> = {
   s: () => focus("[data-testid=session-list] [aria-current=page], [data-testid=session-item]"),
   t: () => focus("[data-testid=timeline]"),
   h: () => go({ screen: "home" }),
+  e: () => go({ screen: "settings" }),
 };
 
 function move(step: number): boolean {
@@ -99,7 +100,8 @@ function back(): boolean {
     go({ screen: "session", id: open.id, event: null }, true);
     return true;
   }
-  if (useRoute.getState().route.screen === "new") go({ screen: "home" });
+  const { screen } = useRoute.getState().route;
+  if (screen === "new" || screen === "settings") go({ screen: "home" });
   return false;
 }
 

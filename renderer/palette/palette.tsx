@@ -67,6 +67,9 @@ function PaletteBody() {
             New session
           </Item>
           {all.some(needsResume) && <Item onSelect={() => openOverlay("resume")}>Resume what was cut off…</Item>}
+          <Item hint="G E" onSelect={run(() => go({ screen: "settings" }))}>
+            Settings: model endpoint and its key
+          </Item>
           <Item onSelect={run(() => go({ screen: "home" }))}>Checks of this machine, and the offline demo</Item>
           <Item hint="?" onSelect={() => openOverlay("help")}>
             Keys

@@ -45,11 +45,12 @@ export function Home() {
                 check={health.model}
                 extra={health.model.source === "demo" ? null : health.model.endpoint}
                 testId="check-model"
+                settings={health.model.source === "demo" ? "Set up" : "Settings"}
               />
-              <Check name="Sandbox" check={health.sandbox} extra={null} testId="check-sandbox" />
-              <Check name="Keychain" check={health.keychain} extra={null} testId="check-keychain" />
+              <Check name="Sandbox" check={health.sandbox} extra={null} testId="check-sandbox" settings={null} />
+              <Check name="Keychain" check={health.keychain} extra={null} testId="check-keychain" settings={null} />
               {health.ledger.state !== "ok" && (
-                <Check name="Session ledger" check={health.ledger} extra={null} testId="check-ledger" />
+                <Check name="Session ledger" check={health.ledger} extra={null} testId="check-ledger" settings={null} />
               )}
             </ul>
           )}
@@ -126,11 +127,14 @@ function Check({
   check,
   extra,
   testId,
+  settings,
 }: {
   name: string;
   check: HealthCheck;
   extra: string | null;
   testId: string;
+  /** Label of the way to the settings, where they can change it. */
+  settings: string | null;
 }) {
   const { icon: Icon, look, name: state } = STATES[check.state];
   return (
@@ -142,6 +146,15 @@ function Check({
         {extra !== null && <p className="truncate text-small text-ink-3">{extra}</p>}
         {check.advice !== null && <p className="text-ink-2">{check.advice}</p>}
       </div>
+      {settings !== null && (
+        <Button
+          look={settings === "Set up" ? "plain" : "ghost"}
+          onClick={() => go({ screen: "settings" })}
+          data-testid={`${testId}-settings`}
+        >
+          {settings}
+        </Button>
+      )}
       {check.state !== "ok" && (
         <Button
           look="ghost"

@@ -172,7 +172,11 @@ export function NewSession() {
           {ownAgent === DEFAULT && (
             <Field
               label="Model"
-              note={demo ? "No model endpoint is set up: the offline demo answers." : undefined}
+              note={
+                demo
+                  ? "No model endpoint is set up: the offline demo answers. Settings (G E) is where one is entered."
+                  : undefined
+              }
               problem={field === "model" ? problem : null}
             >
               {(control) => (

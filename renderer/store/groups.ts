@@ -63,7 +63,7 @@ export function reasonOf(summary: SessionSummary): string {
   if (needsResume(summary)) return fold.cut_offs > 0 || fold.running_since !== null ? "cut off" : "not running";
   if (activity === "running") return firstPlainLine(fold.last_act);
   if (activity === "queued") return "waits for a free slot";
-  if (work === "later") return fold.retry?.waits_for_network === true ? "waits for the network" : retryText(fold);
+  if (work === "later") return retryText(fold);
   if (work === "client") return openCalls(fold).some(isWorkers) ? "waits for a worker" : "waits for a program's result";
   if (fold.phase === "terminated") return "ended";
   return firstPlainLine(fold.last_act);
@@ -75,6 +75,8 @@ function isWorkers(call: OpenCall): boolean {
 }
 
 function retryText(fold: SessionFold): string {
+  if (fold.retry?.waits_for_keychain === true) return "waits for the keychain";
+  if (fold.retry?.waits_for_network === true) return "waits for the network";
   return fold.retry === null ? "retry planned" : `retry at ${shortTime(millis(fold.retry.at))}`;
 }
 

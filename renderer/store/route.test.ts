@@ -5,6 +5,7 @@ describe("addresses", () => {
   it.each<Route>([
     { screen: "home" },
     { screen: "new" },
+    { screen: "settings" },
     { screen: "session", id: "sesn_01", event: null },
     { screen: "session", id: "odd/id?#", event: "sevt_01&x" },
   ])("read back what they were made from: %j", (route) => expect(parseRoute(routeHash(route))).toEqual(route));

@@ -1,13 +1,18 @@
 /** Where the person is: kept in the address, so that a reload, a second window and a shared link show the same. */
 import { create } from "zustand";
 
-export type Route = { screen: "home" } | { screen: "new" } | { screen: "session"; id: string; event: string | null };
+export type Route =
+  | { screen: "home" }
+  | { screen: "new" }
+  | { screen: "settings" }
+  | { screen: "session"; id: string; event: string | null };
 
 /** Reads the part of an address after `#`; what it does not know is home. */
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?");
   const [, first, second] = path.split("/");
   if (first === "new") return { screen: "new" };
+  if (first === "settings") return { screen: "settings" };
   if (first === "s" && second) {
     return { screen: "session", id: decodeURIComponent(second), event: new URLSearchParams(query).get("event") };
   }
@@ -17,6 +22,7 @@ export function parseRoute(hash: string): Route {
 export function routeHash(route: Route): string {
   if (route.screen === "home") return "#/";
   if (route.screen === "new") return "#/new";
+  if (route.screen === "settings") return "#/settings";
   const query = route.event === null ? "" : `?event=${encodeURIComponent(route.event)}`;
   return `#/s/${encodeURIComponent(route.id)}${query}`;
 }

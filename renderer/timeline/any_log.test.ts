@@ -110,6 +110,16 @@ const drafts: fc.Arbitrary<EventDraft>[] = [
     count: fc.nat(),
   }),
   fc.record({
+    type: fc.constant("longhaul.credential_used"),
+    vault_id: fc.string(),
+    credential_id: pick("vcrd_1", "vcrd_2"),
+    route: pick("mcp", "git", "egress"),
+    host: pick("a.example", "b.example"),
+    decision: pick("allowed", "refused"),
+    reason: fc.string(),
+    count: fc.nat(),
+  }),
+  fc.record({
     type: fc.constant("longhaul.changes_brought_back"),
     mount_path: fc.string(),
     path: fc.string(),

@@ -3,6 +3,7 @@ import type { EventOf, LedgerEvent, StoredEvent } from "../../main/contract/even
 import { threadName } from "../../main/contract/threads/state.ts";
 import { cents } from "../format/numbers.ts";
 import { firstPlainLine, plainText } from "./content.ts";
+import { onMcpConnected, onMcpTools } from "./mcp/on_mcp.ts";
 import { onOutcomeUnknown, onSettled, onToolResult, onToolStarted, onToolUse, onWebRequest } from "./on_call.ts";
 import {
   addNotice,
@@ -29,6 +30,7 @@ import {
   onResponse,
 } from "./on_request.ts";
 import { onOutcome, onVerdict } from "./outcome/on_outcome.ts";
+import { onCredentialUsed } from "./sandbox/on_credential.ts";
 import { onBroughtBack, onEgress } from "./sandbox/on_exchange.ts";
 import { onOutputsStored, onResourceAdded, onResourceRemoved } from "./sandbox/on_files.ts";
 import { onMemorySynced } from "./sandbox/on_memory.ts";
@@ -140,6 +142,12 @@ function applyFact(timeline: Timeline, event: LedgerEvent, stored: StoredEvent):
       return onCheckpoint(timeline, event, stored);
     case "longhaul.egress":
       return onEgress(timeline, event, stored);
+    case "longhaul.mcp_tools":
+      return onMcpTools(timeline, event, stored);
+    case "longhaul.mcp_connected":
+      return onMcpConnected(timeline, event, stored);
+    case "longhaul.credential_used":
+      return onCredentialUsed(timeline, event, stored);
     case "longhaul.changes_brought_back":
       return onBroughtBack(timeline, event, stored);
     case "longhaul.push_requested":

@@ -1,6 +1,6 @@
 /** Tool calls: from the model's wish to the result, and what became of those that a crash cut off. */
 import type { EventOf, LonghaulEventOf, Settlement, StoredEvent } from "../../main/contract/events.ts";
-import { answeredCall } from "../../main/contract/fold_calls.ts";
+import { answeredCall, shownToolName } from "../../main/contract/fold_calls.ts";
 import { measure, plainText } from "./content.ts";
 import { describeCall, exitCode, lineDelta } from "./describe.ts";
 import type { ToolRow, ToolState } from "./row.ts";
@@ -18,16 +18,17 @@ const KINDS = { "agent.tool_use": "builtin", "agent.custom_tool_use": "custom", 
 
 export function onToolUse(timeline: Timeline, event: UseEvent, stored: StoredEvent): void {
   const callKind = KINDS[event.type];
+  const name = shownToolName(event);
   const asked = event.type !== "agent.custom_tool_use" && event.evaluated_permission === "ask";
   const input: Record<string, unknown> = typeof event.input === "object" && event.input !== null ? event.input : {};
   const request = rowOfKind(timeline, requestOf(timeline, stored), "request");
   addRow(timeline, {
-    ...rowBase(timeline, stored, "tools", describeCall(event.name, input)),
+    ...rowBase(timeline, stored, "tools", describeCall(name, input)),
     end: null,
     parent: request?.id ?? null,
     kind: "tool",
     callKind,
-    name: event.name,
+    name,
     state: asked || callKind === "custom" ? "waiting" : "requested",
     startedAt: null,
     attempts: 0,
@@ -36,10 +37,10 @@ export function onToolUse(timeline: Timeline, event: UseEvent, stored: StoredEve
     settled: null,
     exit: null,
     output: null,
-    delta: lineDelta(event.name, input),
+    delta: lineDelta(name, input),
     web: null,
   });
-  if (request !== undefined) updateRow(timeline, request.id, { calls: [...request.calls, event.name] });
+  if (request !== undefined) updateRow(timeline, request.id, { calls: [...request.calls, name] });
   const index = timeline.rows.get(event.id)?.turn ?? -1;
   const turn = timeline.turns[index];
   if (turn !== undefined) timeline.turns[index] = { ...turn, tools: turn.tools + 1 };

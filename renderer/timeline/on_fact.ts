@@ -220,9 +220,11 @@ export function onRetry(
   addNotice(timeline, stored, {
     code: "retry",
     tone: "waiting",
-    what: event.waits_for_network
-      ? `Waiting for the network; retry ${event.attempt} comes when it is back`
-      : `Retry ${event.attempt} at ${clock(at)}`,
+    what: event.waits_for_keychain
+      ? "Waiting for the keychain; it goes on when that is unlocked"
+      : event.waits_for_network
+        ? `Waiting for the network; retry ${event.attempt} comes when it is back`
+        : `Retry ${event.attempt} at ${clock(at)}`,
     detail: event.error_type.replaceAll("_", " "),
     end: Math.max(now, at),
   });

@@ -127,6 +127,8 @@ export type NoticeCode =
   | "sandbox_lost"
   | "checkpoint"
   | "egress"
+  | "mcp"
+  | "credential"
   | "brought_back"
   | "push"
   | "files"

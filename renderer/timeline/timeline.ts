@@ -41,6 +41,8 @@ export interface Timeline {
     retry: string | null;
     /** Decision and host → the row of the last connections that were decided so. */
     egress: Map<string, string>;
+    /** Credential, host and decision → the row of the last uses that were decided so. */
+    credentials: Map<string, string>;
   };
 }
 
@@ -66,7 +68,15 @@ export function emptyTimeline(): Timeline {
     lastAt: 0,
     revision: 0,
     skipped: 0,
-    latest: { request: null, requests: new Map(), lease: null, sandbox: null, retry: null, egress: new Map() },
+    latest: {
+      request: null,
+      requests: new Map(),
+      lease: null,
+      sandbox: null,
+      retry: null,
+      egress: new Map(),
+      credentials: new Map(),
+    },
   };
 }
 

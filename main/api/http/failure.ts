@@ -47,12 +47,21 @@ export function asApiError(error: unknown): ApiError {
   );
 }
 
-/** The response for an error, with the envelope and the headers the official SDK looks at. */
-export function errorResponse(error: ApiError, requestId: string): Response {
+/**
+ * The response for an error, with the envelope and the headers the official SDK looks at.
+ * @param scrub what may be said of its text, which can quote what a client, a tool or a server sent
+ */
+export function errorResponse(
+  error: ApiError,
+  requestId: string,
+  scrub: (text: string) => string = (text) => text,
+): Response {
   const headers: Record<string, string> = { "content-type": "application/json", "request-id": requestId };
   // The official SDK repeats a 409 by itself, but a version or name conflict stays one.
   if (error.status === 409) headers["x-should-retry"] = "false";
-  return new Response(JSON.stringify(error.envelope(requestId)), { status: error.status, headers });
+  const clean = (key: string, value: unknown): unknown =>
+    key === "message" && typeof value === "string" ? scrub(value) : value;
+  return new Response(JSON.stringify(error.envelope(requestId), clean), { status: error.status, headers });
 }
 
 /** Failures of this program; refusals of bad requests are not logged. */

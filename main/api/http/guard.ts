@@ -42,7 +42,7 @@ function preflightResponse(c: ApiContext, origin: string): Response {
     status: 204,
     headers: {
       "access-control-allow-origin": origin,
-      "access-control-allow-methods": "GET, POST, DELETE",
+      "access-control-allow-methods": "GET, POST, PUT, DELETE",
       "access-control-allow-headers": c.req.header("access-control-request-headers") ?? "",
       "access-control-max-age": "600",
       vary: "Origin",

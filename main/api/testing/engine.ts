@@ -37,8 +37,9 @@ export interface Followed {
 export async function startEngine(
   script: Script,
   limits: Parameters<typeof startOrchestration>[1] = {},
+  options: Parameters<typeof startOrchestration>[2] = {},
 ): Promise<Engine> {
-  const inside = await startOrchestration(script, limits);
+  const inside = await startOrchestration(script, limits, options);
   const { ledger, orchestrator } = inside;
   const { catalog, blobs, live } = inside.ports;
   const api = await startRig({ ledger, catalog, blobs, live, orchestrator });

@@ -16,6 +16,7 @@ import type { ApiPorts, FailureReport } from "../ports.ts";
 import { launchDeployment } from "../v1/deployments/launch.ts";
 import { contractClient } from "./contract/client.ts";
 import { FakeOrchestrator } from "./fake_orchestrator.ts";
+import { memorySettings } from "./memory_settings.ts";
 import { memoryVault } from "./memory_vault.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
@@ -84,6 +85,7 @@ export async function startRig(overrides: Partial<ApiPorts> = {}, serve: Partial
     orchestrator,
     schedules,
     vault: memoryVault(),
+    settings: memorySettings(),
     token: TOKEN,
     allowedHosts: () => [host, host.replace("127.0.0.1", "localhost")],
     allowedOrigins: () => ["app://longhaul"],

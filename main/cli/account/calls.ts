@@ -1,6 +1,6 @@
 /** Rows of tool calls: what was asked for, and what came of it. */
 import type { EventOf } from "../../contract/events.ts";
-import { answeredCall } from "../../contract/fold_calls.ts";
+import { answeredCall, shownToolName } from "../../contract/fold_calls.ts";
 import type { AccountState, CallSummary } from "./account.ts";
 import { note, row } from "./rows.ts";
 import { clip, duration, harmless, inputLine, plural, type Style, textOf } from "./words.ts";
@@ -16,7 +16,7 @@ type ToolResult =
 const SHOWN_LINES = 6;
 
 export function callRow(event: ToolUse, at: string, style: Style): { summary: CallSummary; text: string } {
-  const name = event.type === "agent.mcp_tool_use" ? `${event.mcp_server_name}/${event.name}` : event.name;
+  const name = shownToolName(event);
   const summary: CallSummary = { name: clip(name, 40), what: inputLine(event.input), input: event.input, at };
   const permission = event.type === "agent.custom_tool_use" ? undefined : event.evaluated_permission;
   const state =

@@ -75,7 +75,8 @@ function longhaulRows(before: AccountState, stored: StoredEvent, style: Style): 
       return row(style, at, "sandbox", `${event.provider} is gone: ${harmless(event.reason)}`, { paint: "red" });
     case "longhaul.retry_scheduled": {
       const wait = duration(Math.max(0, Date.parse(event.at) - Date.parse(at)));
-      const when = event.waits_for_network ? "when the network is back" : `in ${wait}`;
+      const unlocked = event.waits_for_keychain ? "when the keychain is unlocked" : null;
+      const when = unlocked ?? (event.waits_for_network ? "when the network is back" : `in ${wait}`);
       return row(style, at, "retry", `attempt ${event.attempt + 1} ${when}`, { paint: "yellow" });
     }
     case "longhaul.cut_off":

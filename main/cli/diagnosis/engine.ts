@@ -2,6 +2,7 @@
 import { UsageError } from "../../config.ts";
 import type { Health, HealthCheck } from "../../contract/local_api.ts";
 import type { ModelEndpoint } from "../../contract/process.ts";
+import { openSealedStore, systemKeys } from "../../vault/sealed/open_store.ts";
 import { LocalClient } from "../client.ts";
 import { findEngine } from "../engine/engine_file.ts";
 import { type Finding, fail, ok, warn } from "./check.ts";
@@ -40,7 +41,7 @@ export async function checkEngine(dataDir: string, given: Given): Promise<Findin
 }
 
 function withoutEngine(dataDir: string, { model, vaultPassphrase }: Given): Promise<Finding[]> {
-  return Promise.all([checkModel(model), checkKeychain(dataDir, vaultPassphrase)]);
+  return Promise.all([checkModel(dataDir, model), checkKeychain(dataDir, vaultPassphrase)]);
 }
 
 function fromHealth(name: string, check: HealthCheck): Finding {
@@ -49,7 +50,7 @@ function fromHealth(name: string, check: HealthCheck): Finding {
   return check.state === "degraded" ? warn(name, check.summary, advice) : fail(name, check.summary, advice);
 }
 
-async function checkModel(model: () => ModelEndpoint): Promise<Finding> {
+async function checkModel(dataDir: string, model: () => ModelEndpoint): Promise<Finding> {
   let endpoint: ModelEndpoint;
   try {
     endpoint = model();
@@ -59,16 +60,20 @@ async function checkModel(model: () => ModelEndpoint): Promise<Finding> {
   }
   const { base_url, api_key, auth_token } = endpoint;
   if (base_url === undefined && api_key === undefined && auth_token === undefined) {
+    const kept = await openSealedStore(dataDir, systemKeys(null))
+      .model()
+      .catch(() => null);
+    if (kept !== null) return await reach(kept.base_url, "vault", kept.credential !== null);
     const advice =
-      "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for another endpoint (Ollama, LM Studio, a gateway), for real work.";
+      "Start Longhaul and enter one (`longhaul model set`), or set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for another endpoint (Ollama, LM Studio, a gateway), for real work.";
     return warn("model", "nothing is set: the offline demo model answers", advice);
   }
-  return await reach(base_url ?? DEFAULT_ENDPOINT, api_key !== undefined || auth_token !== undefined);
+  return await reach(base_url ?? DEFAULT_ENDPOINT, "environment", api_key !== undefined || auth_token !== undefined);
 }
 
 /** Any HTTP answer means that the endpoint is there; what it thinks of the key shows with the first request. */
-async function reach(base: string, hasKey: boolean): Promise<Finding> {
-  const where = `${new URL(base).origin} (from the environment, ${hasKey ? "with" : "without"} a key)`;
+async function reach(base: string, from: string, hasKey: boolean): Promise<Finding> {
+  const where = `${new URL(base).origin} (from the ${from}, ${hasKey ? "with" : "without"} a key)`;
   try {
     const response = await fetch(base, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(REACH_MS) });
     await response.body?.cancel();

@@ -1,5 +1,5 @@
 /** Tool calls that wait for a person: asked at a terminal, explained elsewhere. */
-import { asksPerson, type OpenCall, waitsForClient } from "../../contract/fold_calls.ts";
+import { asksPerson, type OpenCall, shownToolName, waitsForClient } from "../../contract/fold_calls.ts";
 import { openCalls } from "../../contract/threads/view.ts";
 import type { AccountState } from "../account/account.ts";
 import { note } from "../account/rows.ts";
@@ -69,7 +69,7 @@ async function askAbout(
   };
   terminal.out(note(style, callText(state, call), "bold"));
   for (;;) {
-    const answer = await terminal.ask(`Allow ${call.name}? [y]es, [n]o: `, signal, press);
+    const answer = await terminal.ask(`Allow ${shownToolName(call)}? [y]es, [n]o: `, signal, press);
     if (answer === null) return null;
     const word = answer.trim().toLowerCase();
     if (word === "y" || word === "yes")
@@ -91,7 +91,12 @@ function callText(state: AccountState, call: OpenCall): string {
     const text = typeof value === "string" ? value.trimEnd() : JSON.stringify(value);
     return `  ${name}: ${text.replaceAll("\n", "\n    ")}`;
   });
-  return harmless([`${call.name} in the session's sandbox:`, ...lines].join("\n"));
+  return harmless(
+    [
+      `${shownToolName(call)} ${call.kind === "mcp" ? "outside of the sandbox" : "in the session's sandbox"}:`,
+      ...lines,
+    ].join("\n"),
+  );
 }
 
 function waitingCalls({ fold }: AccountState): OpenCall[] {
@@ -101,7 +106,7 @@ function waitingCalls({ fold }: AccountState): OpenCall[] {
 /** How to answer when this terminal cannot ask. */
 export function howToAnswer(state: AccountState, sessionId: string): string {
   const waiting = waitingCalls(state);
-  const names = waiting.map((call) => `${call.name} (${call.id})`).join(", ");
+  const names = waiting.map((call) => `${shownToolName(call)} (${call.id})`).join(", ");
   const custom = waiting.some((call) => !asksPerson(call));
   const how = custom
     ? "The program or worker that offers the tool answers with its result."

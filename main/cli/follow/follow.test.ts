@@ -64,6 +64,8 @@ function terminalWith(answers: (string | null)[] | null): { terminal: Terminal; 
       output += question;
       return Promise.resolve(answers?.shift() ?? null);
     },
+    typed: false,
+    askHidden: () => Promise.resolve(null),
     readInput: () => Promise.resolve(""),
   };
   return { terminal, output: () => output };

@@ -56,7 +56,10 @@ export function applyEvent(next: SessionFold, event: LedgerEvent, stored: Stored
       next.error = event.error;
       return;
     case "session.updated":
-      if (event.agent) next.agent = event.agent;
+      if (event.agent) {
+        next.agent = event.agent;
+        next.mcp_connected = false;
+      }
       if (event.title !== undefined) next.title = event.title;
       if (event.metadata !== undefined) next.metadata = event.metadata;
       if (event.budget !== undefined) {
@@ -94,6 +97,7 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       next.retry = null;
       next.failures = 0;
       next.cut_offs = 0;
+      next.mcp_connected = false;
       if (event.by !== "network") next.rounds = 0;
       return;
     case "longhaul.model_request":
@@ -106,6 +110,9 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
       return respond(next, event);
     case "longhaul.continuation":
       next.awaiting_model = true;
+      return;
+    case "longhaul.mcp_connected":
+      next.mcp_connected = true;
       return;
     case "longhaul.context_full":
       if (event.kind === "grading") foldGrading(next, "too_large");
@@ -125,9 +132,10 @@ function applyLocal(next: SessionFold, event: LedgerEvent, stored: StoredEvent):
         at: event.at,
         error_type: event.error_type,
         waits_for_network: event.waits_for_network,
+        ...(event.waits_for_keychain === true ? { waits_for_keychain: true } : {}),
       };
       next.failures = event.attempt;
-      if (event.waits_for_network) next.offline_waits += 1;
+      if (event.waits_for_network || event.waits_for_keychain === true) next.offline_waits += 1;
       return;
     case "longhaul.cut_off":
       // It runs again with the next act: nobody works on the session until then.

@@ -24,6 +24,7 @@ export interface RetryPlan {
   at: string;
   error_type: string;
   waits_for_network: boolean;
+  waits_for_keychain?: true;
 }
 
 /** What a thread has used so far. */
@@ -50,7 +51,7 @@ export interface ThreadState {
   retry: RetryPlan | null;
   /** Model requests that failed in a row. */
   failures: number;
-  /** Times in a row that a request found no way to the endpoint. */
+  /** Times in a row that a request found no way to the endpoint, or its key out of reach. */
   offline_waits: number;
   /** Answers in a row that were cut at the output limit. */
   continuations: number;
@@ -71,6 +72,8 @@ export interface ThreadState {
   /** Milliseconds in status running, without sleep and without the time in which no process was there. */
   active_ms: number;
   running_since: string | null;
+  /** The agent's MCP servers were looked at in this turn; those that failed are tried again in the next one. */
+  mcp_connected: boolean;
   /** The last `agent.message` of the turn: what a parent thread is told when it ends. */
   last_message_id: string | null;
 }
@@ -126,6 +129,7 @@ export function newThreadState(): ThreadState {
     cost: NO_COST,
     active_ms: 0,
     running_since: null,
+    mcp_connected: false,
     last_message_id: null,
   };
 }

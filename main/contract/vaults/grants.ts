@@ -49,6 +49,21 @@ export interface SessionGrants {
   variables: VariableGrant[];
 }
 
+/** What the broker hands to the engine of uses of credentials. */
+export interface AuditAnswer {
+  /** Of the broker: a restarted one numbers its entries from 1 again. */
+  start: string;
+  data: AuditEntry[];
+  /** Uses that were dropped since the last answer, because nobody fetched them. */
+  lost: number;
+}
+
+export interface AuditEntry extends CredentialUse {
+  /** Grows with each entry. */
+  number: number;
+  count: number;
+}
+
 /** One use of a credential, or a use that was refused; never holds a value. */
 export interface CredentialUse {
   session_id: string;

@@ -25,3 +25,11 @@ export type OAuthFlow = {
   /** In words that a person can act on. */
   | { state: "failed"; message: string }
 );
+
+/** What the authorization server did with the tokens of a credential (RFC 7009). The sealed values stay until they are purged. */
+export interface OAuthRevocation {
+  /** `unsupported`: it offers no way to take tokens back. `failed`: it did not answer, or refused. */
+  state: "revoked" | "unsupported" | "failed";
+  /** In words that a person can act on. */
+  message: string;
+}

@@ -6,6 +6,7 @@ import { activeOutcome } from "../../contract/outcome/outcomes.ts";
 import { threadFold } from "../../contract/threads/view.ts";
 import type { BlobStore, Catalog } from "../../session/catalog.ts";
 import type { Ledger } from "../../session/ledger.ts";
+import { McpToolbox } from "../mcp/toolbox.ts";
 import { graderRequest } from "../outcome/grader_request.ts";
 import { withFiles } from "./files.ts";
 import { type BuiltRequest, bodyHash, buildRequest } from "./request.ts";
@@ -29,17 +30,20 @@ export async function rebuildRequest(
   const sent = await findSent(ledger, sessionId, spanId);
   if (sent === null) return null;
   const transcript = new Transcript();
+  let mcp = McpToolbox.EMPTY;
   let fold: SessionFold | null = null;
   for await (const stored of ledger.getEvents(sessionId, { before_seq: sent.seq })) {
     fold = foldEvent(fold, stored);
-    if (stored.thread_id === sent.thread_id) transcript.apply(stored);
+    if (stored.thread_id !== sent.thread_id) continue;
+    transcript.apply(stored);
+    mcp = mcp.after(stored);
   }
   if (fold === null) return null;
   const thread = threadFold(fold, sent.thread_id);
   const outcome = activeOutcome(thread);
   const { kind, shortened } = sent;
   let built: BuiltRequest;
-  if (kind !== "grading") built = buildRequest(thread, transcript, { kind, shortened });
+  if (kind !== "grading") built = buildRequest(thread, transcript, { kind, shortened }, mcp);
   else if (outcome === null) return null;
   else built = await graderRequest(ledger, thread, outcome, { shortened, before_seq: sent.seq });
   const body = await withFiles(built.body, sources.catalog, sources.blobs);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { systemMessageSupport } from "../../contract/model/system_messages.ts";
 import type { ChildThread } from "../../contract/threads/state.ts";
 import type { ThreadFold } from "../../contract/threads/view.ts";
+import { McpToolbox } from "../mcp/toolbox.ts";
 import { offeredTools } from "../permissions.ts";
 import { memoryLines } from "./memory_lines.ts";
 import { skillLines } from "./skill_lines.ts";
@@ -40,11 +41,16 @@ const COMPACTION_INSTRUCTION =
  * Builds the request in the order in which prompts are cached: tools, system, messages. Keys are in a fixed order and
  * nothing depends on time or on this process, so a rebuilt request has the bytes of the one that was sent.
  */
-export function buildRequest(fold: ThreadFold, transcript: Transcript, options: RequestOptions): BuiltRequest {
+export function buildRequest(
+  fold: ThreadFold,
+  transcript: Transcript,
+  options: RequestOptions,
+  mcp = McpToolbox.EMPTY,
+): BuiltRequest {
   const compaction = options.kind === "compaction";
   const systemRole = systemMessageSupport(fold.agent.model.id) === "role";
   const messages = transcript.messages(compaction ? COMPACTION_INSTRUCTION : undefined, systemRole);
-  const offered = offeredTools(fold);
+  const offered = offeredTools(fold, mcp);
   const tools = offered.length > 0 ? offered : usedTools(messages);
   const parts = [`{"model":${JSON.stringify(fold.agent.model.id)}`, `"max_tokens":${MAX_TOKENS}`, `"stream":true`];
   // Top-level cache control marks the last block of each request without changing the bytes of any block.
@@ -56,7 +62,7 @@ export function buildRequest(fold: ThreadFold, transcript: Transcript, options: 
   if (effort !== undefined) parts.push(`"output_config":${JSON.stringify({ effort: effort.type })}`);
   if (tools.length > 0) parts.push(`"tools":${JSON.stringify(tools)}`);
   if (tools.length > 0 && (compaction || offered.length === 0)) parts.push(`"tool_choice":{"type":"none"}`);
-  parts.push(`"system":${JSON.stringify(systemBlocks(fold))}`);
+  parts.push(`"system":${JSON.stringify(systemBlocks(fold, mcp))}`);
   parts.push(`"messages":[${(options.shortened ? messages.map(shorten) : messages).join(",")}]`);
   const body = `${parts.join(",")}}`;
   return {
@@ -72,7 +78,10 @@ export function bodyHash(body: string): string {
 }
 
 /** The agent's own prompt, then what the harness knows about the place; the fixed cache breakpoint is at the end. */
-function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
+function systemBlocks(
+  fold: ThreadFold,
+  mcp: McpToolbox,
+): { type: "text"; text: string; cache_control?: { type: "ephemeral" } }[] {
   const selfHosted = fold.environment.config.type === "self_hosted";
   const place = [
     selfHosted
@@ -86,10 +95,20 @@ function systemBlocks(fold: ThreadFold): { type: "text"; text: string; cache_con
   }
   place.push(...skillLines(fold));
   place.push(...memoryLines(fold.resources));
+  place.push(...serverLines(fold, mcp));
   if (fold.child !== null) place.push(...threadLines(fold.child, fold.primary_thread_id));
   const text = { type: "text" as const, text: place.join("\n"), cache_control: { type: "ephemeral" as const } };
   const { system } = fold.agent;
   return system === null || system.trim() === "" ? [text] : [{ type: "text", text: system }, text];
+}
+
+/** What MCP servers say of their use. They are no part of this product, and the model is told so. */
+function serverLines({ agent }: ThreadFold, mcp: McpToolbox): string[] {
+  return agent.mcp_servers.flatMap((server) => {
+    const instructions = mcp.listing(server)?.instructions ?? null;
+    if (instructions === null) return [];
+    return [`The MCP server ${JSON.stringify(server.name)} says of its tools:`, instructions];
+  });
 }
 
 /** What a spawned thread must know of its place; nothing here ever changes. */

@@ -16,6 +16,8 @@ import {
 } from "../../sandbox/port.ts";
 import { runAgentCall } from "../agents/call.ts";
 import { clean } from "../context/transcript.ts";
+import { runMcpCall } from "../mcp/call.ts";
+import { withWhole } from "../mcp/whole.ts";
 import { toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import { readSessionEvents } from "../session_events.ts";
@@ -108,6 +110,7 @@ function deniedEvents(context: CallContext, call: OpenCall): EventDraft[] {
 /** Events that settle a call; null when it was stopped by an interrupt, which settles it in a step of its own. */
 async function perform(context: CallContext, call: OpenCall, again: boolean): Promise<EventDraft[] | null> {
   const { view, ports, signals } = context;
+  if (call.kind === "mcp") return mcpEvents(context, call, again);
   if (toolKind(view.fold, call.name) === "session_events") {
     return [
       result(
@@ -142,6 +145,18 @@ async function perform(context: CallContext, call: OpenCall, again: boolean): Pr
         : [{ type: "longhaul.sandbox_lost", provider: view.fold.sandbox?.provider ?? "unknown", reason }];
     return [...lost, result(call, reason, true), ...note];
   }
+}
+
+async function mcpEvents(context: CallContext, call: OpenCall, again: boolean): Promise<EventDraft[] | null> {
+  const { view, ports, signals } = context;
+  const stop = AbortSignal.any([signals.interrupt, signals.shutdown]);
+  const outcome = await runMcpCall(ports, view, call, again, stop);
+  if (outcome === null) return null;
+  if (outcome.unknown || outcome.result === null) {
+    return [...outcome.events, ...unknownEvents(call, UNKNOWN_OUTCOME_TEXT)];
+  }
+  const { content, is_error } = await withWhole(context, call, outcome.result, stop);
+  return [...outcome.events, { type: "agent.mcp_tool_result", mcp_tool_use_id: call.id, content, is_error }];
 }
 
 /** Threads that are spawned and messages that are sent, together with the result: a call of an agent tool is one append. */

@@ -8,11 +8,14 @@ import { exhaustedEvents, type PlainError, rescheduledEvents } from "../statuses
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 60_000;
 const OFFLINE_RETRY_MS = 15_000;
+/** Nobody tells when a keychain is unlocked. */
+const MAX_LOCKED_RETRY_MS = 60_000;
 /** The network's return is told to us; asking is only for when it is not, and each asking is a dozen events. */
 const MAX_OFFLINE_RETRY_MS = 600_000;
 
 const ERROR_TYPES: Record<ModelErrorKind, PlainError> = {
   offline: "model_request_failed_error",
+  locked: "model_request_failed_error",
   overloaded: "model_overloaded_error",
   rate_limited: "model_rate_limited_error",
   failed: "model_request_failed_error",
@@ -22,7 +25,7 @@ const ERROR_TYPES: Record<ModelErrorKind, PlainError> = {
   context_too_long: "model_request_failed_error",
 };
 
-const TRANSIENT = new Set<ModelErrorKind>(["offline", "overloaded", "rate_limited", "failed"]);
+const TRANSIENT = new Set<ModelErrorKind>(["offline", "locked", "overloaded", "rate_limited", "failed"]);
 
 type Ports = Pick<HarnessPorts, "limits" | "now" | "random">;
 
@@ -49,10 +52,10 @@ export function failureEvents(fold: ThreadFold, requestId: string, failure: Mode
 /** Plans the next attempt, if there is to be one: null after too many, or where repeating cannot help. */
 export function retryEvents(fold: ThreadFold, failure: ModelError, ports: Ports): EventDraft[] | null {
   const type = ERROR_TYPES[failure.kind];
-  const offline = failure.kind === "offline";
-  const attempt = offline ? Math.max(1, fold.failures) : fold.failures + 1;
+  const waits = failure.kind === "offline" || failure.kind === "locked";
+  const attempt = waits ? Math.max(1, fold.failures) : fold.failures + 1;
   if (!TRANSIENT.has(failure.kind) || attempt > ports.limits.max_failures) return null;
-  const delay = retryDelayMs(failure, offline ? fold.offline_waits + 1 : attempt, ports.random());
+  const delay = retryDelayMs(failure, waits ? fold.offline_waits + 1 : attempt, ports.random());
   return [
     { type: "session.error", error: { type, message: failure.message, retry_status: { type: "retrying" } } },
     {
@@ -60,7 +63,8 @@ export function retryEvents(fold: ThreadFold, failure: ModelError, ports: Ports)
       attempt,
       at: new Date(ports.now() + delay).toISOString(),
       error_type: type,
-      waits_for_network: offline,
+      waits_for_network: failure.kind === "offline",
+      ...(failure.kind === "locked" ? { waits_for_keychain: true as const } : {}),
     },
     ...rescheduledEvents(fold),
   ];
@@ -72,7 +76,9 @@ export function retryDelayMs(
   attempt: number,
   random: number,
 ): number {
-  if (failure.kind === "offline") return Math.min(MAX_OFFLINE_RETRY_MS, OFFLINE_RETRY_MS * 2 ** (attempt - 1));
+  const wait = OFFLINE_RETRY_MS * 2 ** (attempt - 1);
+  if (failure.kind === "offline") return Math.min(MAX_OFFLINE_RETRY_MS, wait);
+  if (failure.kind === "locked") return Math.min(MAX_LOCKED_RETRY_MS, wait);
   const ceiling = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempt - 1));
   const jittered = Math.round(ceiling * (0.5 + random / 2));
   return Math.max(jittered, Math.min(failure.retryAfterMs ?? 0, 3_600_000));

@@ -9,8 +9,9 @@ import type { ThreadFold } from "../../contract/threads/view.ts";
 import { type CrashPoint, crashPoint } from "../../crash_points.ts";
 import { withFiles } from "../context/files.ts";
 import { type BuiltRequest, bodyHash, buildRequest, type RequestOptions } from "../context/request.ts";
+import { lookAtServers, serversToLookAt } from "../mcp/connect.ts";
 import { ModelError } from "../model.ts";
-import { evaluate, toolKind } from "../permissions.ts";
+import { evaluate, evaluated, toolKind } from "../permissions.ts";
 import type { Emit, HarnessPorts, StepSignals } from "../ports.ts";
 import { exhaustedEvents, runningEvents } from "../statuses.ts";
 import type { ThreadView } from "../thread_view.ts";
@@ -35,7 +36,9 @@ export async function requestStep(
   signals: StepSignals,
   carried?: Carried,
 ): Promise<void> {
-  const sent = await startRequest(view, ports, emit, { kind: "turn", shortened: false }, carried);
+  const leading = await withServers(view, ports, emit, signals, carried);
+  if (leading === "later") return;
+  const sent = await startRequest(view, ports, emit, { kind: "turn", shortened: false }, leading);
   const answer = await ask(view, ports, emit, signals, sent);
   if (answer === null || signals.shutdown.aborted) return;
   crashPoint("model.before_commit");
@@ -43,6 +46,30 @@ export async function requestStep(
   await emit(events);
   view.markStarted(events.flatMap((event) => (event.type === "longhaul.tool_started" ? [event.tool_use_id] : [])));
   crashPoint("model.after_commit");
+}
+
+/**
+ * Looks at the agent's MCP servers where that is due, so that the request offers what they have. What was carried is
+ * committed before: a slow server must not hold back what is known already.
+ * @returns what the request carries; `later` when none follows now
+ */
+async function withServers(
+  view: ThreadView,
+  ports: HarnessPorts,
+  emit: Emit,
+  signals: StepSignals,
+  carried: Carried | undefined,
+): Promise<Carried | undefined | "later"> {
+  const { fold } = carried === undefined ? view : view.preview(carried.events);
+  if (serversToLookAt({ fold, sessionId: view.sessionId }, ports.mcp).length === 0) return carried;
+  const before = [...(carried?.events ?? []), ...runningEvents(fold)];
+  if (before.length > 0) await emit(before);
+  if (carried !== undefined) crashPoint(carried.committed);
+  const looked = await lookAtServers(view, serversToLookAt(view, ports.mcp), ports, signals);
+  if (looked.kind === "stopped") return "later";
+  if (looked.kind === "done") return { events: looked.events, committed: "mcp.after_connected" };
+  await emit(looked.events);
+  return "later";
 }
 
 export interface SentRequest {
@@ -60,8 +87,8 @@ export async function startRequest(
   options: RequestOptions,
   carried?: Carried,
 ): Promise<SentRequest> {
-  const { fold, transcript } = carried === undefined ? view : view.preview(carried.events);
-  const built = buildRequest(fold, transcript, options);
+  const { fold, transcript, mcp } = carried === undefined ? view : view.preview(carried.events);
+  const built = buildRequest(fold, transcript, options, mcp);
   const body = await withFiles(built.body, ports.catalog, ports.blobs);
   const sent = requestStarted(fold, { ...built, body }, options, ports);
   await emit([...(carried?.events ?? []), ...runningEvents(fold), ...sent.events]);
@@ -144,9 +171,11 @@ function refuseDemo(fold: SessionFold): void {
   throw new ModelError(
     "authentication",
     `No model endpoint is set up, and this session was run by ${fold.agent.model.id}. Nothing of it is lost. ` +
-      "Start Longhaul with ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) set, then resume the session.",
+      "Enter a model endpoint under Settings (or with `longhaul model set`), then resume the session.",
   );
 }
+
+type ToolUse = Extract<EventDraft, { type: "agent.tool_use" | "agent.custom_tool_use" | "agent.mcp_tool_use" }>;
 
 function answerEvents(view: ThreadView, requestId: string, answer: Answer): EventDraft[] {
   const events: EventDraft[] = [];
@@ -164,7 +193,8 @@ function answerEvents(view: ThreadView, requestId: string, answer: Answer): Even
       const use = toolUseEvent(view, eventId, block.name, block.input as Record<string, unknown>);
       events.push(use);
       // Allowed calls are dispatched next: recording that here saves a commit between the answer and the tool.
-      const runsHere = use.type === "agent.tool_use" && !runsOnWorker(view.fold, use.name);
+      if (use.type === "agent.custom_tool_use") return;
+      const runsHere = use.type === "agent.mcp_tool_use" || !runsOnWorker(view.fold, use.name);
       if (runsHere && use.evaluated_permission === "allow") started.push(eventId);
     }
   });
@@ -203,10 +233,17 @@ export function responseEvent(
   };
 }
 
-function toolUseEvent(view: ThreadView, id: string, name: string, input: Record<string, unknown>): EventDraft {
+function toolUseEvent(view: ThreadView, id: string, name: string, input: Record<string, unknown>): ToolUse {
   const { fold } = view;
   // What a client must act on is shown on the session's stream too, with the thread that asks.
   const posted = fold.child === null ? {} : { session_thread_id: view.threadId };
+  const remote = view.mcp.find(fold.agent, name);
+  if (remote !== null) {
+    const evaluation = evaluated(remote.config.permission_policy);
+    const mcp = { mcp_server_name: remote.server, name: remote.tool.name };
+    const asks = evaluation.evaluated_permission === "ask" ? posted : {};
+    return { type: "agent.mcp_tool_use", id, ...mcp, input, ...evaluation, ...asks };
+  }
   if (toolKind(fold, name) === "custom") return { type: "agent.custom_tool_use", id, name, input, ...posted };
   const evaluation = evaluate(fold, name);
   const blocks = evaluation.evaluated_permission === "ask" || runsOnWorker(fold, name);

@@ -20,6 +20,8 @@ import type { Ledger } from "../../session/ledger.ts";
 import { LiveDeltas } from "../../session/live.ts";
 import { MemoryCatalog } from "../../session/memory_catalog.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
+import type { McpTools } from "../../tools/mcp/port.ts";
+import { ScriptedMcp } from "../../tools/testing/scripted_mcp.ts";
 import { LeaseOrchestrator } from "../orchestrator.ts";
 import { FakeSandbox } from "./fake_sandbox.ts";
 
@@ -94,12 +96,15 @@ export interface Rig {
 export interface RigOptions extends Partial<ModelServerOptions> {
   /** See HandPool. */
   memory?: (ledger: Ledger) => SandboxMemory;
+  mcp?: McpTools;
+  /** Stands between the harness and the model server, as the broker does. */
+  through?: (server: ModelServer) => Promise<ModelPort>;
 }
 
 export async function startRig(
   script: Script,
   limits: Partial<HarnessPorts["limits"]> = {},
-  { memory, ...endpoint }: RigOptions = {},
+  { memory, mcp = new ScriptedMcp(), through, ...endpoint }: RigOptions = {},
 ): Promise<Rig> {
   const server = await startModelServer({ script, cacheMinTokens: 0, ...endpoint });
   let alive = "";
@@ -117,8 +122,9 @@ export async function startRig(
     catalog,
     blobs,
     live,
-    model,
+    model: (await through?.(server)) ?? model,
     hands: new HandPool(providers, catalog, blobs, live, memory?.(ledger)),
+    mcp: mcp,
     web: new EndpointWebTools({ model, ledger, retry_ms: 1 }),
     limits: { compact_at_tokens: 150_000, max_rounds: 100, max_failures: 3, ...limits },
     priceOf: (model) => priceOf(LIST_PRICES, model),
@@ -209,7 +215,7 @@ export function snapshot(agent: Partial<SessionSnapshot["agent"]> = {}): Session
       name: "test",
       config: {
         type: "cloud",
-        networking: { type: "limited", allowed_hosts: [], allow_mcp_servers: false, allow_package_managers: false },
+        networking: { type: "limited", allowed_hosts: [], allow_mcp_servers: true, allow_package_managers: false },
         packages: { apt: [], cargo: [], gem: [], go: [], npm: [], pip: [] },
       },
     },

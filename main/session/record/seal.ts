@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import { type EventDraft, isQueuedType, type LedgerEvent, type StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
 import type { BlobStore } from "../catalog.ts";
+import type { ScrubEvent } from "../secrets/mask_event.ts";
 import { InvalidAppendError } from "./append_error.ts";
 import { putBackBodies, takeOutBodies } from "./large_bodies.ts";
 
@@ -39,11 +40,18 @@ export function appendTime(now: number, last: string): string {
 }
 
 /**
- * Adds id, `processed_at` and thread, and takes large bodies out into `blobs`.
+ * Adds id, `processed_at` and thread, and takes secrets away and large bodies out into `blobs`.
  * @param threadId the session's primary thread, for drafts that name none
+ * @param scrub what it makes of the event is the event, for readers now and later alike
  * @throws {InvalidAppendError} when the draft is not an event or not JSON
  */
-export function sealEvent(draft: EventDraft, createdAt: string, threadId: string, blobs: BlobStore): SealedEvent {
+export function sealEvent(
+  draft: EventDraft,
+  createdAt: string,
+  threadId: string,
+  blobs: BlobStore,
+  scrub: ScrubEvent,
+): SealedEvent {
   const type: unknown = draft.type;
   if (typeof type !== "string" || type === "") {
     throw new InvalidAppendError("An event needs a `type` (a non-empty string). Nothing was written.");
@@ -52,12 +60,15 @@ export function sealEvent(draft: EventDraft, createdAt: string, threadId: string
     throw new InvalidAppendError("`id` of an event must be a non-empty string. Leave it out to be given one.");
   }
   const { thread_id: named, ...content } = draft;
-  const event = {
+  const given = {
     ...content,
     id: draft.id ?? newId("event"),
     processed_at: isQueuedType(type) ? null : createdAt,
   } as LedgerEvent;
-  const { text, bodies } = takeOutBodies(toJson(event), blobs);
+  const json = toJson(given);
+  const clean = scrub(json);
+  const event = clean === json ? given : (JSON.parse(clean) as LedgerEvent);
+  const { text, bodies } = takeOutBodies(clean, blobs);
   return { event, thread_id: named ?? threadOf(event) ?? threadId, created_at: createdAt, text, bodies };
 }
 

@@ -4,6 +4,7 @@ import type { BlobStore, Catalog } from "../catalog.ts";
 import { type IsHolderAlive, processLives } from "../record/lease_rules.ts";
 import type { Records } from "../records/records.ts";
 import { SqliteRecords } from "../records/sqlite_records.ts";
+import type { ScrubEvent } from "../secrets/mask_event.ts";
 import { damaged } from "./file/file_check.ts";
 import { openDatabase } from "./file/open_database.ts";
 import { SqliteCatalog } from "./sqlite_catalog.ts";
@@ -22,6 +23,8 @@ export interface SqliteStoreOptions {
    */
   isHolderAlive?: IsHolderAlive;
   now?: () => number;
+  /** Takes known secret values out of every event that is appended. Default: nothing is known. */
+  scrub?: ScrubEvent;
   /** Told of failures that no caller can be told of. Default: a process warning. */
   report?: (problem: string) => void;
 }
@@ -59,6 +62,7 @@ function ledgerOn(db: Database.Database, options: SqliteStoreOptions): SqliteLed
       blobs: options.blobs,
       isHolderAlive: options.isHolderAlive ?? processLives,
       now: options.now ?? Date.now,
+      scrub: options.scrub ?? ((text) => text),
       report: options.report ?? ((problem) => process.emitWarning(problem)),
     });
   } catch (error) {

@@ -14,6 +14,7 @@ import type {
   SessionRecord,
 } from "../ledger.ts";
 import { holdsLease, type IsHolderAlive, liveLease, takeLease } from "../record/lease_rules.ts";
+import { type ScrubEvent, scrubbed } from "../secrets/mask_event.ts";
 import { EventRows } from "./event_rows.ts";
 import { LeaseTable } from "./leases.ts";
 import { LateIndex } from "./projections/late_index.ts";
@@ -30,6 +31,8 @@ export interface SqliteLedgerOptions {
   blobs: BlobStore;
   isHolderAlive: IsHolderAlive;
   now: () => number;
+  /** Takes known secret values out of every event that is appended. */
+  scrub: ScrubEvent;
   /** Told of failures that no caller can be told of: a subscriber that throws, a projection that is behind. */
   report: (problem: string) => void;
 }
@@ -52,7 +55,7 @@ export class SqliteLedger implements Ledger {
 
   /** @param db open, migrated; the ledger closes it */
   constructor(db: Database.Database, options: SqliteLedgerOptions) {
-    const { blobs, now, report } = options;
+    const { blobs, now, report, scrub } = options;
     this.#db = db;
     this.#options = options;
     this.#rows = new EventRows(db, blobs);
@@ -78,6 +81,7 @@ export class SqliteLedger implements Ledger {
       leases: this.#leases,
       projector: this.#projector,
       now,
+      scrub,
       publish: (unit: UnitOfWork) => this.#publish(unit),
     };
     this.#queue = new WriteQueue(db, () => new UnitOfWork(parts));
@@ -126,6 +130,10 @@ export class SqliteLedger implements Ledger {
       if (lease !== undefined) unit.heldLease(state, lease.token);
       return unit.append(state, events);
     });
+  }
+
+  asAppended<E extends object>(event: E): E {
+    return scrubbed(event, this.#options.scrub);
   }
 
   acquireLease(sessionId: string, holder: Holder, ttlMs: number, reason: WakeReason): Promise<Lease | null> {

@@ -6,6 +6,7 @@ import { StaleLeaseError, UnknownSessionError } from "../ledger.ts";
 import { InvalidAppendError } from "../record/append_error.ts";
 import { holdsLease, type LeaseRow } from "../record/lease_rules.ts";
 import { appendTime, chainHash, sealEvent } from "../record/seal.ts";
+import type { ScrubEvent } from "../secrets/mask_event.ts";
 import type { EventRows } from "./event_rows.ts";
 import type { LeaseTable } from "./leases.ts";
 import type { Projector } from "./projections/projector.ts";
@@ -20,6 +21,7 @@ export interface UnitParts {
   leases: LeaseTable;
   projector: Projector;
   now: () => number;
+  scrub: ScrubEvent;
   publish: (unit: UnitOfWork) => void;
 }
 
@@ -142,12 +144,12 @@ export class UnitOfWork implements Unit {
     drafts: readonly EventDraft[],
     threadId: string,
   ): StoredEvent[] {
-    const { rows, blobs, states } = this.#parts;
+    const { rows, blobs, states, scrub } = this.#parts;
     const created_at = appendTime(this.now, before.created_at);
     const appended: StoredEvent[] = [];
     let { seq, hash, fold } = before;
     for (const draft of drafts) {
-      const sealed = sealEvent(draft, created_at, threadId, blobs);
+      const sealed = sealEvent(draft, created_at, threadId, blobs, scrub);
       const { thread_id, text, bodies, event } = sealed;
       seq += 1;
       hash = chainHash(hash, before.id, { seq, thread_id, created_at, text, bodies });

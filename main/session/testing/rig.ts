@@ -2,11 +2,13 @@
 import type { BlobStore } from "../catalog.ts";
 import type { Ledger } from "../ledger.ts";
 import type { IsHolderAlive } from "../record/lease_rules.ts";
+import type { ScrubEvent } from "../secrets/mask_event.ts";
 
 export interface LedgerOptions {
   now?: () => number;
   blobs?: BlobStore;
   isHolderAlive?: IsHolderAlive;
+  scrub?: ScrubEvent;
 }
 
 /** Opens an empty ledger; the test's end closes and removes it. */

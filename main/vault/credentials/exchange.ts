@@ -1,8 +1,9 @@
 /** One request with a credential to an MCP server or a token endpoint, and what may be shown of the answer. */
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { LookupFunction } from "node:net";
 import type { BetaManagedAgentsRefreshHTTPResponse } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
-import { Upstream } from "../model/upstream.ts";
 import type { Redactor } from "../redact.ts";
+import { Upstream } from "../relay/upstream.ts";
 
 export interface Exchange {
   method: "GET" | "POST" | "DELETE";
@@ -31,10 +32,16 @@ const TIMEOUTS = { connectMs: 8_000, headersMs: 10_000, idleMs: 10_000 };
  * Sends it; redirects are not followed, because they would carry the credential to another address. Null when no HTTP
  * answer came: refused, unknown name, untrusted certificate, silence.
  * @param readBody false for answers of which only the status counts
+ * @param lookup decides where the host's name may lead; not asked for an address in the URL
  */
-export async function exchange(request: Exchange, signal: AbortSignal, readBody: boolean): Promise<Answer | null> {
+export async function exchange(
+  request: Exchange,
+  signal: AbortSignal,
+  readBody: boolean,
+  lookup?: LookupFunction,
+): Promise<Answer | null> {
   const url = new URL(request.url);
-  const upstream = new Upstream(url, TIMEOUTS);
+  const upstream = new Upstream(url, TIMEOUTS, lookup === undefined ? {} : { lookup });
   try {
     const body = request.body === null ? null : Buffer.from(request.body);
     const response = await upstream.send({

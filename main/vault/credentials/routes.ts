@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
 import { isId } from "../../contract/ids.ts";
 import type { SealRequest } from "../../contract/vaults/broker_api.ts";
-import { readJsonBody } from "../read_body.ts";
-import { Refusal, sendJson } from "../refusal.ts";
+import { parsedBody } from "../read_body.ts";
+import { sendJson } from "../refusal.ts";
 import type { Credentials } from "./credentials.ts";
 
 /** The largest credential of the contract, with escapes. */
@@ -44,17 +44,7 @@ export async function answerCredentials(
   response: ServerResponse,
   credentials: Credentials,
 ): Promise<boolean> {
-  const body = async <S extends z.ZodType>(shape: S): Promise<z.output<S>> => {
-    const result = shape.safeParse(await readJsonBody(request, MAX_BODY_BYTES));
-    if (result.success) return result.data;
-    // Where it is wrong, never what it holds.
-    const where = result.error.issues[0]?.path.join(".") ?? "";
-    throw new Refusal(
-      400,
-      "invalid_request_error",
-      `${where === "" ? "The body" : where}: is not what this route takes.`,
-    );
-  };
+  const body = <S extends z.ZodType>(shape: S): Promise<z.output<S>> => parsedBody(request, MAX_BODY_BYTES, shape);
   switch (`${request.method ?? ""} ${request.url ?? ""}`) {
     case "PUT /control/credentials":
       await credentials.seal((await body(seal)) as SealRequest);

@@ -10,4 +10,4 @@ export const INTRODUCTION =
 export const SUMMARY_TITLE = "Longhaul demo summary";
 
 export const HOW_TO_CONNECT =
-  "To give an agent a task of your own, set `ANTHROPIC_API_KEY` (or `ANTHROPIC_BASE_URL` for a local model) and start Longhaul again.";
+  "To give an agent a task of your own, enter a model's key or address under Settings, or run `longhaul model set`.";

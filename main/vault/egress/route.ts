@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Capabilities } from "../capabilities.ts";
 import type { BrokerLog } from "../log.ts";
+import { isFromBrowser, malformed } from "../relay/admission.ts";
 import { dial } from "./dial.ts";
 import { Interceptor, type InterceptorParts } from "./intercept/interceptor.ts";
 import { type Destination, EgressPolicies } from "./policies.ts";
@@ -98,6 +99,7 @@ export class EgressRoute {
     let sessionId: string | null = null;
     try {
       if (this.#closed) throw new EgressRefusal("draining", "The broker is shutting down.");
+      checkForm(request);
       sessionId = this.#sessionOf(request);
       await this.#connect(sessionId, request.url ?? "", client, head);
     } catch (error) {
@@ -125,7 +127,7 @@ export class EgressRoute {
   #sessionOf(request: IncomingMessage): string {
     const token = /^Bearer (\S{1,256})$/i.exec(request.headers["proxy-authorization"] ?? "")?.[1] ?? null;
     const sessionId = this.#capabilities.sessionOf(token);
-    if (sessionId !== null && request.headers.origin === undefined) return sessionId;
+    if (sessionId !== null && !isFromBrowser(request)) return sessionId;
     throw new EgressRefusal(
       "capability",
       "This needs the capability token of a session; it is unknown or was revoked.",
@@ -194,6 +196,15 @@ export class EgressRoute {
       if (connections.size === 0) this.#open.delete(sessionId);
     };
   }
+}
+
+/** Throws when the request is ambiguous, or its Host names neither its destination nor this broker. */
+function checkForm(request: IncomingMessage): void {
+  const wrong = malformed(request);
+  if (wrong !== null) throw new EgressRefusal("malformed", wrong);
+  const { host } = request.headers;
+  if (host === undefined || host === request.url || host === `127.0.0.1:${request.socket.localPort}`) return;
+  throw new EgressRefusal("malformed", "The Host header names another destination than CONNECT.");
 }
 
 /**

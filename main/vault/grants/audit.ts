@@ -2,26 +2,30 @@
  * Uses of credentials until the engine has written them into their sessions. In memory and bounded: what the engine does
  * not fetch for a long time is counted together.
  */
-import type { CredentialUse } from "../../contract/vaults/grants.ts";
+import { randomBytes } from "node:crypto";
+import type { AuditAnswer, AuditEntry, CredentialUse } from "../../contract/vaults/grants.ts";
 
-export interface AuditEntry extends CredentialUse {
-  /** Grows with each entry; a restarted broker begins at 1 again. */
+/** A place in the log of one start of the broker; in that of another one it means nothing. */
+export interface AuditPosition {
+  start: string;
   number: number;
-  count: number;
 }
 
 const MOST = 5_000;
 
 export class AuditLog {
+  readonly #start = randomBytes(8).toString("hex");
   #entries: AuditEntry[] = [];
   #last = 0;
   /** Entries up to this one were handed out: later uses are entries of their own, so that no count is lost. */
   #taken = 0;
+  /** Uses that were let go of, because the engine fetched none for so long. */
+  #lost = 0;
   readonly #waiting = new Set<() => void>();
 
   /** Notes one use. Repetitions that the engine has not fetched yet are one entry with a higher count. */
   note(use: CredentialUse): void {
-    const same = this.#entries.find(
+    const same = this.#entries.findLast(
       (entry) =>
         entry.number > this.#taken &&
         entry.session_id === use.session_id &&
@@ -35,20 +39,30 @@ export class AuditLog {
     else {
       this.#last += 1;
       this.#entries.push({ ...use, number: this.#last, count: 1 });
-      if (this.#entries.length > MOST) this.#entries.shift();
+      if (this.#entries.length > MOST) this.#lost += this.#entries.shift()?.count ?? 0;
     }
-    for (const wake of this.#waiting) wake();
+    for (const wake of [...this.#waiting]) wake();
   }
 
   /**
-   * What was noted, after the entries up to `written` are forgotten: the engine has them. Waits for something to say, at
-   * most `waitMs` or until `signal` aborts; then the list is empty.
+   * What was noted after `seen`; entries up to `written` are forgotten, because the engine has made them durable. Waits
+   * for something to say, at most `waitMs` or until `signal` aborts; then the list is empty.
    */
-  async take(written: number, waitMs: number, signal: AbortSignal): Promise<AuditEntry[]> {
-    this.#entries = this.#entries.filter(({ number }) => number > written);
-    if (this.#entries.length === 0 && waitMs > 0 && !signal.aborted) await this.#something(waitMs, signal);
+  async take(seen: AuditPosition, written: AuditPosition, waitMs: number, signal: AbortSignal): Promise<AuditAnswer> {
+    const done = this.#numberOf(written);
+    this.#entries = this.#entries.filter(({ number }) => number > done);
+    const after = this.#numberOf(seen);
+    const later = (): AuditEntry[] => this.#entries.filter(({ number }) => number > after);
+    if (later().length === 0 && waitMs > 0 && !signal.aborted) await this.#something(waitMs, signal);
     this.#taken = this.#last;
-    return [...this.#entries];
+    const lost = this.#lost;
+    this.#lost = 0;
+    return { start: this.#start, data: later(), lost };
+  }
+
+  /** Nothing of another start's was seen or written here. */
+  #numberOf({ start, number }: AuditPosition): number {
+    return start === this.#start ? number : 0;
   }
 
   #something(waitMs: number, signal: AbortSignal): Promise<void> {

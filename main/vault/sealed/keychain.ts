@@ -11,6 +11,8 @@ import type { KeyEntry } from "./sealed_file.ts";
 export interface KeychainItem {
   getSecret(): Promise<ArrayLike<number> | null>;
   setSecret(secret: Uint8Array): Promise<void>;
+  /** False, or a rejection that says so, where there is none. */
+  deleteCredential(): Promise<boolean>;
 }
 
 /** The item of an account under this program's name. May reject, for example where the native module is missing. */
@@ -20,6 +22,8 @@ const SERVICE = "Longhaul";
 /** A locked keychain asks its owner, who may be away: so long an answer is waited for. */
 const ANSWER_MS = 8_000;
 const STATUS_MS = 2_000;
+/** A refusal this young is given again without asking: twenty sessions that wait must not show their owner twenty prompts. */
+const REFUSED_MS = 3_000;
 
 /**
  * The real one. On Linux the store is named: without that the module falls back to the kernel's key ring, which forgets
@@ -39,7 +43,8 @@ class KeychainTrouble extends Refusal {
   readonly health: HealthCheck;
 
   constructor(code: "keychain_locked" | "keychain_missing", summary: string, advice: string) {
-    super(400, "invalid_request_error", `${summary} ${advice}`, code);
+    const passing = code === "keychain_locked";
+    super(passing ? 503 : 400, passing ? "api_error" : "invalid_request_error", `${summary} ${advice}`, code);
     this.health = { state: code === "keychain_locked" ? "degraded" : "missing", summary, advice };
   }
 }
@@ -48,6 +53,7 @@ export class KeychainKeys implements KeySource {
   readonly name = "keychain";
   readonly #keychain: Keychain;
   readonly #answerMs: number;
+  readonly #refusedMs: number;
   /**
    * Questions that the keychain has not answered yet. They are not asked a second time: each takes a thread, and a
    * locked keychain shows a prompt for each.
@@ -56,17 +62,17 @@ export class KeychainKeys implements KeySource {
   #making: Promise<{ id: string; key: Buffer }> | null = null;
   /** Why the last use failed; null after one that did not. */
   #trouble: KeychainTrouble | null = null;
+  /** When it was dismissed or found locked, in ms of the monotonic clock. */
+  #refusedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(keychain: Keychain = systemKeychain, answerMs: number = ANSWER_MS) {
+  constructor(keychain: Keychain = systemKeychain, answerMs: number = ANSWER_MS, refusedMs: number = REFUSED_MS) {
     this.#keychain = keychain;
     this.#answerMs = answerMs;
+    this.#refusedMs = refusedMs;
   }
 
-  async create(): Promise<{ entry: KeyEntry; key: Buffer }> {
-    this.#making ??= this.#make().finally(() => {
-      this.#making = null;
-    });
-    const { id, key } = await this.#watched(this.#making);
+  async create(wanted?: string): Promise<{ entry: KeyEntry; key: Buffer }> {
+    const { id, key } = await this.#watched(wanted === undefined ? this.#first() : this.#make(wanted));
     // Read back before anything depends on it.
     const kept = await this.#read(id);
     if (kept === null || !kept.equals(key)) throw missing("it did not keep a key that was put into it");
@@ -76,6 +82,10 @@ export class KeychainKeys implements KeySource {
   async read(entry: KeyEntry): Promise<Buffer | null> {
     const key = await this.#read(entry.id);
     return key !== null && isKey(entry, key) ? key : null;
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#watched(this.#delete(id));
   }
 
   /** Looks for an item that is not there, so that no keychain has a reason to ask its owner anything. */
@@ -91,15 +101,32 @@ export class KeychainKeys implements KeySource {
     return { state: "ok", summary: `Credentials are sealed with a key in ${keychainName()}.`, advice: null };
   }
 
-  async #make(): Promise<{ id: string; key: Buffer }> {
-    const id = newKeyId();
+  async #delete(id: string): Promise<void> {
+    try {
+      const item = await this.#keychain(accountOf(id));
+      await item.deleteCredential();
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+  }
+
+  /** A first key that waits for a prompt is made once. */
+  #first(): Promise<{ id: string; key: Buffer }> {
+    this.#making ??= this.#make(newKeyId()).finally(() => {
+      this.#making = null;
+    });
+    return this.#making;
+  }
+
+  async #make(id: string): Promise<{ id: string; key: Buffer }> {
     const key = randomBytes(KEY_BYTES);
     const item = await this.#keychain(accountOf(id));
     await item.setSecret(key);
     return { id, key };
   }
 
-  #read(id: string): Promise<Buffer | null> {
+  async #read(id: string): Promise<Buffer | null> {
+    if (this.#trouble !== null && performance.now() - this.#refusedAt < this.#refusedMs) throw this.#trouble;
     const asked = this.#asked.get(id) ?? this.#ask(id).finally(() => this.#asked.delete(id));
     this.#asked.set(id, asked);
     return this.#watched(asked);
@@ -118,6 +145,7 @@ export class KeychainKeys implements KeySource {
       return given;
     } catch (error) {
       this.#trouble = troubleOf(error);
+      if (this.#trouble.code === "keychain_locked") this.#refusedAt = performance.now();
       throw this.#trouble;
     }
   }
@@ -138,6 +166,9 @@ function troubleOf(error: unknown): KeychainTrouble {
   if (/prompt was dismissed|locked|user canceled|interaction is not allowed/i.test(reason)) return locked(reason);
   return missing(/no result found/i.test(reason) ? "it has no default keyring to put a key into" : reason);
 }
+
+const isAbsent = (error: unknown): boolean =>
+  error instanceof Error && /no matching entry|no entry found|not found/i.test(error.message);
 
 function locked(reason: string): KeychainTrouble {
   const name = keychainName();

@@ -9,18 +9,47 @@ export interface SealingKey {
   key: Buffer;
 }
 
+/**
+ * How long a key from the keychain stays in memory. For the whole life of this process would mean that a keychain which
+ * its owner locks goes on being open here; not at all would ask the keychain for every request of every session.
+ */
+const KEEP_MS = 60_000;
+
 export class MasterKeys {
   /** Seals what is new: the passphrase when there is one, because a person asked for it, else the keychain. */
-  readonly #sealing: KeySource;
-  readonly #sources: readonly KeySource[];
-  /** Keys that were read once stay here, so that a keychain is asked once per start. */
+  #sealing: KeySource;
+  #passphrase: KeySource | null;
+  readonly #keychain: KeySource;
+  readonly #keepMs: number;
+  /** A passphrase's key stays: making it again takes half a second, and the passphrase is in memory anyway. */
   readonly #known = new Map<string, Buffer>();
-  #made: Promise<SealingKey> | null = null;
+  #made: Promise<KeyEntry> | null = null;
 
   /** @param passphrase null when no passphrase was given */
-  constructor(keychain: KeySource, passphrase: KeySource | null) {
+  constructor(keychain: KeySource, passphrase: KeySource | null, keepMs: number = KEEP_MS) {
+    this.#keychain = keychain;
+    this.#passphrase = passphrase;
     this.#sealing = passphrase ?? keychain;
-    this.#sources = passphrase === null ? [keychain] : [passphrase, keychain];
+    this.#keepMs = keepMs;
+  }
+
+  /** The source with which new values are sealed. */
+  get sealing(): KeySource {
+    return this.#sealing;
+  }
+
+  get keychain(): KeySource {
+    return this.#keychain;
+  }
+
+  /** How many keys were read or made so far. */
+  get count(): number {
+    return this.#known.size;
+  }
+
+  /** The key of an entry if it was read already; asks nobody. */
+  known(entry: KeyEntry): Buffer | null {
+    return this.#known.get(entry.id) ?? null;
   }
 
   /** Rejects with Refusal when the key cannot be had, in words that say why and what to do. */
@@ -50,15 +79,34 @@ export class MasterKeys {
     return this.#newKey();
   }
 
+  /** From now on new values are sealed with keys of `source`; every value that could be opened is sealed with `made`. */
+  adopt(source: KeySource, made: SealingKey): void {
+    this.#sealing = source;
+    if (source.name === "passphrase") this.#passphrase = source;
+    // Keys that are removed from the keychain must not seal anything more.
+    this.#known.clear();
+    this.#made = null;
+    this.#keep(made.entry, made.key);
+  }
+
   /** Made once: callers at the same time, and one after a failed write, get the same. */
   async #newKey(): Promise<SealingKey> {
-    this.#made ??= this.#sealing.create().catch((error: unknown) => {
-      this.#made = null;
-      throw error;
-    });
-    const made = await this.#made;
-    this.#known.set(made.entry.id, made.key);
-    return made;
+    this.#made ??= this.#sealing.create().then(
+      ({ entry, key }) => {
+        this.#keep(entry, key);
+        return entry;
+      },
+      (error: unknown) => {
+        this.#made = null;
+        throw error;
+      },
+    );
+    const entry = await this.#made;
+    const key = await this.#read(entry);
+    if (key !== null) return { entry, key };
+    // The keychain lost it before anything was sealed with it.
+    this.#made = null;
+    return this.#newKey();
   }
 
   /** Whether new values can be sealed, and stored ones opened, as far as that is known without asking a person. */
@@ -78,8 +126,8 @@ export class MasterKeys {
   async #read(entry: KeyEntry): Promise<Buffer | null> {
     const known = this.#known.get(entry.id);
     if (known !== undefined) return known;
-    const source = this.#sources.find(({ name }) => name === entry.source);
-    if (source === undefined) {
+    const source = entry.source === "keychain" ? this.#keychain : this.#passphrase;
+    if (source === null) {
       throw new Refusal(
         400,
         "invalid_request_error",
@@ -88,7 +136,13 @@ export class MasterKeys {
       );
     }
     const key = await source.read(entry);
-    if (key !== null) this.#known.set(entry.id, key);
+    if (key !== null) this.#keep(entry, key);
     return key;
+  }
+
+  #keep(entry: KeyEntry, key: Buffer): void {
+    this.#known.set(entry.id, key);
+    if (entry.source !== "keychain") return;
+    setTimeout(() => this.#known.delete(entry.id), this.#keepMs).unref();
   }
 }

@@ -32,10 +32,9 @@ export class PassphraseKeys implements KeySource {
     this.#cost = cost;
   }
 
-  async create(): Promise<{ entry: KeyEntry; key: Buffer }> {
+  async create(id: string = newKeyId()): Promise<{ entry: KeyEntry; key: Buffer }> {
     const salt = randomBytes(16).toString("base64");
     const key = await this.#derive(salt, this.#cost);
-    const id = newKeyId();
     const kdf = { name: "scrypt" as const, salt, ...this.#cost };
     return { entry: { id, source: "passphrase", kdf, check: keyCheck(id, key) }, key };
   }
@@ -51,6 +50,11 @@ export class PassphraseKeys implements KeySource {
       "LONGHAUL_VAULT_PASSPHRASE is not the passphrase with which the stored credentials were sealed. Nothing was changed. Start Longhaul again with the right one.",
       "passphrase_wrong",
     );
+  }
+
+  /** Nothing is kept of it anywhere. */
+  remove(): Promise<void> {
+    return Promise.resolve();
   }
 
   async status(): Promise<HealthCheck> {

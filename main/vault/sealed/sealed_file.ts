@@ -38,16 +38,28 @@ const sealedRecord = sealed.extend({
   key_id: z.string(),
 });
 
-const content = z.object({ format: z.literal(FORMAT), keys: z.array(keyEntry), records: z.array(sealedRecord) });
+/** The model endpoint that a person entered. The credential itself is a sealed record bound to `base_url`. */
+const modelSetting = z.object({
+  base_url: z.string().min(1),
+  /** Null for an endpoint that wants none. */
+  credential: z.enum(["api_key", "auth_token"]).nullable(),
+});
+
+const content = z.object({
+  format: z.literal(FORMAT),
+  keys: z.array(keyEntry),
+  records: z.array(sealedRecord),
+  model: modelSetting.nullable().default(null),
+  /** Ids of keys that may be in the keychain and seal nothing: to be removed from it as soon as it can be asked. */
+  leftover_keys: z.array(z.string()).default([]),
+});
 
 /** A master key as the file knows it: where the key itself is, and a text sealed with it to tell the right one. */
 export type KeyEntry = z.output<typeof keyEntry>;
 export type SealedRecord = z.output<typeof sealedRecord>;
 
-export interface SealedContent {
-  keys: KeyEntry[];
-  records: SealedRecord[];
-}
+export type ModelSetting = z.output<typeof modelSetting>;
+export type SealedContent = Omit<z.output<typeof content>, "format">;
 
 export class SealedFile {
   readonly path: string;
@@ -62,7 +74,8 @@ export class SealedFile {
     try {
       text = await readFile(this.path, "utf8");
     } catch (error) {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return { keys: [], records: [] };
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR")
+        return { keys: [], records: [], model: null, leftover_keys: [] };
       const message = `The file of sealed credentials ${this.path} cannot be read (${codeOf(error)}). Nothing was changed. Make it readable for this user, then try again.`;
       throw new Refusal(500, "api_error", message, "store_unreadable");
     }
@@ -83,7 +96,8 @@ export class SealedFile {
     }
     const result = content.safeParse(value);
     if (!result.success) throw this.#damaged("parts of it are missing");
-    return { keys: result.data.keys, records: result.data.records };
+    const { format: _, ...known } = result.data;
+    return known;
   }
 
   #damaged(why: string): Refusal {
@@ -92,8 +106,8 @@ export class SealedFile {
   }
 
   /** Durable when it resolves. @throws Refusal when it cannot be written; the former content is still there then */
-  async write({ keys, records }: SealedContent): Promise<void> {
-    const text = `${JSON.stringify({ format: FORMAT, keys, records }, null, 1)}\n`;
+  async write(next: SealedContent): Promise<void> {
+    const text = `${JSON.stringify({ format: FORMAT, ...next }, null, 1)}\n`;
     if (text.length > MAX_BYTES) {
       throw this.#unwritable("too many credentials are stored; delete vaults that are not needed");
     }

@@ -32,7 +32,11 @@ export async function testBroker(
     { type: "boot", launch_secret: LAUNCH_SECRET, model, data_dir },
     {
       demoPaceMs: 0,
-      keys: { keychain: keychainKeys(fakeKeychain()), passphrase: cheapPassphrase() },
+      keys: {
+        keychain: keychainKeys(fakeKeychain()),
+        passphrase: cheapPassphrase(),
+        fromPassphrase: cheapPassphrase,
+      },
       writeLog: (line) => logs.push(line),
       ...options,
     },

@@ -31,6 +31,8 @@ const NOTICES: Record<NoticeCode, string> = {
   sandbox_lost: "sandbox",
   checkpoint: "sandbox",
   egress: "network",
+  mcp: "servers",
+  credential: "vault",
   brought_back: "you",
   push: "push",
   files: "files",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { SandboxOrigin } from "../../../main/contract/events.ts";
+import type { LonghaulEventOf, SandboxOrigin } from "../../../main/contract/events.ts";
 import { collectMarks } from "../../overview/marks.ts";
 import { sandboxStory } from "../../overview/sandbox_marks.ts";
 import { buildTimeline } from "../append.ts";
@@ -280,6 +280,43 @@ describe("the network", () => {
     const { builder } = begun();
     const id = egress(builder, "moc.\u202Eevil", "denied", 1);
     expect(buildTimeline(builder.events).rows.get(id)?.what).toContain("[U+202E]");
+  });
+});
+
+describe("stored credentials", () => {
+  const used = (builder: LogBuilder, over: Partial<LonghaulEventOf<"longhaul.credential_used">> = {}): string =>
+    builder.add({
+      type: "longhaul.credential_used",
+      vault_id: "vlt_1",
+      credential_id: "vcrd_1",
+      route: "mcp",
+      host: "mcp.example.com",
+      decision: "allowed",
+      reason: "tools/call",
+      count: 1,
+      ...over,
+    });
+
+  it("are told in plain words: quiet where used, visible where refused; one row each for a turn", () => {
+    const { builder } = begun();
+    used(builder, { count: 2 });
+    used(builder, { route: "git", host: "github.com", reason: "fetch" });
+    used(builder);
+    used(builder, {
+      route: "egress",
+      host: "moc.\u202Eevil",
+      decision: "refused",
+      reason: "the host is not one of its own",
+    });
+    builder.idle().turn("more");
+    used(builder);
+    const rows = notices(buildTimeline(builder.events), "credential");
+    expect(rows.map((row) => [row.tone, row.what, row.detail])).toEqual([
+      ["quiet", "Used the stored sign-in at mcp.example.com", "tools/call · 3 times"],
+      ["quiet", "Used the repository token at github.com", "fetch"],
+      ["bad", "Did not use a stored secret at moc.[U+202E]evil: the host is not one of its own", ""],
+      ["quiet", "Used the stored sign-in at mcp.example.com", "tools/call"],
+    ]);
   });
 });
 

@@ -41,12 +41,9 @@ export interface Report {
 }
 
 const WORKFLOW = "workflow programs run in the hosted service only: nothing public says what they are made of";
-const MCP = "MCP servers are not connected yet";
 
 /** Event types that this server does not send, and why. One that is sent all the same is a problem: the list is wrong then. */
 const EXCUSES: Record<string, string> = {
-  "agent.mcp_tool_use": MCP,
-  "agent.mcp_tool_result": MCP,
   "workflow_run.created": WORKFLOW,
   "workflow_run.status_running": WORKFLOW,
   "workflow_run.status_idle": WORKFLOW,

@@ -1,7 +1,7 @@
 /** Makes the session of a run, or names the contract's reason why there is none. */
-import { matchingPattern } from "../../../contract/egress.ts";
 import { ApiError } from "../../../contract/errors.ts";
 import type { SessionAgent } from "../../../contract/events.ts";
+import { closedMcpServer } from "../../../contract/vaults/mcp_reach.ts";
 import type { DeploymentRecord, RunError, RunOutcome } from "../../../orchestration/schedules/port.ts";
 import type { Environment } from "../../../session/catalog.ts";
 import { planSession, type SessionDeps, storeSession } from "../sessions/new_session.ts";
@@ -64,15 +64,10 @@ function unmountable(environment: Environment, { resources }: DeploymentRecord):
   return { type: "self_hosted_resources_unsupported_error", message };
 }
 
-function blockedServer({ id, config }: Environment, agent: SessionAgent): RunError | null {
-  if (config.type !== "cloud" || config.networking.type !== "limited") return null;
-  const { allow_mcp_servers, allowed_hosts } = config.networking;
-  if (allow_mcp_servers) return null;
-  for (const { name, url } of agent.mcp_servers) {
-    const { hostname } = new URL(url);
-    if (matchingPattern(allowed_hosts, hostname) !== null) continue;
-    const message = `The network of environment ${id} does not allow ${hostname}, the host of MCP server ${JSON.stringify(name)}. Set \`networking.allow_mcp_servers\` or add the host to \`networking.allowed_hosts\`.`;
-    return { type: "mcp_egress_blocked_error", message };
+function blockedServer({ config }: Environment, agent: SessionAgent): RunError | null {
+  for (const server of agent.mcp_servers) {
+    const message = closedMcpServer(config, server);
+    if (message !== null) return { type: "mcp_egress_blocked_error", message };
   }
   return null;
 }

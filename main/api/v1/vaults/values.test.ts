@@ -9,6 +9,7 @@ import { MemoryRecords } from "../../../session/records/memory_records.ts";
 import { cheapPassphrase, fakeKeychain, keychainKeys } from "../../../vault/sealed/testing/keys.ts";
 import { refusalOf } from "../../testing/rig.ts";
 import { BEARER, OAUTH, startVaultRig, VARIABLE } from "./testing/vault_rig.ts";
+import { CredentialValues } from "./values.ts";
 
 const away = () => Promise.reject(new ApiError("overloaded_error", "The broker is away.", "broker_away"));
 
@@ -134,6 +135,21 @@ test("a sweep does not take a value whose record is being written", async () => 
   expect(it.sealed()).toHaveLength(1);
   expect(purged).not.toHaveBeenCalled();
   expect((await records.get("credential", made.id))?.body).toMatchObject({ secret_id: it.sealed()[0] });
+});
+
+test("a sweep leaves what the broker keeps for itself, and no purge reaches it", async () => {
+  await using it = await startVaultRig();
+  await it.broker.control("PUT", "model", { base_url: "http://127.0.0.1:9", api_key: "canary-model-1" });
+  await it.broker.control("PUT", "credentials", {
+    vault_id: "vlt_01aaaaaaaaaaaaaaaaaaaaaa",
+    ...{ credential_id: "vcrd_01aaaaaaaaaaaaaaaaaaaaaa", secret_id: "a".repeat(32), from: null },
+    ...{ auth: BEARER.auth, secrets: { token: "canary-left" } },
+  });
+  expect(it.sealed()).toEqual(["model", "a".repeat(32)]);
+  await new CredentialValues(it.records, it.rig.ports.vault).sweep();
+  expect(it.sealed()).toEqual(["model"]);
+  expect((await it.broker.control("POST", "credentials/purge", { secret_ids: ["model"] })).status).toBe(400);
+  expect(it.sealed()).toEqual(["model"]);
 });
 
 test("without a keychain and a passphrase only credentials are refused, with what to install", async () => {

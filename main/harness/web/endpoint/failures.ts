@@ -28,7 +28,7 @@ export function codeText(tool: WebToolName, code: string): string {
 /** The demo answers where no endpoint is set up. */
 export const NO_ENDPOINT_TEXT =
   "No model endpoint is set up, so there is no web access: the built-in demo model has none. Go on without it and tell " +
-  "the user to start Longhaul with ANTHROPIC_API_KEY (or ANTHROPIC_BASE_URL) set.";
+  "the user to enter a model endpoint under Settings.";
 
 const NAMES: Record<WebToolName, string> = { web_search: "web search", web_fetch: "web fetch" };
 
@@ -48,6 +48,8 @@ export function failureText(tool: WebToolName, failure: ModelError): string {
   switch (failure.kind) {
     case "offline":
       return `${tool} failed: there is no network connection to the model endpoint. Try again later or go on without it.`;
+    case "locked":
+      return `${tool} failed: the key of the model endpoint is out of reach (${reason}). Try again later or go on without it.`;
     case "overloaded":
     case "rate_limited":
       return `${tool} failed: the model endpoint is busy (${reason}). Try again later or go on without it.`;

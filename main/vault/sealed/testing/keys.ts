@@ -27,6 +27,7 @@ export function fakeKeychain(): FakeKeychain {
     asked: 0,
     keychain: async (account) => ({
       getSecret: () => answer(() => fake.items.get(account) ?? null, fake.items.has(account)),
+      deleteCredential: () => answer(() => fake.items.delete(account), fake.items.has(account)),
       setSecret: (secret) => answer(() => void fake.items.set(account, Uint8Array.from(secret)), true),
     }),
     unlock: () => {
@@ -45,8 +46,8 @@ export function fakeKeychain(): FakeKeychain {
   return fake;
 }
 
-export const keychainKeys = (fake: FakeKeychain, answerMs = 200): KeychainKeys =>
-  new KeychainKeys(fake.keychain, answerMs);
+export const keychainKeys = (fake: Pick<FakeKeychain, "keychain">, answerMs = 200): KeychainKeys =>
+  new KeychainKeys(fake.keychain, answerMs, 0);
 
 export const cheapPassphrase = (passphrase = "correct horse"): PassphraseKeys =>
   new PassphraseKeys(passphrase, { n: 16, r: 1, p: 1 });

@@ -1,6 +1,7 @@
-/** One HTTP exchange with the model endpoint over pooled connections. Nothing here follows redirects. */
+/** One HTTP exchange with an upstream over pooled connections. Nothing here follows redirects. */
 import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
+import type { LookupFunction } from "node:net";
 import { Refusal } from "../refusal.ts";
 
 export interface UpstreamTimeouts {
@@ -21,10 +22,75 @@ export interface UpstreamRequest {
   body: Buffer | null;
   /** The caller went away. */
   signal: AbortSignal;
+  /** False when it must not be sent a second time on the mere guess that nobody has read the first. Default: true. */
+  repeatable?: boolean;
+}
+
+/** How failures are told. */
+export interface UpstreamWords {
+  /** What it is, for example "The model endpoint". */
+  name: string;
+  /** What to do when it cannot be reached. @param local true when it is on this machine */
+  remedy: (local: boolean) => string;
+  /** What is to be said of a request that was sent and not answered. */
+  unanswered: string;
+}
+
+export interface UpstreamOptions {
+  words?: UpstreamWords;
+  /** Shared with other upstreams, whose owner closes it. Default: one of its own. */
+  pool?: Pool;
+  /** Default: the system's. */
+  lookup?: LookupFunction;
+}
+
+/** @param address what a person knows the endpoint's address by, for texts */
+export function modelWords(address: string): UpstreamWords {
+  return {
+    name: "The model endpoint",
+    remedy: (local) => `${local ? "Start the model server there" : "Check the network"}, or correct ${address}.`,
+    unanswered: "The session keeps everything; the request can be repeated.",
+  };
 }
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const POOL = { keepAlive: true, maxFreeSockets: 32, scheduling: "lifo" } as const;
+
+/** Connections that stay open between requests, per origin. */
+export class Pool {
+  readonly #plain: http.Agent;
+  readonly #secure: https.Agent;
+
+  /** @param freeMs milliseconds after which an unused connection is closed. Default: when its server does. */
+  constructor(freeMs?: number) {
+    const options = { ...POOL, ...(freeMs === undefined ? {} : { timeout: freeMs }) };
+    this.#plain = new http.Agent(options);
+    this.#secure = new https.Agent(options);
+  }
+
+  agent(secure: boolean): http.Agent {
+    return secure ? this.#secure : this.#plain;
+  }
+
+  /** Closes unused connections; those in use are not touched and may be reused, since they just proved to be alive. */
+  dropConnections(): void {
+    for (const { freeSockets } of [this.#plain, this.#secure]) {
+      for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+    }
+  }
+
+  /** Closes connections as soon as they are not in use. */
+  retire(): void {
+    for (const agent of [this.#plain, this.#secure]) agent.on("free", (socket) => socket.destroy());
+    this.dropConnections();
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+}
 
 /** Failures to reach the endpoint at all, as against failures of the endpoint. */
 const UNREACHABLE: Record<string, string> = {
@@ -42,24 +108,30 @@ const UNREACHABLE: Record<string, string> = {
 export class Upstream {
   readonly #origin: URL;
   readonly #timeouts: UpstreamTimeouts;
-  readonly #agent: http.Agent;
-  readonly #request: typeof http.request;
+  readonly #pool: Pool;
+  readonly #words: UpstreamWords;
+  readonly #lookup: LookupFunction | undefined;
 
-  constructor(origin: URL, timeouts: UpstreamTimeouts) {
+  constructor(origin: URL, timeouts: UpstreamTimeouts, options: UpstreamOptions = {}) {
     this.#origin = origin;
     this.#timeouts = timeouts;
-    const secure = origin.protocol === "https:";
-    this.#agent = secure ? new https.Agent(POOL) : new http.Agent(POOL);
-    this.#request = secure ? https.request : http.request;
+    this.#pool = options.pool ?? new Pool();
+    this.#words = options.words ?? modelWords("ANTHROPIC_BASE_URL");
+    this.#lookup = options.lookup;
   }
 
-  /** Closes pooled connections; those in use are not touched and may be reused, since they just proved to be alive. */
+  /** Closes pooled connections that are not in use. */
   dropConnections(): void {
-    for (const sockets of Object.values(this.#agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+    this.#pool.dropConnections();
+  }
+
+  /** Another endpoint took its place: requests in flight end as they would, and no connection outlives them. */
+  retire(): void {
+    this.#pool.retire();
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#pool.close();
   }
 
   /** Resolves when the response begins. Rejects with {@link Refusal}, which names the host and never a secret. */
@@ -75,8 +147,9 @@ export class Upstream {
 
   #once(request: UpstreamRequest): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = this.#request({
-        agent: this.#agent,
+      const secure = this.#origin.protocol === "https:";
+      const outgoing = (secure ? https : http).request({
+        agent: this.#pool.agent(secure),
         protocol: this.#origin.protocol,
         hostname: this.#origin.hostname.replace(/^\[|\]$/g, ""),
         port: this.#origin.port,
@@ -85,6 +158,7 @@ export class Upstream {
         headers: request.headers,
         maxHeaderSize: MAX_HEADER_BYTES,
         signal: request.signal,
+        ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
       });
       const stopTimers = this.#watch(outgoing);
       outgoing.on("response", (response) => {
@@ -96,7 +170,12 @@ export class Upstream {
       outgoing.setTimeout(this.#timeouts.idleMs);
       outgoing.on("error", (error) => {
         stopTimers();
-        reject(this.#describe(error, outgoing.reusedSocket));
+        reject(this.#describe(error, outgoing.reusedSocket && request.repeatable !== false));
+      });
+      // An answer of status 101 ends the connection without an error.
+      outgoing.on("close", () => {
+        stopTimers();
+        reject(this.#describe(new Error("no response"), false));
       });
       outgoing.end(request.body ?? undefined);
     });
@@ -127,21 +206,22 @@ export class Upstream {
 
   #silent(): string {
     const seconds = Math.round(this.#timeouts.headersMs / 1000);
-    return `${this.#origin.host} took the request but did not begin to answer within ${seconds} s. The session keeps everything; the request can be repeated.`;
+    return `${this.#origin.host} took the request but did not begin to answer within ${seconds} s. ${this.#words.unanswered}`;
   }
 
-  #describe(error: Error, reused: boolean): Error {
+  /** @param stale true when a connection that was open before may have been closed just then */
+  #describe(error: Error, stale: boolean): Error {
     if (error instanceof Refusal) return error;
     const code = codeOf(error);
-    if (reused && (code === "ECONNRESET" || code === "EPIPE")) return new StaleConnection();
+    if (stale && (code === "ECONNRESET" || code === "EPIPE")) return new StaleConnection();
     const { host } = this.#origin;
     const reason = UNREACHABLE[code];
     if (reason !== undefined) {
-      const check = this.#isLocal() ? "Start the model server there" : "Check the network";
+      const { name, remedy } = this.#words;
       return new Refusal(
         502,
         "api_error",
-        `The model endpoint ${host} cannot be reached: ${reason}. Nothing is lost. ${check}, or correct ANTHROPIC_BASE_URL.`,
+        `${name} ${host} cannot be reached: ${reason}. Nothing is lost. ${remedy(this.#isLocal())}`,
         "endpoint_unreachable",
       );
     }
@@ -149,7 +229,7 @@ export class Upstream {
       const text = `The certificate of ${host} is not trusted (${code}), so no key was sent. Check the address; for a private authority set NODE_EXTRA_CA_CERTS.`;
       return new Refusal(502, "api_error", text, "endpoint_failed");
     }
-    const text = `The connection to ${host} broke before it answered (${code || "no reason given"}). The request can be repeated.`;
+    const text = `The connection to ${host} broke before it answered (${code || "no reason given"}). ${this.#words.unanswered}`;
     return new Refusal(502, "api_error", text, "endpoint_failed");
   }
 
