@@ -17,6 +17,8 @@ import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker_egress.ts";
 import { brokerSettings } from "./engine/broker_settings.ts";
 import { brokerVault } from "./engine/broker_vault.ts";
+import { BrokerGit } from "./engine/git/broker_git.ts";
+import { SessionPushes } from "./engine/git/pushes.ts";
 import { grantedMcp } from "./engine/grants/granted_mcp.ts";
 import { GrantsRegister } from "./engine/grants/register.ts";
 import { engineHealth } from "./engine/health.ts";
@@ -111,8 +113,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
   const prints = new PrintsFeed(model.client, secrets);
   const egress = new BrokerEgress(model.client);
+  const grants = new GrantsRegister({ ledger, records, client: model.client });
+  const git = new BrokerGit({ client: model.client, grants, pushes: new SessionPushes(ledger) });
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
-  const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host });
+  const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host, remotes: git });
   const providers = sandboxProviders({
     forced: options.sandbox,
     embedded,
@@ -123,6 +127,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         installId: openInstall(options.data_dir).id,
         engine: () => containers.engine(),
         egress,
+        git,
         tell: (sessionId, event) => {
           // What happens to a sandbox between calls; a session that was deleted meanwhile needs no telling.
           ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
@@ -137,7 +142,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ledger.emitEvent(sessionId, event).catch((error: unknown) => options.onError(sessionId, error));
     },
   });
-  const grants = new GrantsRegister({ ledger, records, client: model.client });
   const mcp = grantedMcp(
     new BrokerMcp({
       version: VERSION,

@@ -10,6 +10,7 @@ import type {
   VariableGrant,
 } from "../../contract/vaults/grants.ts";
 import { closedMcpServer } from "../../contract/vaults/mcp_reach.ts";
+import { pushPolicy, repositoryGrant } from "../../contract/vaults/repositories.ts";
 import { issuerOf, normalisedServerUrl } from "../../contract/vaults/server_url.ts";
 import type { Records } from "../../session/records/records.ts";
 import { mcpServerId } from "../../tools/mcp/server_id.ts";
@@ -106,20 +107,15 @@ async function repositoryGrants(records: Records, fold: SessionFold): Promise<Re
   const tokens = await repositoryTokens(records).list({ scope: fold.session_id, limit: MOST });
   return attached.map((resource) => {
     const token = tokens.find(({ id }) => id === resource.id);
-    return {
-      resource_id: resource.id,
-      url: resource.url,
-      token:
-        token === undefined
-          ? null
-          : {
-              vault_id: fold.session_id,
-              credential_id: resource.id,
-              secret_id: token.secret_id,
-              issuer: token.url,
-            },
-      branch: `refs/heads/longhaul/${fold.session_id}`,
-      push: "ask",
-    };
+    const ref =
+      token === undefined
+        ? null
+        : {
+            vault_id: fold.session_id,
+            credential_id: resource.id,
+            secret_id: token.secret_id,
+            issuer: token.url,
+          };
+    return repositoryGrant(fold.session_id, resource, ref, pushPolicy(fold.metadata));
   });
 }
