@@ -116,14 +116,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const prints = new PrintsFeed(model.client, secrets);
   const grants = new GrantsRegister({ ledger, records, client: model.client });
   const egress = new BrokerEgress(model.client, async (sessionId) => void (await grants.anew(sessionId)));
-  const git = new BrokerGit({
-    client: model.client,
-    grants: {
-      repositories: async (sessionId) => (await grants.ensure(sessionId)).repositories,
-      register: async (sessionId, anew) => void (await (anew ? grants.anew(sessionId) : grants.ensure(sessionId))),
-    },
-    pushes: new SessionPushes(ledger),
-  });
+  const git = new BrokerGit({ client: model.client, grants, pushes: new SessionPushes(ledger) });
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
   const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host, remotes: git });
   const providers = sandboxProviders({

@@ -11,6 +11,7 @@ import {
   SandboxLost,
   type SandboxProvider,
   type SandboxVariable,
+  ToolFailure,
 } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
 import type { LiveDeltas } from "../session/live.ts";
@@ -25,7 +26,7 @@ const EMBEDDED_INSTEAD =
   "JavaScript, without git, compilers, package managers or network.";
 
 /** The sandbox is there, an attached repository is not. */
-class RepositoryMissing extends SandboxLost {
+class RepositoryMissing extends ToolFailure {
   constructor(why: string) {
     super(`An attached repository is missing, so nothing was run. ${why} Tell the person; a later call tries again.`);
   }
@@ -75,7 +76,8 @@ export class HandPool {
 
   /**
    * The session's hand. Rejects with SandboxLost when it cannot be provisioned: with the failure of the early start if
-   * that failed, so that a slow failure is not waited for twice. The next call tries again.
+   * that failed, so that a slow failure is not waited for twice; with ToolFailure while an attached repository is missing.
+   * The next call tries again.
    */
   get(view: ThreadView, emit: Emit): Promise<Hand> {
     const hand = this.#current(view) ?? this.#start(view, emit);

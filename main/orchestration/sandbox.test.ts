@@ -42,16 +42,21 @@ describe("provisioning", () => {
     expect(steps).toEqual(["pull the image", "start the container"]);
   });
 
-  test("a repository that cannot be brought in is an error of the contract, and the session goes on without it", async () => {
-    rig = await startRig([bash("ls"), say("Done.")]);
+  test("a repository that cannot be brought in is an error of the contract, and nothing runs until it is there", async () => {
+    rig = await startRig([bash("ls"), bash("ls"), say("Done.")]);
     const url = "https://github.com/a/b";
     const step = { step: "attach a/b", duration_ms: 5, error: "It does not exist." };
     rig.sandbox.provisioning = async (request) => {
+      if (rig.sandbox.provisions > 1) return;
       request.onStep({ ...step, repository: { url, problem: "not_found" } });
     };
     const id = await rig.create("Go.");
     await untilIdle(id);
     const events = await rig.events(id);
+    const [first, second] = await texts(id);
+    expect(first).toMatch(/An attached repository is missing, so nothing was run\. It does not exist\./);
+    expect(second).toContain("bash");
+    expect(await rig.types(id)).not.toContain("longhaul.sandbox_lost");
     expect(of(events, "longhaul.sandbox_step")).toMatchObject([step]);
     expect(of(events, "longhaul.sandbox_step")[0]).not.toHaveProperty("repository");
     expect(of(events, "session.error").map(({ error }) => error)).toEqual([

@@ -2,27 +2,22 @@
 import { type IncomingMessage, request, type ServerResponse } from "node:http";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { RepositoryGrant } from "../../contract/vaults/grants.ts";
+import type { RepositoryGrant, SessionGrants } from "../../contract/vaults/grants.ts";
 import { PUSH_HEADERS, type Push } from "../../contract/vaults/pushes.ts";
 import { askedRoute, repositoryRoute } from "../../contract/vaults/repositories.ts";
 import type { BrokerClient } from "../../harness/broker_client.ts";
 import type { GitRoute, RoutedRepository } from "../../sandbox/docker/ports.ts";
 import { RepositoryUnavailable } from "../../sandbox/resources/remote_source.ts";
+import type { GrantsRegister } from "../grants/register.ts";
 import type { SessionPushes } from "./pushes.ts";
 import { type BrokerFailure, readFailure, sayFailure } from "./said.ts";
-
-/** What a session may use of repositories, and telling the broker of it. */
-export interface SessionRepositories {
-  /** Rejects with an Error in words when the session's records cannot be read. */
-  repositories(sessionId: string): Promise<readonly RepositoryGrant[]>;
-  /** The broker knows the session's grants when it resolves. @param anew it has just said that it does not */
-  register(sessionId: string, anew: boolean): Promise<void>;
-}
 
 export interface BrokerGitDeps {
   /** Shared with the model route, so that a session has one capability. */
   client: BrokerClient;
-  grants: SessionRepositories;
+  grants: Pick<GrantsRegister, "forget"> & {
+    ensure(sessionId: string): Promise<Pick<SessionGrants, "repositories">>;
+  };
   pushes: SessionPushes;
 }
 
@@ -43,7 +38,7 @@ export class BrokerGit implements GitRoute {
   }
 
   async repositories(sessionId: string): Promise<readonly RoutedRepository[]> {
-    return (await this.#deps.grants.repositories(sessionId)).map(({ resource_id, url, branch, token, push }) => {
+    return (await this.#deps.grants.ensure(sessionId)).repositories.map(({ resource_id, url, branch, token, push }) => {
       const pushable = token !== null && push !== "deny";
       return { id: resource_id, url, branch: pushable ? branch.replace(/^refs\/heads\//, "") : null };
     });
@@ -65,7 +60,7 @@ export class BrokerGit implements GitRoute {
     if (!discovers && !(incoming.method === "POST" && called !== undefined)) {
       return sayFailure(response, { status: 404, code: null, message: "This is not a request of git's smart HTTP." });
     }
-    const grants = await this.#deps.grants.repositories(sessionId);
+    const { repositories: grants } = await this.#deps.grants.ensure(sessionId);
     const route = askedRoute(name);
     const grant = grants.find(({ url }) => repositoryRoute(url) === route);
     if (grant === undefined) return this.#notAttached(name, discovered ?? "", grants, response);
@@ -115,7 +110,6 @@ export class BrokerGit implements GitRoute {
     headers: Record<string, string>,
     hasBody: boolean,
   ): Promise<IncomingMessage> {
-    await this.#deps.grants.register(sessionId, false);
     const { broker } = this.#deps.client;
     const authorization = `Bearer ${await this.#deps.client.capability(sessionId)}`;
     return new Promise((resolve, reject) => {
@@ -145,7 +139,8 @@ export class BrokerGit implements GitRoute {
 
   async #renew(sessionId: string): Promise<void> {
     this.#deps.client.forgetCapability(sessionId);
-    await this.#deps.grants.register(sessionId, true);
+    this.#deps.grants.forget(sessionId);
+    await this.#deps.grants.ensure(sessionId);
   }
 
   async #answer(sessionId: string, grant: RepositoryGrant, answer: IncomingMessage, response: ServerResponse) {
@@ -179,7 +174,7 @@ export class BrokerGit implements GitRoute {
     const { client, grants } = this.#deps;
     const route = `/git/${repositoryRoute(url)}`;
     const look = async (): Promise<IncomingMessage> => {
-      await grants.register(sessionId, false);
+      await grants.ensure(sessionId);
       const authorization = `Bearer ${await client.capability(sessionId)}`;
       return client.roundTrip("GET", `${route}/info/refs?service=git-upload-pack`, { authorization });
     };

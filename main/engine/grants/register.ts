@@ -52,7 +52,12 @@ export class GrantsRegister {
 
   /** Tells the broker of what has changed for sessions that it knows: a value that was replaced or removed. Never rejects. */
   async refresh(): Promise<void> {
-    await Promise.allSettled([...this.#registered.keys()].map((sessionId) => this.ensure(sessionId)));
+    const looked = [...this.#registered.keys()].map(async (sessionId) => {
+      // A reading that has begun may not have seen the change.
+      await this.#running.get(sessionId)?.catch(() => undefined);
+      await this.ensure(sessionId);
+    });
+    await Promise.allSettled(looked);
   }
 
   async #ensure(sessionId: string): Promise<SessionGrants> {

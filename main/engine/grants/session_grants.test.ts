@@ -160,8 +160,11 @@ describe("the grants of a session", () => {
         resource_id: resource.id,
         url,
         branch: `refs/heads/longhaul/${session.session_id}`,
+        push: "ask",
         token: { vault_id: session.session_id, credential_id: resource.id, issuer: url },
       },
     ]);
+    const trusted = await sessionGrants(records, { ...session, metadata: { "longhaul.push": "allow" } });
+    expect(trusted.repositories).toMatchObject([{ push: "allow" }]);
   });
 });

@@ -155,7 +155,7 @@ test("what cannot be attached is a step that says why; the sandbox works without
   expect(errors).toEqual([
     expect.stringMatching(/missing does not exist/),
     expect.stringMatching(/must be below \/workspace/),
-    expect.stringMatching(/github_repository.*needs the docker sandbox/),
+    expect.stringMatching(/cannot be attached to an embedded sandbox here/),
   ]);
   // The contract has an error of its own for repositories that are named by their URL.
   expect(steps.flatMap((step) => step.repository ?? [])).toEqual([{ url: "https://github.com/a/b", problem: "clone" }]);

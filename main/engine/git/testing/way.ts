@@ -34,14 +34,16 @@ export async function gitWay(): Promise<GitWay> {
   const client = new BrokerClient(() => ({ url: rig.broker.url, launch_secret: LAUNCH_SECRET }));
   const grants: RepositoryGrant[] = [];
   let registered = false;
-  const register = async (_session: string, anew: boolean): Promise<void> => {
-    if (registered && !anew) return;
-    const all = { mcp_servers: [], variables: [], repositories: grants };
-    await client.control("POST", "/control/grants", { session_id: session, grants: all });
+  const ensure = async () => {
+    if (!registered) await client.control("POST", "/control/grants", { session_id: session, grants: all() });
     registered = true;
+    return { repositories: grants };
   };
-  const repositories = () => Promise.resolve(grants);
-  const git = new BrokerGit({ client, grants: { repositories, register }, pushes: new SessionPushes(ledger) });
+  const all = () => ({ mcp_servers: [], variables: [], repositories: grants });
+  const forget = () => {
+    registered = false;
+  };
+  const git = new BrokerGit({ client, grants: { ensure, forget }, pushes: new SessionPushes(ledger) });
   return {
     rig,
     server,
