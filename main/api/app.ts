@@ -34,7 +34,7 @@ import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
 import { mountSessions } from "./v1/sessions/routes.ts";
 import { mountSkills } from "./v1/skills/routes.ts";
 import { mountVaults } from "./v1/vaults/routes.ts";
-import { CredentialValues } from "./v1/vaults/values.ts";
+import { CredentialValues } from "./v1/vaults/values/values.ts";
 import { mountWork } from "./v1/work/routes.ts";
 
 /** The whole API over its ports. {@link listen} serves it. */

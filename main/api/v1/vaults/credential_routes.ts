@@ -18,7 +18,7 @@ import {
   shownCredential,
 } from "./records.ts";
 import { validateCredential } from "./validate.ts";
-import type { CredentialValues } from "./values.ts";
+import type { CredentialValues } from "./values/values.ts";
 import { vaultQueue } from "./vault_routes.ts";
 
 const CODES = { metadata: "invalid_metadata" };

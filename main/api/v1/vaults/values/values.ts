@@ -5,11 +5,11 @@
  * such values.
  */
 import { randomBytes } from "node:crypto";
-import { type CredentialHalves, isWhole } from "../../../contract/vaults/auth.ts";
-import type { CredentialVault } from "../../../contract/vaults/broker_api.ts";
-import type { Records } from "../../../session/records/records.ts";
-import { allCredentials, type CredentialRecord, everyRecord, repositoryTokens } from "./records.ts";
-import { signInTable } from "./sign_in_records.ts";
+import { type CredentialHalves, isWhole } from "../../../../contract/vaults/auth.ts";
+import type { CredentialVault } from "../../../../contract/vaults/broker_api.ts";
+import type { Records } from "../../../../session/records/records.ts";
+import { allCredentials, type CredentialRecord, everyRecord, repositoryTokens } from "../records.ts";
+import { signInTable } from "../sign_in_records.ts";
 
 /** Milliseconds until removing is tried again after the broker could not do it; doubled each time. */
 const AGAIN_MS = 5_000;
