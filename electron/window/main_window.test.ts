@@ -140,7 +140,8 @@ describe("what a page may not do", () => {
     ]) {
       expect(refused(url), url).toBe(true);
     }
-    expect(shell.openExternal.mock.calls).toEqual([["https://example.com/"]]);
+    // A program on this machine may be an authorization server: its pages open in the person's own browser.
+    expect(shell.openExternal.mock.calls).toEqual([["https://example.com/"], ["http://127.0.0.1:4101/"]]);
   });
 
   test("frames inside the page navigate nowhere, and no web view is attached", async () => {

@@ -128,6 +128,8 @@ class BrokerApp {
   readonly #authority: EgressAuthority;
   readonly #launchSecret: string;
   readonly #capabilities = new Capabilities();
+  /** Connections on which a request was ambiguous. */
+  readonly #distrusted = new WeakSet<object>();
   readonly #grants = new Grants();
   readonly #audit = new AuditLog();
   readonly #prints: Prints;
@@ -225,6 +227,8 @@ class BrokerApp {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on("error", () => response.destroy());
     sayVersion(response, this.#prints);
+    // What stands behind an ambiguous request may be a part of it.
+    if (this.#distrusted.has(request.socket)) return;
     try {
       await this.#route(request, response);
     } catch (error) {
@@ -246,7 +250,11 @@ class BrokerApp {
       throw new Refusal(403, "permission_error", "The broker answers only to the engine that was started with it.");
     }
     const wrong = malformed(request);
-    if (wrong !== null) throw new Refusal(400, "invalid_request_error", wrong);
+    if (wrong !== null) {
+      this.#distrusted.add(request.socket);
+      response.setHeader("connection", "close");
+      throw new Refusal(400, "invalid_request_error", wrong);
+    }
     if (this.draining) {
       throw new Refusal(
         503,

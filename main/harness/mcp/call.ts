@@ -99,5 +99,5 @@ async function attempt(
 }
 
 function failed(text: string): McpOutcome {
-  return { events: [], unknown: false, result: { content: [{ type: "text", text }], is_error: true, whole: null } };
+  return { events: [], unknown: false, result: { content: [{ type: "text", text }], is_error: true } };
 }

@@ -28,7 +28,7 @@ export type Looked =
 export function serversToLookAt(view: Pick<ThreadView, "fold" | "sessionId">, mcp: McpTools): McpServerRef[] {
   const { fold, sessionId } = view;
   const servers = fold.agent.mcp_servers.filter(({ name }) => toolsetOf(fold.agent, name) !== null);
-  return fold.mcp_connected ? servers.filter((server) => mcp.isStale(sessionId, server)) : servers;
+  return fold.mcp_connected ? servers.filter((server) => mcp.hasChanged(sessionId, server)) : servers;
 }
 
 /** Lists the servers side by side. A failure keeps the tools that a server has shown before: calls say what is wrong. */

@@ -177,7 +177,7 @@ describe("an MCP server that cannot be used", () => {
     const id = await run([say("Done.")], mcp, agent("always_allow"));
     expect(rig.server.requests).toHaveLength(0);
     const [planned] = of(await rig.events(id), "longhaul.retry_scheduled");
-    expect(planned).toMatchObject({ waits_for_network: true });
+    expect(planned).toMatchObject({ waits_for_keychain: true });
     mcp.servers.set("notes", { tools: [{ name: "search" }] });
     await rig.send(id, { type: "longhaul.resume_requested", by: "network" });
     await rig.orchestrator.wake(id, "network");

@@ -21,7 +21,7 @@ export async function withWhole(
   signal: AbortSignal,
 ): Promise<McpResult> {
   const { whole } = result;
-  if (whole === null) return result;
+  if (whole === undefined) return result;
   const path = `${FOLDER}/${call.id}.txt`;
   const note = (text: string): McpResult => ({ ...result, content: [...result.content, { type: "text", text }] });
   // A worker's machine is not ours to write to.

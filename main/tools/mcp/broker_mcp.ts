@@ -37,6 +37,10 @@ export class BrokerMcp implements McpTools {
   }
 
   isStale(sessionId: string, server: McpServerRef): boolean {
+    return this.#sessions.get(sessionId)?.get(server.url)?.stale ?? true;
+  }
+
+  hasChanged(sessionId: string, server: McpServerRef): boolean {
     return this.#sessions.get(sessionId)?.get(server.url)?.changed ?? false;
   }
 

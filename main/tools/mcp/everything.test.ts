@@ -35,7 +35,7 @@ describe("the reference server with everything", () => {
       const listing = await mcp.list(sessionId, to, live);
       expect(listing.tools.map(({ name }) => name)).toContain("trigger-elicitation-request");
       return listing;
-    });
+    }, 20_000);
     expect(all.instructions).toContain("Everything Server");
     const names = all.tools.map(({ name }) => name);
     expect(names.slice(0, 2)).toEqual(["echo", "get-annotated-message"]);

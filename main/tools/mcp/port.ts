@@ -45,8 +45,8 @@ export interface McpResult {
   /** Never empty. Images and documents are inline; what the model cannot see is told in text. Bounded. */
   content: ResultContent[];
   is_error: boolean;
-  /** All of the text where `content` holds only its beginning; null when that is all there is. */
-  whole: string | null;
+  /** All of the text where `content` holds only its beginning; absent when that is all there is. */
+  whole?: string;
 }
 
 export interface McpTools {
@@ -55,8 +55,10 @@ export interface McpTools {
    * Rejects with {@link McpError}, or an AbortError when stopped.
    */
   list(sessionId: string, server: McpServerRef, signal: AbortSignal, fresh?: boolean): Promise<McpListing>;
-  /** True when the server has said since the last list that its tools changed; false when nothing was listed. */
+  /** True when the next list asks the server: nothing is cached, its connection is lost, or its tools changed. */
   isStale(sessionId: string, server: McpServerRef): boolean;
+  /** True when the server has said since the last list that its tools changed; false when nothing was listed. */
+  hasChanged(sessionId: string, server: McpServerRef): boolean;
   /**
    * Calls a tool; a result with `is_error` is the tool's own. When stopped, the server is told and the promise rejects
    * with an AbortError at once. Rejects with {@link McpError} otherwise.

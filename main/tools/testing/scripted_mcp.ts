@@ -41,6 +41,10 @@ export class ScriptedMcp implements McpTools {
     return this.stale.has(server.name);
   }
 
+  hasChanged(_sessionId: string, server: McpServerRef): boolean {
+    return this.stale.has(server.name);
+  }
+
   async call(call: McpCall, signal: AbortSignal, onProgress: (text: string) => void): Promise<McpResult> {
     this.calls.push(call);
     const answer = this.servers.get(call.server.name)?.answer;
@@ -76,5 +80,5 @@ function listedTool(tool: Partial<ListedTool>): ListedTool {
 
 /** A result of text. */
 export function textResult(text: string, is_error = false): McpResult {
-  return { content: [{ type: "text", text }], is_error, whole: null };
+  return { content: [{ type: "text", text }], is_error };
 }

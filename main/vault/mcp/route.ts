@@ -193,7 +193,7 @@ export class McpRoute {
       });
     } catch (error) {
       if (error instanceof Refusal && !signal.aborted) this.#note(passing, "refused", `${purpose}: ${error.message}`);
-      throw error instanceof Refusal && PASSING.has(error.code) ? unavailable(error) : error;
+      throw error instanceof Refusal ? asStatus(error) : error;
     }
   }
 
@@ -211,15 +211,20 @@ export class McpRoute {
   }
 }
 
-/** Nothing is wrong with the request: it works again when a person has unlocked what is locked. */
-const PASSING: ReadonlySet<RefusalCode | undefined> = new Set([
+/** With these nothing is wrong with the request: it works again when a person has unlocked what is locked. */
+const LOCKED: ReadonlySet<RefusalCode | undefined> = new Set([
   "keychain_locked",
   "keychain_missing",
   "passphrase_needed",
   "passphrase_wrong",
 ]);
 
-const unavailable = ({ message, code }: Refusal): Refusal => new Refusal(503, "api_error", message, code);
+/** A client of the transport acts on the status first: 401 means a sign-in, 503 that the same may work later. */
+function asStatus(refusal: Refusal): Refusal {
+  const { message, code } = refusal;
+  if (code === "sign_in_needed") return new Refusal(401, "authentication_error", message, code);
+  return LOCKED.has(code) ? new Refusal(503, "api_error", message, code) : refusal;
+}
 
 interface Passing {
   asked: Asked;

@@ -65,7 +65,7 @@ export class Pool {
   constructor(freeMs?: number) {
     const options = { ...POOL, ...(freeMs === undefined ? {} : { timeout: freeMs }) };
     this.#plain = new http.Agent(options);
-    this.#secure = new https.Agent(options);
+    this.#secure = new https.Agent({ ...options, ALPNProtocols: ["http/1.1"] });
   }
 
   agent(secure: boolean): http.Agent {

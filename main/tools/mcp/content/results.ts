@@ -20,13 +20,15 @@ export function toResult(result: CallToolResult): McpResult {
   if (result.structuredContent !== undefined && !saysTheSame(result.content ?? [], result.structuredContent)) {
     blocks.text(JSON.stringify(result.structuredContent, null, 1));
   }
-  return { content: blocks.done(), is_error: result.isError === true, whole: blocks.whole() };
+  const whole = blocks.whole();
+  const shown = { content: blocks.done(), is_error: result.isError === true };
+  return whole === null ? shown : { ...shown, whole };
 }
 
 /** What the model is told when the server refused the call itself: wrong arguments, no such tool. */
 export function refusedCall(message: string, code: number): McpResult {
   const text = `The MCP server refused this call: ${bounded(cleanText(message), 4_000)} (error ${code})`;
-  return { content: [{ type: "text", text }], is_error: true, whole: null };
+  return { content: [{ type: "text", text }], is_error: true };
 }
 
 class Blocks {
