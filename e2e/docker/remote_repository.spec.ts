@@ -20,6 +20,8 @@ function script({ lastText, results }: ScriptRequest): Reply {
   const bash = (command: string): Reply => ({ content: [{ type: "tool_use", name: "bash", input: { command } }] });
   const said = (text: string): Reply => ({ content: [{ type: "text", text }] });
   const [result] = results.values();
+  // The broker is being restarted when it says so.
+  if (result?.text.includes("credential broker")) return bash("sleep 1; cd /workspace/name && git push 2>&1");
   if (result !== undefined) return said(result.text);
   if (lastText.includes("I approved")) return bash("cd /workspace/name && git push 2>&1");
   return lastText.includes("Look") ? bash("cat /workspace/name/a.txt") : bash(WORK);

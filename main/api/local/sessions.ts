@@ -12,7 +12,7 @@ import { pageLimit, Query } from "../http/query.ts";
 import { existingSession, isOver } from "../v1/sessions/session.ts";
 import { mountChanges } from "./changes.ts";
 import { mountOutputs } from "./outputs.ts";
-import { mountPushes } from "./pushes.ts";
+import { mountPushes } from "./repositories/pushes.ts";
 import { summaryOf } from "./summary.ts";
 
 const MAX_SEQ = 999_999_999_999;

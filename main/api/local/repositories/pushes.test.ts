@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newId } from "../../contract/ids.ts";
-import { type Rig, startRig } from "../testing/rig.ts";
+import { newId } from "../../../contract/ids.ts";
+import { type Rig, startRig } from "../../testing/rig.ts";
 
 let rig: Rig;
 beforeAll(async () => {

@@ -1,12 +1,12 @@
 /** `/longhaul/v1/sessions/{id}/pushes/{request_id}`: a person's word on a push that the agent wants to make. */
-import { ApiError, invalid, notFound } from "../../contract/errors.ts";
-import type { EventDraft } from "../../contract/events.ts";
-import { pushDecisionBody } from "../../contract/schemas/local.ts";
-import type { PushRequest } from "../../contract/vaults/pushes.ts";
-import { readBody } from "../http/body.ts";
-import { type Api, type Deps, param } from "../http/context.ts";
-import { existingSession, isOver } from "../v1/sessions/session.ts";
-import { summaryOf } from "./summary.ts";
+import { ApiError, invalid, notFound } from "../../../contract/errors.ts";
+import type { EventDraft } from "../../../contract/events.ts";
+import { pushDecisionBody } from "../../../contract/schemas/local.ts";
+import type { PushRequest } from "../../../contract/vaults/pushes.ts";
+import { readBody } from "../../http/body.ts";
+import { type Api, type Deps, param } from "../../http/context.ts";
+import { existingSession, isOver } from "../../v1/sessions/session.ts";
+import { summaryOf } from "../summary.ts";
 
 export function mountPushes(api: Api, deps: Deps): void {
   api.post("/longhaul/v1/sessions/:id/pushes/:request", async (c) => {
