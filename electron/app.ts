@@ -19,6 +19,7 @@ import { forwardSignals, type Signals } from "./desktop/signals.ts";
 import { Supervisor } from "./processes/supervisor.ts";
 import { fragmentOf, linkIn, SCHEME } from "./window/deep_link.ts";
 import { MainWindow } from "./window/main_window.ts";
+import { openOutside } from "./window/security.ts";
 
 /** Flags of the command line that the shell knows; Chromium's own are left to Chromium. */
 function settings(): Settings {
@@ -94,6 +95,11 @@ class Shell {
         const { filePaths } = await dialog.showOpenDialog({ properties: ["openDirectory"] });
         return filePaths[0] ?? null;
       },
+    );
+    answer(
+      "shell:open_external",
+      () => this.#window.origin,
+      (url) => openOutside(url),
     );
     app.on("activate", () => this.#window.show());
     app.on("second-instance", (_event, argv) => this.#arrive(linkIn(argv)));

@@ -42,8 +42,13 @@ test("the preload hands the page its bridge and nothing more, and calls declared
   await import("./preload.ts");
   expect([...exposed.keys()]).toEqual(["longhaul"]);
   const bridge = exposed.get("longhaul") as ShellBridge;
-  expect(Object.keys(bridge).sort()).toEqual(["pickFolder", "platform"]);
+  expect(Object.keys(bridge).sort()).toEqual(["openExternal", "pickFolder", "platform"]);
   ipcRenderer.invoke.mockResolvedValueOnce("/home/me/project");
   expect(await bridge.pickFolder()).toBe("/home/me/project");
-  expect(ipcRenderer.invoke.mock.calls).toEqual([["shell:pick_folder"]]);
+  ipcRenderer.invoke.mockResolvedValueOnce(true);
+  expect(await bridge.openExternal("https://auth.example.com/")).toBe(true);
+  expect(ipcRenderer.invoke.mock.calls).toEqual([
+    ["shell:pick_folder"],
+    ["shell:open_external", "https://auth.example.com/"],
+  ]);
 });

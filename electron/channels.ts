@@ -2,6 +2,7 @@
 
 export interface ShellChannels {
   "shell:pick_folder": { args: []; result: string | null };
+  "shell:open_external": { args: [url: string]; result: boolean };
 }
 
 export type ShellChannel = keyof ShellChannels;

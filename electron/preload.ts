@@ -6,6 +6,7 @@ import { call } from "./channels_preload.ts";
 const bridge: ShellBridge = {
   platform: process.platform,
   pickFolder: () => call("shell:pick_folder"),
+  openExternal: (url) => call("shell:open_external", url),
 };
 
 contextBridge.exposeInMainWorld("longhaul", bridge);

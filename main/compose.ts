@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
+import { LastUses } from "./api/local/connections/last_uses.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { launchDeployment } from "./api/v1/deployments/launch.ts";
 import { asksPerson } from "./contract/fold_calls.ts";
@@ -14,12 +15,13 @@ import { openCalls } from "./contract/threads/view.ts";
 import { waitingPushes } from "./contract/vaults/fold_pushes.ts";
 import { unfinishedWork } from "./contract/work.ts";
 import { AuditChannel } from "./engine/audit/audit_channel.ts";
-import { BrokerEgress } from "./engine/broker_egress.ts";
-import { brokerSettings } from "./engine/broker_settings.ts";
-import { brokerVault } from "./engine/broker_vault.ts";
+import { BrokerEgress } from "./engine/broker/broker_egress.ts";
+import { brokerSettings } from "./engine/broker/broker_settings.ts";
+import { brokerVault } from "./engine/broker/broker_vault.ts";
 import { BrokerGit } from "./engine/git/broker_git.ts";
 import { SessionPushes } from "./engine/git/pushes.ts";
 import { grantedMcp } from "./engine/grants/granted_mcp.ts";
+import { refreshedVault } from "./engine/grants/refreshed_vault.ts";
 import { GrantsRegister } from "./engine/grants/register.ts";
 import { engineHealth } from "./engine/health.ts";
 import { scrubLog } from "./engine/log.ts";
@@ -112,8 +114,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let broker = options.broker;
   const model = new BrokerModel({ broker: () => broker, idleMs: MODEL_IDLE_MS });
   const prints = new PrintsFeed(model.client, secrets);
-  const egress = new BrokerEgress(model.client);
   const grants = new GrantsRegister({ ledger, records, client: model.client });
+  const egress = new BrokerEgress(model.client, async (sessionId) => void (await grants.anew(sessionId)));
   const git = new BrokerGit({ client: model.client, grants, pushes: new SessionPushes(ledger) });
   const containers = new EngineLink(process.env, join(options.data_dir, ENGINE_MEMORY));
   const embedded = embeddedProvider({ dataDir: options.data_dir, hostEntry: options.sandbox_host, remotes: git });
@@ -146,14 +148,18 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     new BrokerMcp({
       version: VERSION,
       access: model.client,
-      ensureGrants: async (sessionId) => {
-        grants.forget(sessionId);
-        await grants.ensure(sessionId);
-      },
+      ensureGrants: async (sessionId) => void (await grants.anew(sessionId)),
     }),
     grants,
   );
-  const hands = new HandPool(providers, catalog, blobs, live, memory);
+  const hands = new HandPool(
+    providers,
+    catalog,
+    blobs,
+    live,
+    memory,
+    async (sessionId) => (await grants.ensure(sessionId)).variables,
+  );
   const ports: HarnessPorts = {
     ledger,
     catalog,
@@ -225,6 +231,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   };
   const triggers = new Triggers({ orchestrator, model: { dropConnections }, now: Date.now });
   const codes = new SignInCodes();
+  const lastUses = new LastUses(records);
   const token = apiToken(options.data_dir);
   const started_at = new Date().toISOString();
   let port = options.port;
@@ -238,8 +245,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     credentials: new RecordCredentials(records, Date.now),
     orchestrator,
     schedules,
-    vault: brokerVault(model.client),
+    vault: refreshedVault(brokerVault(model.client), grants),
     settings: brokerSettings(model.client, () => orchestrator.networkIsBack("network")),
+    lastUses,
     token,
     allowedHosts: () => [`127.0.0.1:${port}`, `localhost:${port}`],
     allowedOrigins: () => [`http://127.0.0.1:${port}`, `http://localhost:${port}`],
@@ -280,6 +288,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     onError: options.onError,
     log: options.log,
   });
+  audit.onUse((use) => lastUses.note(use));
   if (!(await prints.start(PRINTS_MS))) options.log("The broker's prints of secrets are late; they are waited for.");
   const server = await listen(app, { host: options.host, port: options.port });
   port = Number(new URL(server.url).port);
@@ -313,6 +322,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       await audit.stop();
       await prints.stop();
       await providers.close();
+      await lastUses.stop();
       await ledger.close();
       lock.release();
     },

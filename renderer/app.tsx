@@ -4,6 +4,7 @@ import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { accessToken, setAccessToken, watchAccess } from "./api/access.ts";
 import { signIn } from "./api/local.ts";
 import { type Problem, problemOf } from "./api/problem.ts";
+import { ConnectionsScreen } from "./connections/connections_screen.tsx";
 import { SessionScreen } from "./desk/session_screen.tsx";
 import { Help } from "./palette/help.tsx";
 import { startKeys } from "./palette/keys.ts";
@@ -99,6 +100,7 @@ function Desk() {
         {route.screen === "home" && <Home />}
         {route.screen === "new" && <NewSession />}
         {route.screen === "settings" && <SettingsScreen />}
+        {route.screen === "connections" && <ConnectionsScreen server={route.server} vault={route.vault} />}
         {route.screen === "session" && <SessionScreen key={route.id} id={route.id} event={route.event} />}
       </div>
       <Palette open={overlay === "palette"} />
@@ -154,7 +156,8 @@ function usePageTitle(): void {
   useEffect(() => {
     const needy = [...sessions.values()].filter((summary) => groupOf(summary) === "needs_you").length;
     const open = route.screen === "session" ? sessions.get(route.id) : undefined;
-    const name = open === undefined ? "Longhaul" : `${titleOf(open)} · Longhaul`;
+    const title = open === undefined ? (route.screen === "connections" ? "Connections" : null) : titleOf(open);
+    const name = title === null ? "Longhaul" : `${title} · Longhaul`;
     document.title = needy > 0 ? `(${needy}) ${name}` : name;
   }, [route, sessions]);
 }

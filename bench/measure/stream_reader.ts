@@ -3,7 +3,7 @@
  * checks the order, and reports when each frame was parsed. Told over IPC what to open; `stop` ends it.
  */
 import { type ClientRequest, get } from "node:http";
-import { SseParser } from "../../main/contract/sse.ts";
+import { SseParser } from "../../main/contract/sse/sse.ts";
 
 export interface ReaderJob {
   /** Base address of the API, or of the bare server. */

@@ -8,6 +8,7 @@ import { extname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import type { ListFrame, TimelineFrame } from "../../main/contract/local_api.ts";
 import { settingProblem } from "../../main/contract/schemas/sandbox_settings.ts";
+import { FakeConnections } from "./connections.ts";
 import { FakeEngine } from "./engine.ts";
 import { bringBack, changesOf, outputBytes, outputsOf, refusalOf } from "./workspace.ts";
 
@@ -30,6 +31,8 @@ const engine = new FakeEngine({
   fill: Number(values.fill),
   bare: values.bare,
 });
+
+const connections = new FakeConnections(!values.empty);
 
 const TYPES: Record<string, string> = {
   ".html": "text/html",
@@ -107,6 +110,12 @@ async function local(
     });
     return json(response, { data });
   }
+  if (path === "connections" || path.startsWith("connections/")) {
+    const body = request.method === "POST" ? await bodyOf(request) : {};
+    const answer = await connections.answer(request.method ?? "GET", path, body);
+    if (answer === null) return failure(response, 404, "not_found_error", "There is no such connection.");
+    return json(response, answer);
+  }
   if (path.startsWith("blobs/")) return void response.end("first lines\nof a big file\n".repeat(20_000));
   const [, id = "", what = "", span = ""] = /^sessions\/([^/]+)\/([^/]+)\/?(.*)$/.exec(path) ?? [];
   const session = engine.sessions.get(id);
@@ -173,6 +182,7 @@ async function contract(request: IncomingMessage, response: ServerResponse, path
     records.push(record);
     return json(response, record);
   }
+  if (resource === "vaults") return json(response, { data: connections.vaults(), next_page: null });
   if (resource !== "sessions") return failure(response, 404, "not_found_error", `There is no ${resource}.`);
   if (id === "") {
     const [folder] = Array.isArray(body.resources) ? (body.resources as { path?: string }[]) : [];

@@ -1,5 +1,6 @@
 /** What the window's pages may not do, whatever they contain: leave Longhaul, open windows, get permissions, run foreign code. */
 import { type Session, shell, type WebContents } from "electron";
+import { mayOpenOutside } from "../../main/contract/shell.ts";
 
 /** Copying to the clipboard is what the copy buttons do; nothing else is granted. */
 const GRANTED = "clipboard-sanitized-write";
@@ -33,12 +34,12 @@ export function secureSession(session: Session, origin: () => string | null): vo
   });
 }
 
-/** Keeps a page where it is: other addresses open in the system's browser if they are https, and nowhere otherwise. */
+/** Keeps a page where it is: other addresses open in the system's browser if they may be, and nowhere otherwise. */
 export function secureContents(contents: WebContents, origin: () => string | null): void {
   const stay = (details: { url: string; preventDefault: () => void }): void => {
     if (originOf(details.url) === origin()) return;
     details.preventDefault();
-    openOutside(details.url);
+    void openOutside(details.url);
   };
   contents.on("will-navigate", stay);
   contents.on("will-redirect", stay);
@@ -47,13 +48,20 @@ export function secureContents(contents: WebContents, origin: () => string | nul
   });
   contents.on("will-attach-webview", (event) => event.preventDefault());
   contents.setWindowOpenHandler(({ url }) => {
-    openOutside(url);
+    void openOutside(url);
     return { action: "deny" };
   });
 }
 
-function openOutside(url: string): void {
-  if (URL.canParse(url) && new URL(url).protocol === "https:") void shell.openExternal(url);
+/** Opens a page in the system's browser; false when its address may not be opened or nothing could open it. Never rejects. */
+export async function openOutside(url: unknown): Promise<boolean> {
+  if (typeof url !== "string" || !mayOpenOutside(url)) return false;
+  try {
+    await shell.openExternal(url);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function originOf(url: string): string | null {

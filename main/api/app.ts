@@ -9,6 +9,8 @@ import { guardOrigin, requireCredential } from "./http/guard.ts";
 import { olderSkills } from "./http/older_skills.ts";
 import { Serial } from "./http/serial.ts";
 import { mountStatic } from "./http/static.ts";
+import { LastUses } from "./local/connections/last_uses.ts";
+import { mountConnections } from "./local/connections/routes.ts";
 import { mountEngine, mountSignIn } from "./local/engine.ts";
 import { mountEnvironmentKeys } from "./local/environment_keys.ts";
 import { mountListStream } from "./local/list_stream.ts";
@@ -32,7 +34,7 @@ import { mountSessionResources } from "./v1/sessions/resource_routes.ts";
 import { mountSessions } from "./v1/sessions/routes.ts";
 import { mountSkills } from "./v1/skills/routes.ts";
 import { mountVaults } from "./v1/vaults/routes.ts";
-import { CredentialValues } from "./v1/vaults/values.ts";
+import { CredentialValues } from "./v1/vaults/values/values.ts";
 import { mountWork } from "./v1/work/routes.ts";
 
 /** The whole API over its ports. {@link listen} serves it. */
@@ -93,6 +95,7 @@ export function createApi(ports: ApiPorts): Api {
   mountLocalSessions(api, deps);
   mountTimeline(api, deps);
   mountListStream(api, deps);
+  mountConnections(api, deps, ports.lastUses ?? new LastUses(ports.records, deps.now));
   for (const base of ["/v1/*", "/longhaul/*"]) api.all(base, (c) => c.notFound());
   if (ports.rendererDir !== null) mountStatic(api, ports.rendererDir);
   return api;

@@ -13,6 +13,7 @@ import type { Ledger } from "../session/ledger.ts";
 import type { LiveDeltas } from "../session/live.ts";
 import type { Records } from "../session/records/records.ts";
 import type { WorkerCredentials, WorkQueue } from "../workers/port.ts";
+import type { LastUses } from "./local/connections/last_uses.ts";
 
 /** An unexpected failure, for the log. Never holds a body, a header or a query: those may carry secrets. */
 export interface FailureReport {
@@ -39,6 +40,8 @@ export interface ApiPorts {
   scrub?(text: string): string;
   /** The model endpoint and the key of sealed values, both the broker's. */
   settings: BrokerSettings;
+  /** When credentials were last used; whoever hears of uses tells it. Default: nobody does. */
+  lastUses?: LastUses;
   /** The API key: 256 bits. */
   token: string;
   /** Origins of the app's own windows that are not served from here; the API's own origin is always allowed. */

@@ -10,6 +10,7 @@ import {
   type ProvisionStep,
   SandboxLost,
   type SandboxProvider,
+  type SandboxVariable,
   ToolFailure,
 } from "../sandbox/port.ts";
 import type { BlobStore, Catalog } from "../session/catalog.ts";
@@ -31,25 +32,34 @@ class RepositoryMissing extends ToolFailure {
   }
 }
 
+/** Variables that stand for credentials of the session's vaults. Rejects when the records or the broker are away. */
+export type SessionVariables = (sessionId: string) => Promise<readonly SandboxVariable[]>;
+
 export class HandPool {
   readonly #providers: SandboxProviders;
   readonly #catalog: Catalog;
   readonly #blobs: BlobStore;
   readonly #live: LiveDeltas;
   readonly #memory: SandboxMemory | null;
+  readonly #variables: SessionVariables | null;
   readonly #hands = new Map<string, Promise<Hand>>();
   /** What was attached when the hand was provisioned. */
   readonly #attached = new WeakMap<Promise<Hand>, string>();
   readonly #failed = new WeakSet<Promise<Hand>>();
 
-  /** @param memory keeps mounted memory stores equal; null leaves them empty */
+  /**
+   * @param memory keeps mounted memory stores equal; null leaves them empty
+   * @param variables of a session with vaults; null: none have any
+   */
   constructor(
     providers: SandboxProviders,
     catalog: Catalog,
     blobs: BlobStore,
     live: LiveDeltas,
     memory: SandboxMemory | null = null,
+    variables: SessionVariables | null = null,
   ) {
+    this.#variables = variables;
     this.#memory = memory;
     this.#providers = providers;
     this.#catalog = catalog;
@@ -190,6 +200,7 @@ export class HandPool {
         how,
         notice,
       } = await provider.provision({
+        ...(await this.#variablesOf(fold)),
         session_id: sessionId,
         environment: fold.environment,
         resources: fold.resources,
@@ -211,6 +222,11 @@ export class HandPool {
       if (error instanceof RepositoryMissing) throw error;
       throw await lost(emit, provider.kind, await steps.rest(), error);
     }
+  }
+
+  async #variablesOf({ vault_ids, session_id }: SessionFold): Promise<{ variables?: readonly SandboxVariable[] }> {
+    if (vault_ids.length === 0 || this.#variables === null) return {};
+    return { variables: await this.#variables(session_id) };
   }
 
   async #readFile(fileId: string): Promise<{ filename: string; bytes: Uint8Array }> {

@@ -1,6 +1,6 @@
 /** Reads a streamed answer of the Messages API from the bytes of its response. */
 import type { RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages/messages";
-import { SseParser } from "../contract/sse.ts";
+import { SseParser } from "../contract/sse/sse.ts";
 import { ModelError } from "./model.ts";
 
 /**

@@ -3,7 +3,7 @@
  * seen, and says truthfully whether it is connected.
  */
 
-import { SseParser } from "../../main/contract/sse.ts";
+import { SseParser } from "../../main/contract/sse/sse.ts";
 import { type Problem, problemOf } from "./problem.ts";
 
 export interface FollowOptions {

@@ -42,7 +42,7 @@ export async function call(path: string, options: CallOptions = {}): Promise<Res
   throw problemOfAnswer(response.status, parsed);
 }
 
-/** The same with its body as JSON. */
+/** The same, with the answer's body parsed. */
 export async function json<T>(path: string, options?: CallOptions): Promise<T> {
   const response = await call(path, options);
   return (await response.json()) as T;

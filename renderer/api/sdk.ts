@@ -7,6 +7,7 @@ import type {
 } from "@anthropic-ai/sdk/resources/beta/environments/environments";
 import type { EventSendParams } from "@anthropic-ai/sdk/resources/beta/sessions/events";
 import type { BetaManagedAgentsSession, SessionCreateParams } from "@anthropic-ai/sdk/resources/beta/sessions/sessions";
+import type { BetaManagedAgentsVault } from "@anthropic-ai/sdk/resources/beta/vaults/vaults";
 import { accessToken, setAccessToken } from "./access.ts";
 import { problemOf } from "./problem.ts";
 
@@ -16,6 +17,8 @@ interface LocalRepositoryParams {
   path: string;
   include_uncommitted: boolean;
 }
+
+type NewValue = { type: "static_bearer"; token: string } | { type: "environment_variable"; secret_value: string };
 
 export type NewSession = Omit<SessionCreateParams, "resources"> & { resources?: LocalRepositoryParams[] };
 
@@ -111,6 +114,28 @@ export function listEnvironments(): Promise<BetaEnvironment[]> {
     }
     return environments;
   });
+}
+
+/** The newest vaults that are not archived, at most 200. */
+export function listVaults(): Promise<BetaManagedAgentsVault[]> {
+  return attempt(false, async (sdk) => {
+    const vaults: BetaManagedAgentsVault[] = [];
+    for await (const vault of sdk.beta.vaults.list({ limit: 100 })) {
+      vaults.push(vault);
+      if (vaults.length >= 200) break;
+    }
+    return vaults;
+  });
+}
+
+/** True for the vault that connections go to when nobody names one. */
+export function isDefaultVault({ metadata }: Pick<BetaManagedAgentsVault, "metadata">): boolean {
+  return metadata["longhaul_default"] === "connections";
+}
+
+/** Puts a new value in the place of a credential's old one; running sessions use it from their next request on. */
+export async function replaceValue(vault: string, credential: string, auth: NewValue): Promise<void> {
+  await attempt(true, (sdk) => sdk.beta.vaults.credentials.update(credential, { vault_id: vault, auth }));
 }
 
 export function createAgent(params: AgentCreateParams): Promise<BetaManagedAgentsAgent> {

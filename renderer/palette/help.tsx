@@ -12,6 +12,7 @@ const KEYS: readonly { title: string; keys: readonly (readonly [string, string])
       ["/", "Filter sessions"],
       ["G then S", "To the sessions"],
       ["G then T", "To the timeline"],
+      ["G then C", "To the connections"],
       ["G then H", "To the desk"],
       ["G then E", "To the settings"],
       ["Esc", "Back, or close"],

@@ -6,7 +6,7 @@ import { useEngine } from "../store/engine.ts";
 import { feedOf } from "../store/feed.ts";
 import { canResume } from "../store/groups.ts";
 import { closeOverlay, openOverlay, useOverlay } from "../store/overlays.ts";
-import { go, useRoute } from "../store/route.ts";
+import { CONNECTIONS, go, useRoute } from "../store/route.ts";
 
 const REPEATABLE = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
 
@@ -73,6 +73,7 @@ const AFTER_G: Record<string, Action> = {
   t: () => focus("[data-testid=timeline]"),
   h: () => go({ screen: "home" }),
   e: () => go({ screen: "settings" }),
+  c: () => go(CONNECTIONS),
 };
 
 function move(step: number): boolean {
@@ -100,8 +101,7 @@ function back(): boolean {
     go({ screen: "session", id: open.id, event: null }, true);
     return true;
   }
-  const { screen } = useRoute.getState().route;
-  if (screen === "new" || screen === "settings") go({ screen: "home" });
+  if (/^(new|settings|connections)$/.test(useRoute.getState().route.screen)) go({ screen: "home" });
   return false;
 }
 

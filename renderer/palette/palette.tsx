@@ -5,7 +5,7 @@ import { useEngine } from "../store/engine.ts";
 import { canResume, groupOf, needsResume, titleOf } from "../store/groups.ts";
 import { setTab, setTheme } from "../store/kept/prefs.ts";
 import { closeOverlay, openOverlay } from "../store/overlays.ts";
-import { go, useRoute } from "../store/route.ts";
+import { CONNECTIONS, go, useRoute } from "../store/route.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Glyph } from "../ui/glyph.tsx";
 import { Kbd } from "../ui/kbd.tsx";
@@ -69,6 +69,9 @@ function PaletteBody() {
           {all.some(needsResume) && <Item onSelect={() => openOverlay("resume")}>Resume what was cut off…</Item>}
           <Item hint="G E" onSelect={run(() => go({ screen: "settings" }))}>
             Settings: model endpoint and its key
+          </Item>
+          <Item hint="G C" onSelect={run(() => go(CONNECTIONS))}>
+            Connections: MCP servers and secrets
           </Item>
           <Item onSelect={run(() => go({ screen: "home" }))}>Checks of this machine, and the offline demo</Item>
           <Item hint="?" onSelect={() => openOverlay("help")}>

@@ -5,7 +5,7 @@ import { createEnvironment, createSession, type NewSession as Params } from "../
 import { MOD } from "../bridge.ts";
 import { useEngine } from "../store/engine.ts";
 import { setDraft, useDraft } from "../store/kept/drafts.ts";
-import { isBoolean, isString, load, save } from "../store/kept/saved.ts";
+import { isBoolean, isString, isStrings, load, save } from "../store/kept/saved.ts";
 import { go } from "../store/route.ts";
 import { firstLine } from "../timeline/content.ts";
 import { Button } from "../ui/button.tsx";
@@ -23,8 +23,9 @@ import {
 import { DEFAULT, EnvironmentField } from "./environment/environment_field.tsx";
 import { EnvironmentForm } from "./environment/environment_form.tsx";
 import { Choice, Field, fieldOf, INPUT } from "./form.tsx";
-import { useLists } from "./lists.ts";
+import { chosenVaults, readVaults, useLists } from "./lists.ts";
 import { FolderField, PermissionField } from "./session_fields.tsx";
+import { VaultField } from "./vault_field.tsx";
 
 const MODELS = ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-fable-5-2", DEMO_MODEL];
 const MAX_TITLE = 80;
@@ -56,6 +57,8 @@ export function NewSession() {
   const [draft, setDraftEnvironment] = useState(loadDraft);
   const [tried, setTried] = useState(false);
   const { lists, setLists, problem: listProblem } = useLists();
+  // Null until the person has chosen: then the default vault is used.
+  const [vaults, setVaults] = useState(() => load<string[] | null>("new.vaults", null, isStrings));
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => area.current?.focus(), []);
 
@@ -87,6 +90,12 @@ export function NewSession() {
     return made.id;
   };
 
+  /** A quick start must not go without the connections that it would have had a moment later. */
+  const vaultIds = async (): Promise<Pick<Params, "vault_ids">> => {
+    const ids = chosenVaults(lists.loaded ? lists.vaults : await readVaults(), vaults);
+    return ids.length === 0 ? {} : { vault_ids: ids };
+  };
+
   const start = async (): Promise<void> => {
     if (task.trim() === "" || busy || !live) return;
     setTried(true);
@@ -103,6 +112,7 @@ export function NewSession() {
         environment_id: await environmentId(),
         title: titleFor(task),
         initial_events: [{ type: "user.message", content: [{ type: "text", text: task.trim() }] }],
+        ...(await vaultIds()),
         ...attached(folder, uncommitted),
       });
       setDraft("new_task", "");
@@ -214,6 +224,14 @@ export function NewSession() {
             problem={field === "environment" ? problem : null}
           />
         )}
+        <VaultField
+          vaults={lists.vaults}
+          chosen={chosenVaults(lists.vaults, vaults)}
+          onChange={(next) => {
+            setVaults(next);
+            save("new.vaults", next);
+          }}
+        />
         <PermissionField
           value={permission === "ask" ? "ask" : "run"}
           fixed={ownAgent !== DEFAULT}

@@ -1,11 +1,11 @@
-import { ChevronRight, Plus, Search } from "lucide-react";
+import { ChevronRight, Plug, Plus, Search } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { MOD } from "../bridge.ts";
 import { useEngine } from "../store/engine.ts";
 import { groupSessions, needsResume } from "../store/groups.ts";
 import { setFilter, toggleGroup, usePrefs } from "../store/kept/prefs.ts";
 import { openOverlay } from "../store/overlays.ts";
-import { go, useRoute } from "../store/route.ts";
+import { CONNECTIONS, go, useRoute } from "../store/route.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { useNow } from "../ui/media.ts";
 import { Scroll } from "../ui/scroll.tsx";
@@ -22,6 +22,7 @@ export function SessionList() {
   const folded = usePrefs((state) => state.foldedGroups);
   const groups = useMemo(() => groupSessions(sessions.values(), filter), [sessions, filter]);
   const live = useEngine((state) => state.connection === "open");
+  const connections = useRoute(({ route }) => route.screen === "connections");
   const resumable = [...sessions.values()].filter(needsResume).length;
   const empty = groups.every((group) => group.sessions.length === 0);
   return (
@@ -87,6 +88,15 @@ export function SessionList() {
         >
           <span className="flex-1 text-left">Search and commands</span>
         </Button>
+        <IconButton
+          label="Connections"
+          hint="G C"
+          aria-current={connections ? "page" : undefined}
+          onClick={() => go(CONNECTIONS)}
+          data-testid="open-connections"
+        >
+          <Plug size={16} aria-hidden />
+        </IconButton>
         <IconButton label="Keys" hint="?" onClick={() => openOverlay("help")}>
           <span className="text-small">?</span>
         </IconButton>

@@ -5,7 +5,11 @@ export type Route =
   | { screen: "home" }
   | { screen: "new" }
   | { screen: "settings" }
+  /** `server`: address of an MCP server to connect; `vault`: id of the vault that it is for. Both null for the list alone. */
+  | { screen: "connections"; server: string | null; vault: string | null }
   | { screen: "session"; id: string; event: string | null };
+
+export const CONNECTIONS: Route = { screen: "connections", server: null, vault: null };
 
 /** Reads the part of an address after `#`; what it does not know is home. */
 export function parseRoute(hash: string): Route {
@@ -13,6 +17,10 @@ export function parseRoute(hash: string): Route {
   const [, first, second] = path.split("/");
   if (first === "new") return { screen: "new" };
   if (first === "settings") return { screen: "settings" };
+  if (first === "connections") {
+    const asked = new URLSearchParams(query);
+    return { screen: "connections", server: asked.get("server"), vault: asked.get("vault") };
+  }
   if (first === "s" && second) {
     return { screen: "session", id: decodeURIComponent(second), event: new URLSearchParams(query).get("event") };
   }
@@ -23,6 +31,11 @@ export function routeHash(route: Route): string {
   if (route.screen === "home") return "#/";
   if (route.screen === "new") return "#/new";
   if (route.screen === "settings") return "#/settings";
+  if (route.screen === "connections") {
+    const asked = Object.entries({ server: route.server, vault: route.vault }).filter(([, value]) => value !== null);
+    const query = new URLSearchParams(asked as [string, string][]).toString();
+    return query === "" ? "#/connections" : `#/connections?${query}`;
+  }
   const query = route.event === null ? "" : `?event=${encodeURIComponent(route.event)}`;
   return `#/s/${encodeURIComponent(route.id)}${query}`;
 }

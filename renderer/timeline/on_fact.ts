@@ -202,7 +202,7 @@ export function onError(timeline: Timeline, event: EventOf<"session.error">, sto
   const { error } = event;
   const retrying = error.retry_status.type === "retrying";
   addNotice(timeline, stored, {
-    code: "error",
+    code: error.type === "mcp_authentication_failed_error" ? "sign_in" : "error",
     tone: retrying ? "waiting" : "bad",
     what: error.message,
     detail: error.type.replace(/_error$/, "").replaceAll("_", " "),

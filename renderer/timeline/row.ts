@@ -120,6 +120,8 @@ export type NoticeCode =
   | "sleep"
   | "resume"
   | "error"
+  /** An MCP server wants somebody to sign in. */
+  | "sign_in"
   | "retry"
   | "interrupt"
   | "settled"

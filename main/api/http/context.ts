@@ -3,7 +3,7 @@ import type { Context, Hono } from "hono";
 import type { Caller } from "../../workers/port.ts";
 import type { AccessRow } from "../access/table.ts";
 import type { ApiPorts } from "../ports.ts";
-import type { CredentialValues } from "../v1/vaults/values.ts";
+import type { CredentialValues } from "../v1/vaults/values/values.ts";
 import type { Serial } from "./serial.ts";
 
 export interface ApiEnv {

@@ -12,7 +12,7 @@ import { pageLimit, Query } from "../http/query.ts";
 import { existingSession, isOver } from "../v1/sessions/session.ts";
 import { mountChanges } from "./changes.ts";
 import { mountOutputs } from "./outputs.ts";
-import { mountPushes } from "./repositories/pushes.ts";
+import { mountPushes } from "./pushes/pushes.ts";
 import { summaryOf } from "./summary.ts";
 
 const MAX_SEQ = 999_999_999_999;
@@ -86,7 +86,8 @@ function needsResume(deps: Deps, { id, fold }: SessionRecord): boolean {
   return work === "stopped" || work === "later" || (work === "now" && fold.cut_offs > 0);
 }
 
-async function allSessions(deps: Deps, include_archived: boolean): Promise<SessionRecord[]> {
+/** Every session, the newest first. */
+export async function allSessions(deps: Deps, include_archived: boolean): Promise<SessionRecord[]> {
   const all: SessionRecord[] = [];
   for (;;) {
     const last = all.at(-1);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ModelSettings, Rotation, VaultStatus } from "../../contract/vaults/settings.ts";
-import { brokerSettings } from "../../engine/broker_settings.ts";
+import { brokerSettings } from "../../engine/broker/broker_settings.ts";
 import { BrokerClient } from "../../harness/broker_client.ts";
 import { cheapPassphrase, type FakeKeychain, fakeKeychain, keychainKeys } from "../../vault/sealed/testing/keys.ts";
 import { LAUNCH_SECRET, stopBrokers, type TestBroker, testBroker } from "../../vault/testing/broker_client.ts";

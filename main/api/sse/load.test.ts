@@ -2,7 +2,7 @@ import { get, type IncomingMessage } from "node:http";
 import { afterEach, expect, test } from "vitest";
 import type { EventDraft, StoredEvent } from "../../contract/events.ts";
 import { newId } from "../../contract/ids.ts";
-import { SseParser } from "../../contract/sse.ts";
+import { SseParser } from "../../contract/sse/sse.ts";
 import type { EventRange } from "../../session/ledger.ts";
 import { MemoryLedger } from "../../session/memory_ledger.ts";
 import { PRIMARY_THREAD, sessionCreated } from "../../session/testing/drafts.ts";

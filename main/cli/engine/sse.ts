@@ -1,5 +1,5 @@
 /** Reads the server-sent events of a response body, and gives up on one that has gone silent. */
-import { SseParser } from "../../contract/sse.ts";
+import { SseParser } from "../../contract/sse/sse.ts";
 
 /**
  * Yields the `data` of each event as it arrives. A frame without its ending blank line is not yielded (it may be half).

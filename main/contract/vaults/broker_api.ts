@@ -5,6 +5,7 @@ import type {
   BetaManagedAgentsRefreshObject,
 } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
 import type { CredentialHalves } from "./auth.ts";
+import type { OAuthBegin, OAuthFlow, OAuthRevocation } from "./oauth.ts";
 
 /** Names one sealed value. A changed credential gets a new `secret_id`, so that its record decides which value counts. */
 export interface SecretRef {
@@ -41,4 +42,15 @@ export interface CredentialVault {
   purge(secretIds: readonly string[]): Promise<void>;
   /** Tries the credential at its MCP server, with a refresh when that answers 401; takes at most about 40 s. */
   validate(request: ValidateRequest): Promise<ValidationOutcome>;
+  /** Begins a sign-in; the answer is `waiting` with the address for the person's browser. Seals nothing yet. */
+  beginOAuth(request: OAuthBegin): Promise<OAuthFlow>;
+  /**
+   * How a sign-in stands; waits up to `waitMs` for it to be over. Null for one that the broker does not know: it was
+   * cancelled, or the broker was restarted.
+   */
+  oauthFlow(flowId: string, waitMs: number): Promise<OAuthFlow | null>;
+  /** Ends a sign-in that waits; unknown ids are no error. */
+  cancelOAuth(flowId: string): Promise<void>;
+  /** Asks the authorization server to take the tokens back; what is sealed stays. Takes at most about 30 s. */
+  revoke(request: ValidateRequest): Promise<OAuthRevocation>;
 }

@@ -13,13 +13,13 @@ export const vaultUpdate = z.strictObject({ display_name: vaultName.nullish(), m
 /** Larger than any token that a header can carry. */
 const MAX_SECRET = 32_768;
 
-const secret = z.string().min(1).max(MAX_SECRET);
+export const secret = z.string().min(1).max(MAX_SECRET);
 const headerSecret = secret.regex(
   /^[\x21-\x7e]*$/,
   "must be visible ASCII characters only, without spaces or line breaks, as a header carries it",
 );
 
-const serverUrl = httpUrl
+export const serverUrl = httpUrl
   .refine((text) => {
     const url = URL.parse(text);
     return url === null || (url.username === "" && url.password === "");
@@ -58,6 +58,20 @@ const endpointAuth = z.discriminatedUnion("type", [
 
 const scope = z.string().max(4096);
 
+export const staticBearer = z.strictObject({
+  type: z.literal("static_bearer"),
+  mcp_server_url: serverUrl,
+  token: headerSecret,
+});
+
+export const environmentVariable = z.strictObject({
+  type: z.literal("environment_variable"),
+  secret_name: secretName,
+  secret_value: secretValue,
+  networking,
+  injection_location: injectionLocation.optional(),
+});
+
 export const credentialCreate = z.strictObject({
   display_name: z.string().max(255).nullish(),
   metadata: metadata.optional(),
@@ -78,14 +92,8 @@ export const credentialCreate = z.strictObject({
         })
         .nullish(),
     }),
-    z.strictObject({ type: z.literal("static_bearer"), mcp_server_url: serverUrl, token: headerSecret }),
-    z.strictObject({
-      type: z.literal("environment_variable"),
-      secret_name: secretName,
-      secret_value: secretValue,
-      networking,
-      injection_location: injectionLocation.optional(),
-    }),
+    staticBearer,
+    environmentVariable,
   ]),
 });
 

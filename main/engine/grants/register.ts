@@ -39,9 +39,25 @@ export class GrantsRegister {
     return mine;
   }
 
-  /** The broker has refused as if it knew nothing: the next {@link ensure} tells it again. */
+  /** The session is over. */
   forget(sessionId: string): void {
     this.#registered.delete(sessionId);
+  }
+
+  /** As {@link ensure}, for a broker that has just said that it does not know the session. */
+  anew(sessionId: string): Promise<SessionGrants> {
+    this.#registered.delete(sessionId);
+    return this.ensure(sessionId);
+  }
+
+  /** Tells the broker of what has changed for sessions that it knows: a value that was replaced or removed. Never rejects. */
+  async refresh(): Promise<void> {
+    const looked = [...this.#registered.keys()].map(async (sessionId) => {
+      // A reading that has begun may not have seen the change.
+      await this.#running.get(sessionId)?.catch(() => undefined);
+      await this.ensure(sessionId);
+    });
+    await Promise.allSettled(looked);
   }
 
   async #ensure(sessionId: string): Promise<SessionGrants> {

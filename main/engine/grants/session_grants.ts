@@ -105,17 +105,12 @@ async function repositoryGrants(records: Records, fold: SessionFold): Promise<Re
   const attached = fold.resources.filter((resource) => resource.type === "github_repository");
   if (attached.length === 0) return [];
   const tokens = await repositoryTokens(records).list({ scope: fold.session_id, limit: MOST });
+  const push = pushPolicy(fold.metadata);
   return attached.map((resource) => {
     const token = tokens.find(({ id }) => id === resource.id);
-    const ref =
-      token === undefined
-        ? null
-        : {
-            vault_id: fold.session_id,
-            credential_id: resource.id,
-            secret_id: token.secret_id,
-            issuer: token.url,
-          };
-    return repositoryGrant(fold.session_id, resource, ref, pushPolicy(fold.metadata));
+    if (token === undefined) return repositoryGrant(fold.session_id, resource, null, push);
+    const { secret_id, url: issuer } = token;
+    const ref = { vault_id: fold.session_id, credential_id: resource.id, secret_id, issuer };
+    return repositoryGrant(fold.session_id, resource, ref, push);
   });
 }

@@ -24,6 +24,7 @@ const NOTICES: Record<NoticeCode, string> = {
   sleep: "asleep",
   resume: "you",
   error: "error",
+  sign_in: "sign in",
   retry: "retry",
   interrupt: "you",
   settled: "recovered",

@@ -1,5 +1,6 @@
 /** What an opened row shows below its line. Bounded: the inspector has the whole. */
 import type { ReactNode } from "react";
+import { SignInAdvice } from "../../connections/sign_in_advice.tsx";
 import { CallInput } from "../../parts/call_input.tsx";
 import { Markdown } from "../../parts/markdown/view.tsx";
 import { Output, Parts } from "../../parts/output.tsx";
@@ -71,6 +72,9 @@ function NoticeBody({ row, feed }: { row: NoticeRow; feed: Feed }) {
       {row.detail !== "" && <p className="text-ink-2 [overflow-wrap:anywhere]">{row.detail}</p>}
       {event?.type === "longhaul.egress" && event.decision === "denied" && (
         <EgressAdvice environment={feed.timeline.fold?.environment ?? null} host={event.host} />
+      )}
+      {event?.type === "session.error" && event.error.type === "mcp_authentication_failed_error" && (
+        <SignInAdvice fold={feed.timeline.fold} name={event.error.mcp_server_name} />
       )}
     </>
   );

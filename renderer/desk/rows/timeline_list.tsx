@@ -42,6 +42,8 @@ function isOpened(row: Row, view: View, feed: Feed): boolean {
   if (byHand !== undefined) return byHand;
   if (row.kind === "tool") return row.state === "running" && feed.live.outputs.has(row.id);
   if (row.kind === "sandbox") return isSandboxOpened(row, feed);
+  // What a person can do about it stands in the body.
+  if (row.kind === "notice") return row.code === "sign_in" && row.turn === feed.timeline.turns.length - 1;
   if (row.kind !== "request") return false;
   if (row.state === "open") return feed.live.previews.some(({ thread, text }) => thread === row.thread && text !== "");
   return row.calls.length === 0 && row.what !== "" && row.turn === feed.timeline.turns.length - 1;

@@ -1,31 +1,27 @@
 /** `/v1/vaults/{id}/credentials`: create, list, retrieve, update, archive, delete, validate. */
 import { isDeepStrictEqual } from "node:util";
 import type { BetaManagedAgentsCredentialValidation } from "@anthropic-ai/sdk/resources/beta/vaults/credentials";
-import { ApiError, invalid } from "../../../contract/errors.ts";
-import { newId } from "../../../contract/ids.ts";
-import { newCredentialAuth, updatedCredentialAuth } from "../../../contract/vaults/auth.ts";
+import { updatedCredentialAuth } from "../../../contract/vaults/auth.ts";
 import { credentialCreate, credentialUpdate } from "../../../contract/vaults/schemas.ts";
-import { credentialKey } from "../../../contract/vaults/server_url.ts";
 import { readBody } from "../../http/body.ts";
 import { type Api, type ApiContext, type Deps, param, timestamp } from "../../http/context.ts";
 import { decodeCursor, pageOf, rowCursor } from "../../http/cursor.ts";
 import { pageLimit, Query } from "../../http/query.ts";
 import { patchedMetadata } from "../agents/agent.ts";
+import { createCredential } from "./create.ts";
 import {
   type CredentialRecord,
   credentialTable,
   existingCredential,
   existingVault,
   refuseArchivedCredential,
-  refuseArchivedVault,
   shownCredential,
 } from "./records.ts";
 import { validateCredential } from "./validate.ts";
-import type { CredentialValues } from "./values.ts";
+import type { CredentialValues } from "./values/values.ts";
 import { vaultQueue } from "./vault_routes.ts";
 
 const CODES = { metadata: "invalid_metadata" };
-const MAX_CREDENTIALS = 20;
 const BASE = "/v1/vaults/:id/credentials";
 
 export function mountCredentialRoutes(api: Api, deps: Deps, values: CredentialValues): void {
@@ -33,36 +29,8 @@ export function mountCredentialRoutes(api: Api, deps: Deps, values: CredentialVa
   const table = credentialTable(records);
 
   api.post(BASE, async (c) => {
-    const vault_id = param(c, "id");
     const params = await readBody(c, credentialCreate, CODES);
-    const halves = newCredentialAuth(params.auth, deps.now());
-    const credential = await serial.run(vaultQueue(vault_id), async () => {
-      refuseArchivedVault((await existingVault(records, vault_id)).value);
-      // Before anything is sealed; the record's key makes sure of it once more.
-      if ((await table.findByKey(vault_id, credentialKey(halves.auth))) !== null) throw taken(halves.auth.type);
-      if ((await table.count(vault_id)) >= MAX_CREDENTIALS) {
-        invalid(
-          `A vault holds at most ${MAX_CREDENTIALS} credentials, and ${vault_id} has as many. Archive one, or use another vault.`,
-        );
-      }
-      const at = timestamp(deps);
-      const made: Omit<CredentialRecord, "secret_id"> = {
-        id: newId("credential"),
-        type: "vault_credential",
-        vault_id,
-        display_name: params.display_name || null,
-        auth: halves.auth,
-        metadata: params.metadata ?? {},
-        created_at: at,
-        updated_at: at,
-        archived_at: null,
-      };
-      return values.sealed(made, null, halves, async (secret_id) => {
-        const record = { ...made, secret_id };
-        await table.insert(record);
-        return record;
-      });
-    });
+    const credential = await createCredential(deps, param(c, "id"), params);
     return c.json(shownCredential(credential));
   });
 
@@ -136,8 +104,3 @@ export function mountCredentialRoutes(api: Api, deps: Deps, values: CredentialVa
 }
 
 const named = ({ records }: Deps, c: ApiContext) => existingCredential(records, param(c, "id"), param(c, "credential"));
-
-function taken(type: CredentialRecord["auth"]["type"]): ApiError {
-  const what = type === "environment_variable" ? "environment variable name" : "MCP server URL";
-  return new ApiError("conflict_error", `A credential already exists for this ${what}.`);
-}

@@ -9,8 +9,19 @@ import type { Records } from "../../../session/records/records.ts";
 export type Vault = BetaManagedAgentsVault;
 export type Credential = BetaManagedAgentsCredential;
 
+/** What is known of a credential beyond the contract, for people. */
+export interface ConnectionFacts {
+  signed_in?: {
+    authorization_server: string;
+    scopes: string[] | null;
+    client: { client_id: string; has_secret: boolean } | null;
+  };
+  /** Holds for the value that it names and for no later one. */
+  checked?: { secret_id: string; at: string; status: "valid" | "invalid" | "unknown"; summary: string };
+}
+
 /** A credential and the name of its sealed value in the broker; an archived one has no value any more. */
-export type CredentialRecord = Credential & { secret_id: string | null };
+export type CredentialRecord = Credential & { secret_id: string | null; facts?: ConnectionFacts };
 
 export function vaultTable(records: Records): RecordTable<Vault> {
   return new RecordTable<Vault>(records, { kind: "vault" });
@@ -40,7 +51,7 @@ export function repositoryTokens(records: Records): RecordTable<RepositoryToken>
 }
 
 /** The credential as responses show it. */
-export function shownCredential({ secret_id: _, ...credential }: CredentialRecord): Credential {
+export function shownCredential({ secret_id: _, facts: __, ...credential }: CredentialRecord): Credential {
   return credential;
 }
 

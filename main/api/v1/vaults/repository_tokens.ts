@@ -3,7 +3,7 @@ import type { Ledger } from "../../../session/ledger.ts";
 import type { Records } from "../../../session/records/records.ts";
 import { isOver } from "../sessions/session.ts";
 import { everyRecord, type RepositoryToken, repositoryTokens } from "./records.ts";
-import type { CredentialValues } from "./values.ts";
+import type { CredentialValues } from "./values/values.ts";
 
 /** More than a session can have resources. */
 const MOST = 1_000;

@@ -15,7 +15,7 @@ import {
   type Vault,
   vaultTable,
 } from "./records.ts";
-import type { CredentialValues } from "./values.ts";
+import type { CredentialValues } from "./values/values.ts";
 
 const CODES = { metadata: "invalid_metadata" };
 

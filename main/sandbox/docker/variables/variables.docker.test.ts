@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BrokerEgress } from "../../../engine/broker_egress.ts";
+import { BrokerEgress } from "../../../engine/broker/broker_egress.ts";
 import { BrokerClient } from "../../../harness/broker_client.ts";
 import {
   HOST,

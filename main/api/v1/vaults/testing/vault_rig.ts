@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type Anthropic from "@anthropic-ai/sdk";
 import type { CredentialVault } from "../../../../contract/vaults/broker_api.ts";
-import { brokerVault } from "../../../../engine/broker_vault.ts";
+import { brokerVault } from "../../../../engine/broker/broker_vault.ts";
 import { BrokerClient } from "../../../../harness/broker_client.ts";
 import { MemoryRecords } from "../../../../session/records/memory_records.ts";
 import type { Records } from "../../../../session/records/records.ts";

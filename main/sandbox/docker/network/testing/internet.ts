@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { EventDraft } from "../../../../contract/events.ts";
-import { BrokerEgress } from "../../../../engine/broker_egress.ts";
+import { BrokerEgress } from "../../../../engine/broker/broker_egress.ts";
 import { BrokerClient } from "../../../../harness/broker_client.ts";
 import { startBroker } from "../../../../vault/broker.ts";
 import { systemResolve } from "../../../../vault/egress/resolver.ts";

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { BrokerModel } from "../harness/broker_model.ts";
+import { BrokerModel } from "../../harness/broker_model.ts";
 
 const STREAM = [
   { type: "message_start", message: { id: "msg_1", type: "message", role: "assistant", content: [], usage: {} } },

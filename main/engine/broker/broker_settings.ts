@@ -1,6 +1,12 @@
 /** Model endpoint and master key over the broker's control routes. Keys pass through here once and are kept nowhere. */
-import type { BrokerSettings, ModelSettings, ModelTest, Rotation, VaultStatus } from "../contract/vaults/settings.ts";
-import type { BrokerClient } from "../harness/broker_client.ts";
+import type {
+  BrokerSettings,
+  ModelSettings,
+  ModelTest,
+  Rotation,
+  VaultStatus,
+} from "../../contract/vaults/settings.ts";
+import type { BrokerClient } from "../../harness/broker_client.ts";
 import { control } from "./broker_vault.ts";
 
 /** Milliseconds: a locked keychain takes 8 s to be given up; a test has two requests of 20 s; a new key two askings. */

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { ApiError } from "../../../contract/errors.ts";
-import { LedgerWriteError } from "../../../session/ledger.ts";
-import { MemoryRecords } from "../../../session/records/memory_records.ts";
-import { cheapPassphrase, fakeKeychain, keychainKeys } from "../../../vault/sealed/testing/keys.ts";
-import { refusalOf } from "../../testing/rig.ts";
-import { BEARER, OAUTH, startVaultRig, VARIABLE } from "./testing/vault_rig.ts";
+import { ApiError } from "../../../../contract/errors.ts";
+import { LedgerWriteError } from "../../../../session/ledger.ts";
+import { MemoryRecords } from "../../../../session/records/memory_records.ts";
+import { cheapPassphrase, fakeKeychain, keychainKeys } from "../../../../vault/sealed/testing/keys.ts";
+import { refusalOf } from "../../../testing/rig.ts";
+import { BEARER, OAUTH, startVaultRig, VARIABLE } from "../testing/vault_rig.ts";
 import { CredentialValues } from "./values.ts";
 
 const away = () => Promise.reject(new ApiError("overloaded_error", "The broker is away.", "broker_away"));
@@ -71,6 +71,7 @@ test("a broker that is away refuses new values in words, and removes old ones wh
   let down = false;
   await using it = await startVaultRig({
     around: (vault) => ({
+      ...vault,
       seal: (request) => (down ? away() : vault.seal(request)),
       sealed: () => (down ? away() : vault.sealed()),
       purge: (ids) => (down ? away() : vault.purge(ids)),

@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { newId } from "../contract/ids.ts";
-import type { BrokerAddress } from "../contract/process.ts";
-import type { VariableGrant } from "../contract/vaults/grants.ts";
-import { BrokerClient } from "../harness/broker_client.ts";
-import { EgressRefused } from "../sandbox/docker/network/refused.ts";
-import { type Broker, startBroker } from "../vault/broker.ts";
-import { readAll, tcpServer } from "../vault/egress/testing/raw_connect.ts";
+import { newId } from "../../contract/ids.ts";
+import type { BrokerAddress } from "../../contract/process.ts";
+import type { VariableGrant } from "../../contract/vaults/grants.ts";
+import { BrokerClient } from "../../harness/broker_client.ts";
+import { EgressRefused } from "../../sandbox/docker/network/refused.ts";
+import { type Broker, startBroker } from "../../vault/broker.ts";
+import { readAll, tcpServer } from "../../vault/egress/testing/raw_connect.ts";
 import { BrokerEgress } from "./broker_egress.ts";
 
 const closing: (() => Promise<void>)[] = [];

@@ -1,7 +1,8 @@
 /** Stored credentials over the broker's control routes. Values pass through here once and are kept nowhere. */
-import { ApiError, type ApiErrorType } from "../contract/errors.ts";
-import type { CredentialVault, SecretRef, ValidationOutcome } from "../contract/vaults/broker_api.ts";
-import { type BrokerClient, readBody } from "../harness/broker_client.ts";
+import { ApiError, type ApiErrorType } from "../../contract/errors.ts";
+import type { CredentialVault, SecretRef, ValidationOutcome } from "../../contract/vaults/broker_api.ts";
+import type { OAuthFlow, OAuthRevocation } from "../../contract/vaults/oauth.ts";
+import { type BrokerClient, readBody } from "../../harness/broker_client.ts";
 
 /** Milliseconds: a locked keychain takes 8 s to be given up, a full disk may be slow; a validation has 30 s of its own. */
 const CONTROL_MS = 20_000;
@@ -23,6 +24,14 @@ export function brokerVault(client: BrokerClient): CredentialVault {
       }
     },
     validate: async (request) => (await call("POST", "/validate", request, VALIDATE_MS)) as ValidationOutcome,
+    beginOAuth: async (request) => (await control(client, "POST", "/control/oauth", request, VALIDATE_MS)) as OAuthFlow,
+    oauthFlow: async (id, waitMs) => {
+      const path = `/control/oauth/${id}?wait_ms=${waitMs}`;
+      return (await control(client, "GET", path, undefined, waitMs + CONTROL_MS)) as OAuthFlow;
+    },
+    cancelOAuth: async (id) => void (await control(client, "DELETE", `/control/oauth/${id}`, undefined, CONTROL_MS)),
+    revoke: async (request) =>
+      (await control(client, "POST", "/control/oauth/revoke", request, VALIDATE_MS)) as OAuthRevocation,
   };
 }
 

@@ -1,9 +1,9 @@
 /** The way out of limited sandboxes over the broker's egress route. */
 import { type IncomingMessage, request } from "node:http";
 import type { Duplex } from "node:stream";
-import type { BrokerClient } from "../harness/broker_client.ts";
-import { EgressRefused } from "../sandbox/docker/network/refused.ts";
-import type { EgressRoute, RoutePolicy } from "../sandbox/docker/ports.ts";
+import type { BrokerClient } from "../../harness/broker_client.ts";
+import { EgressRefused } from "../../sandbox/docker/network/refused.ts";
+import type { EgressRoute, RoutePolicy } from "../../sandbox/docker/ports.ts";
 
 /** Milliseconds in which the broker must answer; it gives a connection 20 s itself. */
 const ANSWER_MS = 30_000;

@@ -5,14 +5,17 @@
  * such values.
  */
 import { randomBytes } from "node:crypto";
-import { type CredentialHalves, isWhole } from "../../../contract/vaults/auth.ts";
-import type { CredentialVault } from "../../../contract/vaults/broker_api.ts";
-import type { Records } from "../../../session/records/records.ts";
-import { allCredentials, type CredentialRecord, everyRecord, repositoryTokens } from "./records.ts";
+import { type CredentialHalves, isWhole } from "../../../../contract/vaults/auth.ts";
+import type { CredentialVault } from "../../../../contract/vaults/broker_api.ts";
+import type { Records } from "../../../../session/records/records.ts";
+import { allCredentials, type CredentialRecord, everyRecord, repositoryTokens } from "../records.ts";
+import { signInTable } from "../sign_in_records.ts";
 
 /** Milliseconds until removing is tried again after the broker could not do it; doubled each time. */
 const AGAIN_MS = 5_000;
 const AT_MOST_MS = 300_000;
+/** More than can wait at a time. */
+const MOST_SIGN_INS = 1_000;
 
 export class CredentialValues {
   readonly #records: Records;
@@ -69,6 +72,17 @@ export class CredentialValues {
     }
   }
 
+  /** Removes a value after a last use of it, during which no sweep does. Rejects as `use` does; the value is gone all the same. */
+  async retire<T>(secretId: string, use: () => Promise<T>): Promise<T> {
+    this.#underWay.add(secretId);
+    try {
+      return await use();
+    } finally {
+      this.#underWay.delete(secretId);
+      await this.remove([secretId]);
+    }
+  }
+
   /** Removes what a crash left: every sealed value that no active credential names. Never rejects. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#sweep().finally(() => {
@@ -84,6 +98,13 @@ export class CredentialValues {
       this.#wait = AGAIN_MS;
       if (sealed.length === 0) return;
       const kept = new Set(this.#underWay);
+      // Before the credentials: one that ends meanwhile has written its credential by then.
+      for (const { secret_id } of await signInTable(this.#records).list({
+        states: ["waiting"],
+        limit: MOST_SIGN_INS,
+      })) {
+        kept.add(secret_id);
+      }
       for (const { secret_id } of await allCredentials(this.#records, { include_archived: false })) {
         if (secret_id !== null) kept.add(secret_id);
       }
