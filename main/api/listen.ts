@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { ApiError, type ApiErrorType } from "../contract/errors.ts";
 import { newId } from "../contract/ids.ts";
+import { malformed } from "./http/admission.ts";
 import type { Api } from "./http/context.ts";
 import { errorResponse } from "./http/failure.ts";
 
@@ -67,6 +68,9 @@ export async function listen(api: Api, options: ListenOptions): Promise<Listenin
         newId("request"),
       ),
   });
+  const distrusted = new WeakSet<object>();
+  /** The last response of each connection. */
+  const answered = new WeakMap<object, ServerResponse>();
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -77,9 +81,26 @@ export async function listen(api: Api, options: ListenOptions): Promise<Listenin
       // Answered by the guard with an envelope instead.
       requireHostHeader: false,
     },
-    listener,
+    (request, response) => {
+      // What stands behind an ambiguous request on its connection may be a part of it.
+      if (distrusted.has(request.socket)) return;
+      answered.set(request.socket, response);
+      const wrong = malformed(request);
+      if (wrong === null) return void listener(request, response);
+      distrusted.add(request.socket);
+      refuse(response, wrong);
+    },
   );
-  server.on("clientError", answerClientError);
+  // Nothing here speaks another protocol: the request is answered as if it had not asked, and CONNECT not at all.
+  server.on("upgrade", (_request, socket) => answerClientError(new Error("upgrade"), socket));
+  server.on("connect", (_request, socket) => answerClientError(new Error("connect"), socket));
+  server.on("clientError", (error, socket) => {
+    const last = answered.get(socket);
+    // An answer in the middle of another one would be taken for a part of it.
+    const begun = last !== undefined && last.headersSent && !last.writableFinished;
+    if (distrusted.has(socket) || begun) socket.destroy();
+    else answerClientError(error, socket);
+  });
   await bound(server, options);
   const { port } = server.address() as AddressInfo;
   return { url: `http://${options.host}:${port}`, close: () => closeServer(server, streams) };
@@ -92,6 +113,13 @@ function bound(server: Server, { host, port }: ListenOptions): Promise<void> {
     });
     server.listen(port, host, resolve);
   });
+}
+
+function refuse(response: ServerResponse, message: string): void {
+  const requestId = newId("request");
+  const body = JSON.stringify(refusal("invalid_request_error", message).envelope(requestId));
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+  response.writeHead(400, { ...headers, "request-id": requestId, connection: "close" }).end(body);
 }
 
 function refusal(type: ApiErrorType, message: string): ApiError {
