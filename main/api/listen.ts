@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { ApiError, type ApiErrorType } from "../contract/errors.ts";
 import { newId } from "../contract/ids.ts";
-import { malformed } from "./http/admission.ts";
+import { malformed } from "./admission.ts";
 import type { Api } from "./http/context.ts";
 import { errorResponse } from "./http/failure.ts";
 
@@ -97,7 +97,7 @@ export async function listen(api: Api, options: ListenOptions): Promise<Listenin
   server.on("clientError", (error, socket) => {
     const last = answered.get(socket);
     // An answer in the middle of another one would be taken for a part of it.
-    const begun = last !== undefined && last.headersSent && !last.writableFinished;
+    const begun = last?.headersSent === true && !last.writableFinished;
     if (distrusted.has(socket) || begun) socket.destroy();
     else answerClientError(error, socket);
   });
