@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CRASH_POINTS, type CrashPoint } from "../main/crash_points.ts";
+import { type GuardedServer, startGuardedServer } from "./mcp/guarded_server.ts";
 import { type ModelServer, startModelServer } from "./model_server/server.ts";
 import { type Product, removeDir, serve, tempDir, until } from "./product/serve.ts";
 import {
@@ -22,14 +23,18 @@ import { TASK_FILES, TASK_RUBRIC, taskScript } from "./product/task.ts";
 interface Setup {
   env: Record<string, string>;
   outcome: boolean;
+  /** The agent has an MCP server, which the task does not need. */
+  mcp: boolean;
 }
 
-const PLAIN: Setup = { env: {}, outcome: false };
-const COMPACTING: Setup = { env: { LONGHAUL_COMPACT_AT: "400" }, outcome: false };
-const OUTCOME: Setup = { env: {}, outcome: true };
+const PLAIN: Setup = { env: {}, outcome: false, mcp: false };
+const COMPACTING: Setup = { ...PLAIN, env: { LONGHAUL_COMPACT_AT: "400" } };
+const OUTCOME: Setup = { ...PLAIN, outcome: true };
+const WITH_SERVER: Setup = { ...PLAIN, mcp: true };
 
 function setupOf(point: CrashPoint): Setup {
   if (point.startsWith("compaction.")) return COMPACTING;
+  if (point.startsWith("mcp.")) return WITH_SERVER;
   return point.startsWith("outcome.") ? OUTCOME : PLAIN;
 }
 
@@ -39,15 +44,24 @@ interface End {
 }
 
 let model: ModelServer;
+let notes: GuardedServer;
 beforeAll(async () => {
   model = await startModelServer({ script: taskScript });
+  notes = await startGuardedServer(null, 0);
 });
-afterAll(() => model.close());
+afterAll(async () => {
+  await model.close();
+  await notes.close();
+});
 
 /** The session of this data directory, made unless an earlier process got as far as making it. */
-async function theSession(product: Product, { outcome }: Setup): Promise<string> {
+async function theSession(product: Product, { outcome, mcp }: Setup): Promise<string> {
   for await (const session of product.client.beta.sessions.list()) return session.id;
-  return createSession(product, { text: "Write the log.", ...(outcome ? { rubric: TASK_RUBRIC } : {}) });
+  return createSession(product, {
+    text: "Write the log.",
+    ...(outcome ? { rubric: TASK_RUBRIC } : {}),
+    ...(mcp ? { mcp: notes.url } : {}),
+  });
 }
 
 /** Follows the session's public stream and remembers every event that was shown to a client. */
@@ -133,7 +147,7 @@ describe("crash-point enumeration", () => {
   const ends = new Map<Setup, End>();
 
   beforeAll(async () => {
-    for (const setup of [PLAIN, COMPACTING, OUTCOME]) {
+    for (const setup of [PLAIN, COMPACTING, OUTCOME, WITH_SERVER]) {
       const product = await serve({ model, env: setup.env });
       const id = await theSession(product, setup);
       await untilRests(product, id);

@@ -12,6 +12,8 @@ export interface SessionWish {
   model?: string;
   policy?: "always_allow" | "always_ask";
   resources?: object[];
+  /** Address of an MCP server, whose tools are all allowed. */
+  mcp?: string;
 }
 
 /** Creates agent, environment and session; returns the session's id. */
@@ -26,7 +28,9 @@ export async function createSession(product: Product, wish: SessionWish): Promis
         type: "agent_toolset_20260401",
         default_config: { enabled: true, permission_policy: { type: wish.policy ?? "always_allow" } },
       },
+      ...(wish.mcp === undefined ? [] : [{ type: "mcp_toolset" as const, mcp_server_name: "notes" }]),
     ],
+    ...(wish.mcp === undefined ? {} : { mcp_servers: [{ type: "url" as const, name: "notes", url: wish.mcp }] }),
   });
   const environment = await beta.environments.create({ name });
   const session = await beta.sessions.create({
