@@ -48,6 +48,10 @@ describe("what a form of another site can send", () => {
     }
   });
 
+  test("none of them used up the code of a sign-in", () => {
+    expect(rig.ports.redeemSignInCode("one-time")).toBe(true);
+  });
+
   test.each(FORMS)("%s without the key, as from a browser that sends no marks, changes nothing", async (type) => {
     const headers = { host: rig.host, "content-type": type, cookie: `token=${rig.token}` };
     for (const [method, path] of [

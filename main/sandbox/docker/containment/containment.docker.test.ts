@@ -47,7 +47,7 @@ describe("from inside a container", () => {
 
   test("a fork bomb ends with its call, and the sandbox goes on", async () => {
     const text = await out("bomb() { bomb | bomb & }; bomb; sleep 5", { timeout_ms: 2000 });
-    expect(text).toMatch(/timed out|terminated|Resource temporarily unavailable|fork|The run was cut off/);
+    expect(text).toMatch(/timed out|terminated|Resource temporarily unavailable|fork/);
     expect(await runTool(hand, "bash", { command: "echo alive" })).toBe("alive");
     // Mostly two seconds. Once in a while the bomb refills the process table for a minute or two while it is being stopped.
   }, 400_000);
