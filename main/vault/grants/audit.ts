@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { AuditAnswer, AuditEntry, CredentialUse } from "../../contract/vaults/grants.ts";
+import { Waiters } from "../waiters.ts";
 
 /** A place in the log of one start of the broker; in that of another one it means nothing. */
 export interface AuditPosition {
@@ -21,7 +22,7 @@ export class AuditLog {
   #taken = 0;
   /** Uses that were let go of, because the engine fetched none for so long. */
   #lost = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   /** Notes one use. Repetitions that the engine has not fetched yet are one entry with a higher count. */
   note(use: CredentialUse): void {
@@ -41,7 +42,7 @@ export class AuditLog {
       this.#entries.push({ ...use, number: this.#last, count: 1 });
       if (this.#entries.length > MOST) this.#lost += this.#entries.shift()?.count ?? 0;
     }
-    for (const wake of [...this.#waiting]) wake();
+    this.#waiters.wake();
   }
 
   /**
@@ -53,7 +54,7 @@ export class AuditLog {
     this.#entries = this.#entries.filter(({ number }) => number > done);
     const after = this.#numberOf(seen);
     const later = (): AuditEntry[] => this.#entries.filter(({ number }) => number > after);
-    if (later().length === 0 && waitMs > 0 && !signal.aborted) await this.#something(waitMs, signal);
+    await this.#waiters.until(() => later().length > 0, waitMs, signal);
     this.#taken = this.#last;
     const lost = this.#lost;
     this.#lost = 0;
@@ -63,19 +64,5 @@ export class AuditLog {
   /** Nothing of another start's was seen or written here. */
   #numberOf({ start, number }: AuditPosition): number {
     return start === this.#start ? number : 0;
-  }
-
-  #something(waitMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, waitMs);
-      this.#waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
-    });
   }
 }

@@ -1,5 +1,6 @@
 /** A sign-in while a person is in the browser, and for a while after. In memory: a broker that died forgets it. */
 import type { OAuthBegin, OAuthFlow } from "../../contract/vaults/oauth.ts";
+import { Waiters } from "../waiters.ts";
 import type { SignIn } from "./sign_in.ts";
 
 type Outcome =
@@ -16,7 +17,7 @@ export class Flow {
   /** True once the browser came back. */
   returned = false;
   #outcome: Outcome | null = null;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   constructor(begin: OAuthBegin, signIn: SignIn, left: AbortController) {
     this.left = left;
@@ -42,23 +43,12 @@ export class Flow {
   settle(outcome: Outcome): boolean {
     if (this.#outcome !== null) return false;
     this.#outcome = outcome;
-    for (const wake of this.#waiting) wake();
+    this.#waiters.wake();
     return true;
   }
 
   /** Resolves when it is settled, after `ms`, or when `signal` aborts. */
-  settled(ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.waiting || ms <= 0 || signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      this.#waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
-    });
+  async settled(ms: number, signal: AbortSignal): Promise<void> {
+    await this.#waiters.until(() => !this.waiting, ms, signal);
   }
 }

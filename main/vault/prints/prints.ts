@@ -9,6 +9,7 @@ import {
   windowHash,
 } from "../../contract/secrets/prints.ts";
 import { Refusal } from "../refusal.ts";
+import { Waiters } from "../waiters.ts";
 import { formsOf } from "./forms.ts";
 import { printKey } from "./keys.ts";
 
@@ -24,7 +25,7 @@ export class Prints {
   readonly #known = new Set<string>();
   /** How many of the list the engine has; null while no engine has asked for any. */
   #taken: number | null = null;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   /** @param secrets values that are known from the start */
   constructor(launchSecret: string, secrets: readonly string[]) {
@@ -43,7 +44,7 @@ export class Prints {
       if (value.length < WINDOW || !this.#isNew(`value ${value}`)) continue;
       for (const form of formsOf(value)) this.#add(countedUnits(form));
     }
-    if (this.#prints.length > before) this.#wake();
+    if (this.#prints.length > before) this.#waiters.wake();
   }
 
   #add(counted: string): void {
@@ -72,10 +73,8 @@ export class Prints {
     const [start, count = ""] = known.split(".");
     const from = start === this.#start ? Math.min(Number(count) || 0, this.#prints.length) : 0;
     this.#taken = from;
-    this.#wake();
-    if (from === this.#prints.length && waitMs > 0) {
-      await this.#until(() => this.#prints.length > from, waitMs, signal);
-    }
+    this.#waiters.wake();
+    await this.#waiters.until(() => this.#prints.length > from, waitMs, signal);
     return { version: this.version, prints: this.#prints.slice(from) };
   }
 
@@ -86,31 +85,8 @@ export class Prints {
   async shared(): Promise<void> {
     const needed = this.#prints.length;
     const has = (): boolean => this.#taken === null || this.#taken >= needed;
-    if (has() || (await this.#until(has, SHARED_MS, null))) return;
+    if (await this.#waiters.until(has, SHARED_MS, null)) return;
     const text = "The engine did not take note of a new credential, so the credential was not used. Try again.";
     throw new Refusal(503, "overloaded_error", text);
-  }
-
-  #wake(): void {
-    for (const look of [...this.#waiting]) look();
-  }
-
-  #until(reached: () => boolean, waitMs: number, signal: AbortSignal | null): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (result: boolean): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(look);
-        signal?.removeEventListener("abort", leave);
-        resolve(result);
-      };
-      const look = (): void => {
-        if (reached()) end(true);
-      };
-      const leave = (): void => end(false);
-      const timer = setTimeout(leave, waitMs);
-      this.#waiting.add(look);
-      signal?.addEventListener("abort", leave, { once: true });
-      if (signal?.aborted === true) leave();
-    });
   }
 }

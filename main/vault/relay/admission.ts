@@ -1,27 +1,19 @@
 /** The form that every request to the broker has. Its callers are ours, so whatever differs is an attempt at something. */
 import type { IncomingMessage } from "node:http";
-
-/** Headers that mean one thing only; two of them mean that two readers may see two requests. */
-const ONCE =
-  /^(?:authorization|content-(?:encoding|length|type)|expect|host|origin|proxy-authorization|transfer-encoding|upgrade|x-api-key|last-event-id|mcp-.*)$/;
+import { ambiguity } from "../../contract/request_form.ts";
 
 const MAX_TARGET_CHARS = 2_048;
+/** Servers of MCP act on these headers. */
+const ONCE = /^(?:last-event-id|mcp-.*)$/;
 
 /** What is wrong with the request's form, in words; null when nothing is. Its status is 400. */
 export function malformed(request: IncomingMessage): string | null {
-  const { httpVersion, headers, rawHeaders, method, url = "" } = request;
-  if (httpVersion !== "1.1") return "The broker speaks HTTP/1.1.";
+  const { headers, method, url = "" } = request;
   if (url.length > MAX_TARGET_CHARS) return "The request's target is too long.";
-  if (!/^[\x21-\x7e]+$/.test(url)) return "The request's target holds characters that belong encoded.";
-  const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-  const twice = names.find((name, index) => ONCE.test(name) && names.indexOf(name) !== index);
-  if (twice !== undefined) return `The header ${twice} is there more than once.`;
+  const unclear = ambiguity(request, (name) => ONCE.test(name));
+  if (unclear !== null) return unclear;
   if (headers.upgrade !== undefined) return "The broker changes to no other protocol.";
-  const coding = headers["transfer-encoding"];
-  if (coding !== undefined && (coding.toLowerCase() !== "chunked" || headers["content-length"] !== undefined)) {
-    return "The body's length cannot be told for certain.";
-  }
-  const hasBody = coding !== undefined || headers["content-length"] !== undefined;
+  const hasBody = headers["transfer-encoding"] !== undefined || headers["content-length"] !== undefined;
   return method === "CONNECT" && hasBody ? "CONNECT has no body." : null;
 }
 
