@@ -51,6 +51,9 @@ describe("a sign-in", () => {
     for (const secret of ["canary", code, last("/token")?.form.get("code_verifier") ?? "none"]) {
       expect(`${JSON.stringify(flow)}${text}${rig.logs.join("")}`).not.toContain(secret);
     }
+    // Whoever echoes them later, in a tool's output for example, is not understood.
+    const verifier = last("/token")?.form.get("code_verifier") ?? "";
+    expect(rig.redactor.text(`${code} ${verifier}`)).toMatch(/^\*+ \*+$/);
   });
 
   test("sends the resource as it is published, a challenge made with S256, and a state of 256 bits", async () => {

@@ -40,6 +40,7 @@ interface Entry {
 const PERSON_MS = 600_000;
 /** Of everything before the browser. */
 const PREPARE_MS = 40_000;
+const SHORTEST_CODE = 16;
 const REDEEM_MS = 30_000;
 /** Milliseconds for which the outcome can be fetched. */
 const KEEP_MS = 600_000;
@@ -158,7 +159,8 @@ export class SignIns {
   }
 
   #await(flow: Flow): void {
-    const { client, state } = flow.signIn;
+    const { client, state, codeVerifier } = flow.signIn;
+    this.#credentials.mask([codeVerifier]);
     const { personMs = PERSON_MS } = this.#options;
     flow.late = setTimeout(() => {
       const minutes = Math.max(1, Math.round(personMs / 60_000));
@@ -167,6 +169,8 @@ export class SignIns {
     flow.late.unref();
     this.#listener.expect(state, new URL(client.redirect_uri).pathname, async (parameters) => {
       flow.returned = true;
+      // Shorter than any real one it could be a word, which would be masked everywhere from then on.
+      this.#credentials.mask(parameters.getAll("code").filter((code) => code.length >= SHORTEST_CODE));
       clearTimeout(flow.late);
       return this.#finish(flow, parameters);
     });

@@ -53,7 +53,7 @@ export async function startAuthServer(host = "127.0.0.1"): Promise<AuthServer> {
     "/register": ({ body }, response) =>
       sendJson(response, 201, { ...JSON.parse(body), client_id: `client-${it.count("/register")}` }),
     "/authorize": ({ query }, response) => {
-      const code = `code-${it.count("/authorize")}`;
+      const code = `canary-authorization-code-${it.count("/authorize")}`;
       codes.set(code, query.get("code_challenge") ?? "");
       const back = new URL(query.get("redirect_uri") ?? "");
       const parameters = { code, state: query.get("state"), iss: it.origin, ...it.redirect };

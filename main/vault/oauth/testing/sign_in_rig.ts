@@ -21,6 +21,8 @@ export interface SignInRig {
   signIns: SignIns;
   keychain: FakeKeychain;
   logs: string[];
+  /** What the log, and through it the engine, masks. */
+  redactor: Redactor;
   dir: string;
   /** A credential that does not exist yet. */
   wish(mcpServerUrl: string, over?: Partial<OAuthBegin>): OAuthBegin;
@@ -61,6 +63,7 @@ export function signInRig(options: SignInOptions = {}, from?: SignInRig): SignIn
     signIns,
     keychain,
     logs,
+    redactor,
     dir,
     outcome,
     wish: (mcp_server_url, over) => ({
