@@ -20,7 +20,6 @@ export function grantedMcp(mcp: McpTools, grants: Pick<GrantsRegister, "ensure">
       await ensured(sessionId);
       return mcp.list(sessionId, server, signal, fresh);
     },
-    isStale: (sessionId, server) => mcp.isStale(sessionId, server),
     hasChanged: (sessionId, server) => mcp.hasChanged(sessionId, server),
     call: async (call, signal, onProgress) => {
       await ensured(call.session_id);

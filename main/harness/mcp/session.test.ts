@@ -126,7 +126,7 @@ describe("tools of MCP servers in a session", () => {
       tools: [{ name: "search" }],
       answer: () => {
         mcp.servers.set("notes", { tools: [{ name: "search" }, { name: "open" }] });
-        mcp.stale.add("notes");
+        mcp.changed.add("notes");
         return textResult("There is more now.");
       },
     });

@@ -36,10 +36,6 @@ export class BrokerMcp implements McpTools {
     return (await this.#connection(sessionId, server)).list(signal, fresh);
   }
 
-  isStale(sessionId: string, server: McpServerRef): boolean {
-    return this.#sessions.get(sessionId)?.get(server.url)?.stale ?? true;
-  }
-
   hasChanged(sessionId: string, server: McpServerRef): boolean {
     return this.#sessions.get(sessionId)?.get(server.url)?.changed ?? false;
   }

@@ -313,13 +313,13 @@ describe("what only servers with sessions do", () => {
     const { mcp, sessionId, server: ref } = await testMcp();
     const to = ref(server.url);
     await mcp.list(sessionId, to, live);
-    expect(mcp.isStale(sessionId, to)).toBe(false);
+    expect(mcp.hasChanged(sessionId, to)).toBe(false);
     await vi.waitFor(() => expect(tell).not.toBe(silent));
     server.script["tools/list"] = ({ result }) => result(listed([TOOL, { ...TOOL, name: "more" }]));
     tell();
-    await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
+    await vi.waitFor(() => expect(mcp.hasChanged(sessionId, to)).toBe(true));
     expect((await mcp.list(sessionId, to, live)).tools).toHaveLength(2);
-    expect(mcp.isStale(sessionId, to)).toBe(false);
+    expect(mcp.hasChanged(sessionId, to)).toBe(false);
   });
 
   test.each([

@@ -55,8 +55,6 @@ export interface McpTools {
    * Rejects with {@link McpError}, or an AbortError when stopped.
    */
   list(sessionId: string, server: McpServerRef, signal: AbortSignal, fresh?: boolean): Promise<McpListing>;
-  /** True when the next list asks the server: nothing is cached, its connection is lost, or its tools changed. */
-  isStale(sessionId: string, server: McpServerRef): boolean;
   /** True when the server has said since the last list that its tools changed; false when nothing was listed. */
   hasChanged(sessionId: string, server: McpServerRef): boolean;
   /**

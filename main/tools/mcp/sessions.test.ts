@@ -48,10 +48,10 @@ describe("a server on the SDK, with sessions", () => {
     await mcp.list(sessionId, to, live);
     await vi.waitFor(() => expect([...sdk.sessions.values()]).toHaveLength(1));
     await mcp.call(call(to, "grow"), live, silent);
-    await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
+    await vi.waitFor(() => expect(mcp.hasChanged(sessionId, to)).toBe(true));
     const { tools } = await mcp.list(sessionId, to, live);
     expect(tools.map(({ name }) => name)).toContain("grown");
-    expect(mcp.isStale(sessionId, to)).toBe(false);
+    expect(mcp.hasChanged(sessionId, to)).toBe(false);
   });
 
   test("a session that the server ended is begun anew, and a call is not run twice", async () => {
@@ -101,16 +101,16 @@ describe("a server without sessions", () => {
     const to = ref(server.url);
     await mcp.list(sessionId, to, live);
     expect(subscriptions).toBe(1);
-    expect(mcp.isStale(sessionId, to)).toBe(false);
+    expect(mcp.hasChanged(sessionId, to)).toBe(false);
     tell();
-    await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
+    await vi.waitFor(() => expect(mcp.hasChanged(sessionId, to)).toBe(true));
     await mcp.list(sessionId, to, live);
     expect(subscriptions).toBe(1);
     end();
-    await vi.waitFor(() => expect(mcp.isStale(sessionId, to)).toBe(true));
+    await vi.waitFor(() => expect(mcp.hasChanged(sessionId, to)).toBe(true));
     await mcp.list(sessionId, to, live);
     expect(subscriptions).toBe(2);
-    expect(mcp.isStale(sessionId, to)).toBe(false);
+    expect(mcp.hasChanged(sessionId, to)).toBe(false);
   });
 
   test("one that never says that it listens holds nobody up", async () => {

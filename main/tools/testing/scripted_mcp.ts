@@ -21,7 +21,7 @@ export class ScriptedMcp implements McpTools {
   /** By name; a server that is not here is away. */
   readonly servers = new Map<string, ScriptedServer>();
   readonly calls: McpCall[] = [];
-  readonly stale = new Set<string>();
+  readonly changed = new Set<string>();
   listings = 0;
 
   list(_sessionId: string, server: McpServerRef): Promise<McpListing> {
@@ -29,7 +29,7 @@ export class ScriptedMcp implements McpTools {
     const script = this.servers.get(server.name);
     if (script === undefined) return Promise.reject(new McpError("connection", "no", `${server.name} is away.`));
     if (script.away) return Promise.reject(script.away);
-    this.stale.delete(server.name);
+    this.changed.delete(server.name);
     return Promise.resolve({
       instructions: script.instructions ?? null,
       tools: (script.tools ?? []).map(listedTool),
@@ -37,12 +37,8 @@ export class ScriptedMcp implements McpTools {
     });
   }
 
-  isStale(_sessionId: string, server: McpServerRef): boolean {
-    return this.stale.has(server.name);
-  }
-
   hasChanged(_sessionId: string, server: McpServerRef): boolean {
-    return this.stale.has(server.name);
+    return this.changed.has(server.name);
   }
 
   async call(call: McpCall, signal: AbortSignal, onProgress: (text: string) => void): Promise<McpResult> {
