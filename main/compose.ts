@@ -1,19 +1,16 @@
 /** The only wiring: names the adapters behind every port and hands back a running engine. */
-import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "./api/app.ts";
 import { listen } from "./api/listen.ts";
 import { LastUses } from "./api/local/connections/last_uses.ts";
 import type { ApiPorts } from "./api/ports.ts";
 import { launchDeployment } from "./api/v1/deployments/launch.ts";
-import { asksPerson } from "./contract/fold_calls.ts";
 import { newId } from "./contract/ids.ts";
 import type { BrokerAddress, EngineBoot } from "./contract/process.ts";
 import { SecretScanner } from "./contract/secrets/scanner.ts";
-import { openCalls } from "./contract/threads/view.ts";
-import { waitingPushes } from "./contract/vaults/fold_pushes.ts";
-import { unfinishedWork } from "./contract/work.ts";
+import { apiToken } from "./engine/api_token.ts";
+import { countAttention, restingSince } from "./engine/attention.ts";
 import { AuditChannel } from "./engine/audit/audit_channel.ts";
 import { BrokerEgress } from "./engine/broker/broker_egress.ts";
 import { brokerSettings } from "./engine/broker/broker_settings.ts";
@@ -327,45 +324,4 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       lock.release();
     },
   };
-}
-
-async function countAttention(
-  ledger: HarnessPorts["ledger"],
-  orchestrator: LeaseOrchestrator,
-): Promise<{ needs_you: number; running: number }> {
-  let needs_you = 0;
-  let running = 0;
-  for (const { id, fold } of await ledger.listSessions({ limit: 500 })) {
-    if (orchestrator.activity(id) !== null) running += 1;
-    else if (openCalls(fold).some(asksPerson) || waitingPushes(fold).length > 0) needs_you += 1;
-  }
-  return { needs_you, running };
-}
-
-/** When a session came to rest, in ms since the epoch; null while it works or has work left. */
-async function restingSince(
-  ledger: HarnessPorts["ledger"],
-  orchestrator: LeaseOrchestrator,
-  sessionId: string,
-): Promise<number | null> {
-  const record = await ledger.getSession(sessionId);
-  if (record === null || orchestrator.activity(sessionId) !== null) return null;
-  const work = unfinishedWork(record.fold, Date.now());
-  return work === "now" || work === "later" ? null : Date.parse(record.fold.updated_at);
-}
-
-/** The API token of this data directory: the same after a restart, so that clients that hold it go on working. */
-function apiToken(dataDir: string): string {
-  const path = join(dataDir, "api_token");
-  try {
-    const known = readFileSync(path, "utf8").trim();
-    if (/^[0-9a-f]{64}$/.test(known)) return known;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  const token = randomBytes(32).toString("hex");
-  writeFileSync(path, `${token}\n`, { mode: 0o600 });
-  // An existing file keeps its mode when it is written: only the owner may read the token.
-  chmodSync(path, 0o600);
-  return token;
 }

@@ -1,56 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { PUSH_HEADERS, type Push } from "../../contract/vaults/pushes.ts";
 import { repositoryRoute } from "../../contract/vaults/repositories.ts";
 import { stopBrokers } from "../testing/broker_client.ts";
-import { type GitServer, gitServer } from "./testing/git_server.ts";
-import { type GitRig, gitRig } from "./testing/rig.ts";
+import type { GitServer } from "./testing/git_server.ts";
+import type { GitRig } from "./testing/rig.ts";
+import { eachWorld, type RouteWorld, TOKEN } from "./testing/route_world.ts";
 
-const TOKEN = "tok_5f2c9e81d04b7a63";
-// Dozens of programs are run one after the other.
-vi.setConfig({ testTimeout: 60_000 });
 let server: GitServer;
 let rig: GitRig;
-let turn = 0;
 let name = "";
 let url = "";
-
-beforeAll(async () => {
-  server = await gitServer();
+let world: RouteWorld;
+eachWorld((made) => {
+  world = made;
+  ({ server, rig, name, url } = made);
 });
-afterAll(() => server.close());
-
-beforeEach(async () => {
-  rig = await gitRig();
-  name = `owner/repo${turn++}`;
-  server.make(name);
-  server.accounts = [`*:${TOKEN}`];
-  server.intercept = () => false;
-  server.requests = [];
-  url = `${server.url}/${name}`;
-});
-afterEach(async () => {
-  await stopBrokers();
-  rig.remove();
-});
-
-/** A clone in `w` with one commit more, on the session's branch. */
-async function cloned(): Promise<void> {
-  expect(await rig.git("", ["clone", "-q", rig.route(url), "w"])).toEqual({ code: 0, text: "" });
-  await rig.git("w", ["checkout", "-q", "-b", rig.branch]);
-  await commit("b.txt", "second");
-}
-
-async function commit(file: string, message: string): Promise<void> {
-  writeFileSync(join(rig.folder, "w", file), `${message}\n`);
-  await rig.git("w", ["add", "."]);
-  expect((await rig.git("w", ["commit", "-q", "-m", message])).code).toBe(0);
-}
-
-const push = (...args: string[]) => rig.git("w", ["push", "origin", ...args]);
-const tip = (ref = rig.ref) => server.git(name, "for-each-ref", "--format=%(objectname)", ref);
+const cloned = () => world.cloned();
+const commit = (file: string, message: string) => world.commit(file, message);
+const push = (...args: string[]) => world.push(...args);
+const tip = (ref?: string) => world.tip(ref);
 
 describe("pushes", () => {
   beforeEach(() => rig.grant(url, TOKEN).then(cloned));
